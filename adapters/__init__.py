@@ -1,0 +1,1 @@
+"""One file per engine, each imported by name: importing this package loads no engine."""

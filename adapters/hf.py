@@ -1,0 +1,332 @@
+"""Hugging Face `generate`: controls as logits processors.
+
+    processors = logits_processors(tokenizer, BudgetForcing(max_tokens=512, waits=1), temperature=0.6)
+    output = model.generate(**inputs, do_sample=True, temperature=0.6, logits_processor=processors)
+    processors.receipts(output)
+
+`generate` gives a processor nothing but padded ids and scores. The state of every row is kept by its tokens, so rows
+may be finished, reordered (beams), rolled back (assisted generation, prompt lookup) or started anew (a second call).
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import GenerationMixin, LogitsProcessor, LogitsProcessorList
+
+from thinkpace.adapters._hf_scores import Gathered, ScoreWriter
+from thinkpace.adapters._rows import choose, uniform
+from thinkpace.adapters._slots import SequenceLog
+from thinkpace.adapters.hf_vocabulary import HFVocabulary, find_markers
+from thinkpace.errors import UnsupportedControl
+from thinkpace.processors.base import Control
+from thinkpace.processors.budget import BudgetForcing
+from thinkpace.processors.edit import KEEP, Edit
+from thinkpace.processors.markers import Markers
+from thinkpace.processors.program import Program, compile_program
+from thinkpace.types import Receipt
+
+
+class ThinkpaceLogitsProcessor(LogitsProcessor):
+    """Applies programs to the rows of one `generate` call after another.
+
+    Args:
+        programs: for row i of a batch of B rows, program i * len(programs) // B: one for all, one per prompt (also
+            with `num_return_sequences`), or one per row.
+        pad_token_id: of the tokenizer, stripped from the left of prompts; None if there is none.
+        temperature: that the scores will be sampled at; 0 for greedy and beams.
+        seeds: as `programs`, one per row or one for all: for drawing where a moved token came from.
+    """
+
+    #: continuous batching shows a processor the last token only: no state can be kept there
+    supports_continuous_batching = False
+
+    def __init__(
+        self, programs: Sequence[Program], pad_token_id: int | None, temperature: float, seeds: Sequence[int] = (0,)
+    ) -> None:
+        self.programs = tuple(programs)
+        self.pad_token_id = pad_token_id
+        self.temperature = temperature
+        self.seeds = tuple(seeds)
+        self.calls = 0
+        self._writer = ScoreWriter(max(program.size for program in programs), temperature)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the last call. Needed only before a prompt that begins with the last call's whole output."""
+        self._width = 0  # of the padded prompt
+        self._prompts: list[list[int]] = []  # padded, per row
+        self._logs: list[SequenceLog] = []
+        self._last: torch.Tensor | None = None
+        self._past: dict[tuple[int, ...], dict[int, int]] = {}  # beams that were dropped: tokens -> what was drawn
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """Bring every row to its tokens, then write all edits at once.
+
+        Args:
+            input_ids: Long[batch, length], prompts padded on the left.
+            scores: Float[batch, vocabulary], changed in place.
+        """
+        self.calls += 1
+        self._follow(input_ids)
+        edits = [
+            (row, log.state.edit)
+            for row, log in enumerate(self._logs)
+            if log.state.edit is not KEEP and not log.state.track.ended
+        ]
+        gathered = self._writer.write(scores, edits)
+        if gathered is not None:
+            for row, edit in edits:
+                if edit.redirect or edit.redraw:
+                    log = self._logs[row]
+                    log.saw(_Evidence(gathered, row, self.temperature, log.seed))
+        return scores
+
+    def receipts(self, sequences: torch.LongTensor | None = None) -> list[Receipt]:
+        """What was done to each row.
+
+        Args:
+            sequences: what `generate` returned (its `.sequences` if it returned a dict): Long[rows, length]. Without it
+                the last token of each row is missing from the counts, since `generate` shows it to no processor, and
+                beams are in the order of the last step.
+
+        Raises:
+            UnsupportedControl: if the processor was never called, as under continuous batching.
+            ValueError: if `sequences` is not the output of the last call.
+        """
+        return [log.receipt() for log in self.logs(sequences)]
+
+    def logs(self, sequences: torch.LongTensor | None = None) -> list[SequenceLog]:
+        """The rows themselves, as `receipts` counts them."""
+        if not self.calls:
+            raise UnsupportedControl(_NEVER_CALLED)
+        if sequences is None:
+            return self._logs
+        out = []
+        for row, ids in enumerate(sequences.tolist()):
+            log = self._nearest(ids, row)
+            log.sync(_until_end(ids[self._width :], log.program))
+            out.append(log)
+        return out
+
+    def _nearest(self, ids: list[int], row: int) -> SequenceLog:
+        """A log of the sequence's own, with all that is known of what was drawn along it."""
+        prompt, tokens = ids[: self._width], ids[self._width :]
+        candidates = [log for log, own in zip(self._logs, self._prompts, strict=True) if own == prompt]
+        if not candidates:
+            raise ValueError(f"row {row} does not begin with a prompt of the last call: pass what that call returned")
+        if row < len(self._prompts) and self._prompts[row] == prompt:
+            candidates.insert(0, self._logs[row])
+        log = max(candidates, key=lambda log: _common(log.tokens, tokens)).fork()
+        known = max(self._past, key=lambda past: _common(past, tokens), default=())
+        shared = _common(known, tokens)
+        if shared > _common(log.tokens, tokens):
+            log.rewind(0)
+            log.drawn.update({at: drawn for at, drawn in self._past[known].items() if at < shared})
+        return log
+
+    def _follow(self, input_ids: torch.Tensor) -> None:
+        last = self._last
+        self._last = input_ids
+        if last is None or input_ids.shape != (last.shape[0], last.shape[1] + 1):
+            self._catch_up(input_ids.tolist())
+            return
+        same = (input_ids[:, :-1] == last).all(1)
+        # the one copy from the device: the newest ids, and whether the rest of the row is what it was
+        newest = torch.stack((input_ids[:, -1], same.long()), 1).tolist()
+        if all(unchanged for _, unchanged in newest):
+            for log, (token, _) in zip(self._logs, newest, strict=True):
+                if not log.state.track.ended:
+                    log.advance(token)
+            return
+        self._catch_up(input_ids.tolist())
+
+    def _catch_up(self, rows: list[list[int]]) -> None:
+        """Rows are not last time's with one more token: they were reordered, rolled back, or are new."""
+        logs = self._reordered(rows) if len(rows) == len(self._logs) else None
+        if logs is None:
+            self._start(rows)
+            return
+        taken = {id(log) for log in logs}
+        for log in self._logs:
+            if id(log) not in taken and log.drawn:
+                self._past[tuple(log.tokens)] = dict(log.drawn)
+        self._logs = logs
+
+    def _reordered(self, rows: list[list[int]]) -> list[SequenceLog] | None:
+        """The rows' logs at their tokens, found among the known ones; None if a row continues none of them."""
+        width, out, taken = self._width, list[SequenceLog](), set[int]()
+        for row, ids in enumerate(rows):
+            prompt, tokens = ids[:width], ids[width:]
+            best: SequenceLog | None = None
+            same_row_first = [row, *range(row), *range(row + 1, len(rows))]
+            for other in same_row_first:
+                log = self._logs[other]
+                # all but the newest token must have been seen: no call was missed
+                if (
+                    self._prompts[other] == prompt
+                    and _common(log.tokens, tokens) >= len(_until_end(tokens, log.program)) - 1
+                ):
+                    best = log
+                    break
+            if best is None or len(ids) < width:
+                return None
+            out.append(best.fork() if id(best) in taken else best)
+            taken.add(id(best))
+        # forks are made before any log moves on
+        for log, ids in zip(out, rows, strict=True):
+            log.sync(_until_end(ids[width:], log.program))
+        return out
+
+    def _start(self, rows: list[list[int]]) -> None:
+        count = len(rows)
+        if len(self.programs) > count or count % len(self.programs):
+            raise UnsupportedControl(
+                f"{len(self.programs)} lists of controls do not fit {count} rows: give one per prompt or row"
+            )
+        self.reset()
+        self._width = len(rows[0])
+        self._prompts = rows
+        for row, ids in enumerate(rows):
+            pads = 0
+            while pads < len(ids) - 1 and ids[pads] == self.pad_token_id:
+                pads += 1
+            program = self.programs[row * len(self.programs) // count]
+            seed = self.seeds[row] if len(self.seeds) == count else self.seeds[0] * 1_000_003 + row
+            self._logs.append(SequenceLog(program, tuple(ids[pads:]), seed))
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What was in a row before the write; on the device until it is needed."""
+
+    gathered: Gathered
+    row: int
+    temperature: float
+    seed: int
+
+    def __call__(self, edit: Edit, token: int, at: int) -> int:
+        u = uniform(self.seed, at, "origin")
+        if edit.redraw:
+            share = float(self.gathered.refused[self.row])
+            if u < share:
+                return min(edit.redraw)
+            u = (u - share) / (1 - share)
+        sources = edit.moved_onto.get(token)
+        if sources is None:
+            return token
+        return choose(sources, self.gathered.sources_of(self.row, token), self.temperature, u)
+
+
+class ThinkpaceLogitsProcessorList(LogitsProcessorList):
+    """What `model.generate(..., logits_processor=...)` takes, with the receipts of the last call."""
+
+    def __init__(self, processor: ThinkpaceLogitsProcessor) -> None:
+        super().__init__([processor])
+
+    def receipts(self, sequences: torch.LongTensor | None = None) -> list[Receipt]:
+        """See `ThinkpaceLogitsProcessor.receipts`."""
+        processor: ThinkpaceLogitsProcessor = self[0]
+        return processor.receipts(sequences)
+
+    def reset(self) -> None:
+        """See `ThinkpaceLogitsProcessor.reset`."""
+        self[0].reset()
+
+
+def logits_processors(
+    tokenizer: Any,
+    *controls: Control,
+    temperature: float | None = None,
+    max_new_tokens: int | None = None,
+    per_row: Sequence[Sequence[Control]] | None = None,
+    markers: Markers | None = None,
+    eos_token_ids: Sequence[int] = (),
+    seed: int = 0,
+) -> ThinkpaceLogitsProcessorList:
+    """Controls as what `model.generate(..., logits_processor=...)` takes.
+
+    Works for greedy decoding, sampling, left-padded batches, `num_return_sequences`, beam search, assisted generation,
+    prompt lookup and streaming, and in one call after another; not for two calls at the same time. Scores are edited
+    in place, so `output_logits=True` shows them edited.
+
+    Args:
+        tokenizer: the model's.
+        controls: for every row, in order.
+        temperature: the one `generate` samples at: 0 for greedy decoding and beam search. `generate` does not tell a
+            processor, and `waits` are exact only if it is right; None takes 1, with a warning where it matters.
+        max_new_tokens: the one given to `generate`, so that room for an answer is kept inside it.
+        per_row: instead of `controls`: one list of controls per prompt, or per row.
+        markers: of the model's thinking. Default: found from the chat template.
+        eos_token_ids: further ids that end a sequence: give those of `model.generation_config` if it has several.
+        seed: for drawing whether a "Wait" was the model's own. Greedy decoding draws nothing.
+
+    Raises:
+        UnsupportedControl: if a control cannot work with this tokenizer; ValueError for bad numbers.
+    """
+    if per_row is not None and controls:
+        raise ValueError("give controls for every row, or per_row, not both")
+    lists = [tuple(row) for row in per_row] if per_row is not None else [controls]
+    if not lists:
+        raise ValueError("per_row must hold at least one list of controls")
+    if temperature is None:
+        temperature = 1.0
+        if any(isinstance(c, BudgetForcing) and c.extends for row in lists for c in row):
+            warnings.warn(
+                "temperature was not given, so 1 is taken: pass temperature=0 for greedy decoding and beam search, or the "
+                "one that generate samples at, for waits to be exact",
+                stacklevel=2,
+            )
+    if not 0 <= temperature < float("inf"):
+        raise ValueError(f"temperature must be >= 0 (0 is greedy), got {temperature}")
+    vocabulary = HFVocabulary(tokenizer, eos_token_ids)
+    markers = markers or find_markers(tokenizer)
+    compiled = {
+        row: compile_program(row, vocabulary, markers, max_new_tokens=max_new_tokens) for row in dict.fromkeys(lists)
+    }
+    _refuse_continuous_batching()
+    processor = ThinkpaceLogitsProcessor([compiled[row] for row in lists], tokenizer.pad_token_id, temperature, (seed,))
+    return ThinkpaceLogitsProcessorList(processor)
+
+
+_NEVER_CALLED = (
+    "generate never called these controls: continuous batching (generate_batch, cache_implementation='paged') ignores "
+    "logits processors; call model.generate without it"
+)
+
+
+def _refuse_continuous_batching() -> None:
+    """Make `generate_batch` refuse our processors, which it would take and silently ignore (transformers 5.19)."""
+    original = GenerationMixin.generate_batch
+    if hasattr(original, "__wrapped_by_thinkpace__"):
+        return
+
+    @functools.wraps(original)
+    def generate_batch(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if any(isinstance(p, ThinkpaceLogitsProcessor) for p in kwargs.get("logits_processor") or ()):
+            raise UnsupportedControl("generate_batch ignores logits processors: use model.generate for these controls")
+        return original(self, *args, **kwargs)
+
+    generate_batch.__wrapped_by_thinkpace__ = True  # type: ignore[attr-defined]  # a mark of our own
+    GenerationMixin.generate_batch = generate_batch  # type: ignore[method-assign]  # the point of this function
+
+
+def _common(one: Sequence[int], other: Sequence[int]) -> int:
+    """The length of the common beginning."""
+    for i, (a, b) in enumerate(zip(one, other, strict=False)):
+        if a != b:
+            return i
+    return min(len(one), len(other))
+
+
+def _until_end(tokens: list[int], program: Program) -> list[int]:
+    """The tokens up to and with the end of the sequence; what follows is padding."""
+    for i, token in enumerate(tokens):
+        if token in program.tracker.eos:
+            return tokens[: i + 1]
+    return tokens

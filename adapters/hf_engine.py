@@ -1,0 +1,174 @@
+"""The engine protocol over Hugging Face `generate`: requests in, completions out, batched, seeded per sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    TopKLogitsWarper,
+    TopPLogitsWarper,
+)
+
+from thinkpace.adapters._completion import completion
+from thinkpace.adapters._rows import uniform
+from thinkpace.adapters.hf import ThinkpaceLogitsProcessor
+from thinkpace.adapters.hf_vocabulary import HFVocabulary, find_markers
+from thinkpace.errors import UnsupportedControl
+from thinkpace.processors.markers import Markers
+from thinkpace.processors.program import Program, compile_program
+from thinkpace.processors.request import Completion, Request, Sampling
+from thinkpace.processors.vocabulary import TokenIds
+
+
+class HFEngine:
+    """Generates with a transformers model. Implements `Engine`.
+
+    Tokens are drawn by inverse transform from numbers that depend on the request's seed and the position alone, so a
+    row's result does not depend on its neighbours (beyond the rounding of batched matrix products).
+
+    Args:
+        model: a causal language model, already on its device.
+        tokenizer: the model's.
+        markers: of the model's thinking. Default: found from the chat template.
+        batch_size: rows per `generate` call, at least 1.
+        name: what the journal calls it. Default: the model's `name_or_path`.
+
+    Raises:
+        UnsupportedControl: if the markers cannot be found.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: Any,
+        *,
+        markers: Markers | None = None,
+        batch_size: int = 64,
+        name: str = "",
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be >= 1, got {batch_size}")
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.markers = markers or find_markers(tokenizer)
+        self.batch_size = batch_size
+        self.name = name or f"hf:{model.name_or_path}"
+        eos = model.generation_config.eos_token_id
+        self.vocabulary = HFVocabulary(tokenizer, () if eos is None else eos if isinstance(eos, list) else (eos,))
+        self._pad = (
+            tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(self.vocabulary.eos, default=0)
+        )
+
+    @classmethod
+    def from_path(cls, path: str | Path, **arguments: Any) -> HFEngine:
+        """Load a model and its tokenizer from a folder or a name on the hub.
+
+        Raises:
+            OSError: if there is no such model.
+        """
+        tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
+        model = AutoModelForCausalLM.from_pretrained(path)
+        return cls(model, tokenizer, **arguments)
+
+    def chat(self, messages: Sequence[dict[str, str]]) -> TokenIds:
+        text = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        return self.vocabulary.encode(text)
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        """One completion per request, in their order.
+
+        Args:
+            requests: of any mixture; those that share sampling and limit go into batches together.
+
+        Raises:
+            UnsupportedControl: before anything is generated, if a control cannot work here or a prompt is too long.
+        """
+        programs = [self._compile(request) for request in requests]
+        groups: dict[tuple[Sampling, int], list[int]] = {}
+        for i, request in enumerate(requests):
+            groups.setdefault((request.sampling, request.max_new_tokens), []).append(i)
+        out: dict[int, Completion] = {}
+        for members in groups.values():
+            members.sort(key=lambda i: len(requests[i].prompt))
+            for start in range(0, len(members), self.batch_size):
+                batch = members[start : start + self.batch_size]
+                made = self._batch([requests[i] for i in batch], [programs[i] for i in batch])
+                out.update(zip(batch, made, strict=True))
+        return [out[i] for i in range(len(requests))]
+
+    def _compile(self, request: Request) -> Program:
+        longest = getattr(self.model.config, "max_position_embeddings", None)
+        if longest is not None and len(request.prompt) + request.max_new_tokens > longest:
+            raise UnsupportedControl(
+                f"a prompt of {len(request.prompt)} tokens and max_new_tokens={request.max_new_tokens} do not fit the "
+                f"model's {longest} positions"
+            )
+        return compile_program(request.controls, self.vocabulary, self.markers, max_new_tokens=request.max_new_tokens)
+
+    @torch.inference_mode()
+    def _batch(self, requests: list[Request], programs: list[Program]) -> list[Completion]:
+        sampling, limit = requests[0].sampling, requests[0].max_new_tokens
+        width = max(len(request.prompt) for request in requests)
+        padding = [width - len(request.prompt) for request in requests]
+        device = self.model.device
+        ids = torch.tensor(
+            [[self._pad] * p + list(r.prompt) for p, r in zip(padding, requests, strict=True)], device=device
+        )
+        mask = torch.tensor([[0] * p + [1] * (width - p) for p in padding], device=device)
+        seeds = [request.seed for request in requests]
+        processor = ThinkpaceLogitsProcessor(programs, self._pad, sampling.temperature, seeds)
+        processors = LogitsProcessorList([processor])
+        if sampling.temperature > 0:
+            processors.append(_SeededSampler(sampling, seeds, width))
+        sequences = self.model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            logits_processor=processors,
+            max_new_tokens=limit,
+            do_sample=False,  # drawing is done by the sampler above, with a seed per row
+            num_beams=1,
+            temperature=None,
+            top_p=None,
+            top_k=None,
+            pad_token_id=self._pad,
+            eos_token_id=sorted(self.vocabulary.eos) or None,
+        )
+        logs = processor.logs(sequences)
+        return [completion(log, request, self.vocabulary) for log, request in zip(logs, requests, strict=True)]
+
+
+class _SeededSampler(LogitsProcessor):
+    """Leaves one token per row: drawn at the temperature, after top-k and top-p, by the row's own random numbers."""
+
+    supports_continuous_batching = False
+
+    def __init__(self, sampling: Sampling, seeds: Sequence[int], width: int) -> None:
+        self.temperature = sampling.temperature
+        self.seeds = seeds
+        self.width = width
+        self.warpers: list[LogitsProcessor] = []
+        if sampling.top_k:
+            self.warpers.append(TopKLogitsWarper(sampling.top_k))
+        if sampling.top_p < 1:
+            self.warpers.append(TopPLogitsWarper(sampling.top_p))
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        position = input_ids.shape[1] - self.width
+        scores = scores / self.temperature  # type: ignore[assignment]  # a float tensor stays one
+        for warper in self.warpers:
+            scores = warper(input_ids, scores)
+        share = torch.softmax(scores.double(), 1).cumsum(1)  # (batch, vocabulary)
+        u = torch.tensor(
+            [uniform(seed, position, "token") for seed in self.seeds], device=scores.device, dtype=torch.float64
+        )
+        tokens = torch.searchsorted(share, (u * share[:, -1]).unsqueeze(1), right=True)
+        tokens.clamp_(max=scores.shape[1] - 1)  # u just below 1 may round up to the end
+        return torch.full_like(scores, -torch.inf).scatter_(1, tokens, 0.0)  # type: ignore[return-value]  # float in, float out

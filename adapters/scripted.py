@@ -1,0 +1,153 @@
+"""An engine that follows a script: real controls, sampling and books on made-up logits, in milliseconds.
+
+The model is any function from (prompt, output so far) to a row of logits. `says` makes one that would say a given
+text and goes on saying it when controls write something in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thinkpace.adapters._completion import completion
+from thinkpace.adapters._rows import Row, draw, edited, origin, uniform
+from thinkpace.adapters._slots import SequenceLog
+from thinkpace.processors.edit import Edit
+from thinkpace.processors.markers import Markers
+from thinkpace.processors.program import compile_program
+from thinkpace.processors.request import Completion, Request, Sampling
+from thinkpace.processors.vocabulary import TokenIds, Vocabulary
+
+Model = Callable[[Sequence[int], Sequence[int]], Sequence[float] | NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class WordVocabulary:
+    """A vocabulary of whole words, for scripts: a text is spelled by the longest words that fit.
+
+    Args:
+        words: the id of a word is its place.
+        eos_word: the one that ends a sequence.
+
+    >>> WordVocabulary(("<think>", "</think>", "Wait", "<eos>")).encode("<think>Wait")
+    (0, 2)
+    """
+
+    words: tuple[str, ...]
+    eos_word: str = "<eos>"
+    size: int = field(init=False)
+    unused: frozenset[int] = field(init=False, default=frozenset())
+    eos: frozenset[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.eos_word not in self.words:
+            raise ValueError(f"the words must hold eos_word={self.eos_word!r}")
+        object.__setattr__(self, "size", len(self.words))
+        object.__setattr__(self, "eos", frozenset({self.words.index(self.eos_word)}))
+
+    def encode(self, text: str) -> TokenIds:
+        ids: list[int] = []
+        while text:
+            fitting = [word for word in self.words if word and text.startswith(word)]
+            if fitting:
+                word = max(fitting, key=len)
+                ids.append(self.words.index(word))
+                text = text[len(word) :]
+            else:
+                text = text[1:]  # what no word spells is lost; reading back shows it
+        return tuple(ids)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        return "".join(self.words[token] for token in tokens)
+
+
+def says(tokens: Sequence[int], size: int, eos: int, *, likeliest: float = 10.0) -> Model:
+    """A model that would say `tokens`, one after the other, then end.
+
+    It keeps its place by counting how many of its own tokens are in the output: what was written in between is
+    passed over.
+
+    Args:
+        tokens: what it says.
+        size: of the vocabulary.
+        eos: what it says at the end.
+        likeliest: the logit of its next token; all others have 0.
+    """
+
+    def model(_prompt: Sequence[int], output: Sequence[int]) -> list[float]:
+        place = 0
+        for token in output:
+            if place < len(tokens) and token == tokens[place]:
+                place += 1
+        row = [0.0] * size
+        row[tokens[place] if place < len(tokens) else eos] = likeliest
+        return row
+
+    return model
+
+
+class ScriptedEngine:
+    """Generates from a function. Implements `Engine`.
+
+    Args:
+        model: (prompt, output so far) -> logits, at least as many as the vocabulary has ids.
+        vocabulary: of the script; `WordVocabulary` will do.
+        markers: of its thinking.
+    """
+
+    name = "scripted"
+
+    def __init__(self, model: Model, vocabulary: Vocabulary, markers: Markers) -> None:
+        self.model = model
+        self.vocabulary = vocabulary
+        self.markers = markers
+
+    def chat(self, messages: Sequence[dict[str, str]]) -> TokenIds:
+        return self.vocabulary.encode("".join(message["content"] for message in messages))
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        programs = [
+            compile_program(r.controls, self.vocabulary, self.markers, max_new_tokens=r.max_new_tokens)
+            for r in requests
+        ]
+        logs = [SequenceLog(p, r.prompt, r.seed) for p, r in zip(programs, requests, strict=True)]
+        return [self._finish(log, request) for log, request in zip(logs, requests, strict=True)]
+
+    def _finish(self, log: SequenceLog, request: Request) -> Completion:
+        sampling = request.sampling
+        while len(log.tokens) < request.max_new_tokens and not log.state.track.ended:
+            row = np.array(self.model(request.prompt, log.tokens), dtype=np.float64)
+            row[log.program.size :] = -np.inf
+            changed = edited(row, log.state.edit, sampling.temperature)
+            log.saw(_Evidence(row, sampling.temperature, request.seed))
+            u = uniform(request.seed, len(log.tokens), "token")
+            log.advance(draw(filtered(changed, sampling), sampling.temperature, u))
+        return completion(log, request, self.vocabulary)
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    row: Row
+    temperature: float
+    seed: int
+
+    def __call__(self, edit: Edit, token: int, at: int) -> int:
+        return origin(self.row, edit, token, self.temperature, uniform(self.seed, at, "origin"))
+
+
+def filtered(row: Row, sampling: Sampling) -> Row:
+    """The row with what top-k and then top-p drop at -inf; of ties at the k-th place all stay."""
+    if sampling.temperature == 0:
+        return row
+    out = row.copy()
+    if sampling.top_k and sampling.top_k < len(row):
+        out[out < np.sort(out)[-sampling.top_k]] = -np.inf
+    if sampling.top_p < 1:
+        order = np.argsort(-out, kind="stable")
+        weights = np.exp((out[order] - out[order[0]]) / sampling.temperature)
+        before = np.cumsum(weights / weights.sum()) - weights / weights.sum()
+        out[order[before >= sampling.top_p]] = -np.inf
+    return out

@@ -1,0 +1,1 @@
+"""Policies over many generations. Empty so far: voting, best-of-N and search follow."""

@@ -1,0 +1,1 @@
+"""Accuracy against tokens: tasks, grading, journal, statistics, sweeps, reports, and the command line."""

@@ -1,0 +1,139 @@
+"""What a sweep leaves behind: a table, `results.csv`, `samples.jsonl`, and `curve.png`."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+from rich.table import Table
+
+from thinkpace.eval.journal import Entry
+from thinkpace.eval.sweep import Result
+
+EMBEDDED_NOTE = (
+    "Embedded test model (0.9 M parameters): shows that the controls work, not what they buy on a large model."
+)
+
+
+def table(results: Sequence[Result], title: str) -> Table:
+    """The results for a terminal."""
+    out = Table(title=title, caption="95 % intervals; thinking tokens as the budget counts them")
+    for column in (
+        "control",
+        "budget",
+        "waits",
+        "samples",
+        "accuracy",
+        "95 % interval",
+        "thinking tokens",
+        "max",
+        "forced end",
+    ):
+        out.add_column(column, justify="left" if column == "control" else "right")
+    trouble = any(r.truncated or r.no_answer or r.errors for r in results)
+    if trouble:
+        out.add_column("truncated / no answer / error", justify="right")
+    for r in results:
+        row = [
+            r.control,
+            "none" if r.max_tokens is None else str(r.max_tokens),
+            str(r.waits),
+            str(r.samples),
+            _percent(r.accuracy),
+            f"{_percent(r.ci_low)} to {_percent(r.ci_high)}",
+            f"{r.thinking_tokens_mean:.1f}",
+            str(r.thinking_tokens_max),
+            _percent(r.forced_end),
+        ]
+        out.add_row(*row, *([f"{r.truncated} / {r.no_answer} / {r.errors}"] if trouble else []))
+    return out
+
+
+def _percent(share: float) -> str:
+    return "undefined" if math.isnan(share) else f"{100 * share:.1f} %"
+
+
+def write_csv(results: Sequence[Result], path: Path) -> None:
+    """One row per setting; `max_tokens` is empty for no limit, an undefined number is `nan`."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow([field.name for field in fields(Result)])
+        for result in results:
+            writer.writerow([_cell(value) for value in asdict(result).values()])
+
+
+def _cell(value: Any) -> Any:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else value
+
+
+def write_samples(entries: Iterable[Entry], path: Path) -> None:
+    """One JSON object per sample."""
+    with path.open("w", encoding="utf-8") as file:
+        for entry in entries:
+            row = {"setting": entry.setting, "id": entry.question, "sample": entry.sample} | entry.row
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def draw_curve(results: Sequence[Result], path: Path, title: str, note: str = "") -> None:
+    """Accuracy against thinking tokens: one line along the budgets, one along the waits, with their intervals."""
+    figure = Figure(figsize=(7.5, 4.8), layout="constrained")
+    axes = figure.add_subplot()
+    drawn = [r for r in results if not math.isnan(r.accuracy)]
+    fewest = min((r.waits for r in drawn), default=0)
+    lines = {
+        "budget, no waits" if fewest == 0 else f"budget, {fewest} waits": [r for r in drawn if r.waits == fewest],
+        "waits, no budget": [r for r in drawn if r.max_tokens is None],
+    }
+    shown = {id(r) for line in lines.values() for r in line}
+    others = [r for r in drawn if id(r) not in shown]
+    for (label, points), colour, marker in zip(lines.items(), ("#1f5fa8", "#c2571a"), "os", strict=True):
+        if len(points) > 1 or (points and label.startswith("budget")):
+            _line(axes, sorted(points, key=lambda r: r.thinking_tokens_mean), label, colour, marker, "-")
+    if others:
+        _line(axes, others, "budget and waits", "#5a5a5a", "^", "")
+    for r in drawn:
+        limit = "no budget" if r.max_tokens is None else str(r.max_tokens)
+        label = limit if r.waits == fewest else f"{r.waits} wait{'s' if r.waits > 1 else ''}"
+        if r.waits != fewest and r.max_tokens is not None:
+            label = f"{limit}, {label}"
+        axes.annotate(
+            label, (r.thinking_tokens_mean, 100 * r.accuracy), (6, -12), textcoords="offset points", fontsize=8
+        )
+    axes.set_xlabel("thinking tokens per sample (mean)")
+    axes.set_ylabel("accuracy (%), 95 % interval")
+    axes.set_ylim(0, 100)
+    axes.set_xlim(left=-0.03 * max((r.thinking_tokens_mean for r in drawn), default=1))
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="lower right", frameon=False)
+    axes.set_title(title, loc="left", fontsize=11)
+    if note:
+        figure.supxlabel(note, fontsize=7.5, color="#5a5a5a")
+    figure.savefig(path, dpi=150)
+
+
+def _line(axes: Any, points: Sequence[Result], label: str, colour: str, marker: str, style: str) -> None:
+    middle = [100 * r.accuracy for r in points]
+    low = [max(0.0, 100 * (r.accuracy - r.ci_low)) for r in points]
+    high = [max(0.0, 100 * (r.ci_high - r.accuracy)) for r in points]
+    axes.errorbar(
+        [r.thinking_tokens_mean for r in points],
+        middle,
+        yerr=[low, high],
+        label=label,
+        color=colour,
+        marker=marker,
+        linestyle=style,
+        capsize=2.5,
+        linewidth=1.4,
+        markersize=5,
+        elinewidth=0.9,
+    )

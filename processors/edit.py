@@ -1,0 +1,168 @@
+"""Edits: what is done to the next token, as data.
+
+An edit is a map on the weights of tokens, w = exp(logit / temperature). Every token is dropped, or keeps its weight,
+times exp(bias / temperature), and lands on itself or on another token. Maps of this kind compose into maps of this
+kind, so a chain of controls costs one write into the logits, and composition is associative because it is
+composition. No array is involved; adapters do the writing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from thinkpace.errors import NoLegalToken
+
+Sources = tuple[tuple[int, float], ...]
+_NONE: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Edit:
+    """A change to the distribution of the next token. Applied in the order of the arguments.
+
+    Args:
+        only: ids that may come; None for all. A single id is a force.
+        ban: ids that may not come.
+        redraw: ids that may not come, like `ban`; but had one of them been drawn, the state is told so (s1's way of
+            ignoring the end of thinking without writing anything). The chance of that is their share of the weight
+            of all ids that may come or are redrawn.
+        bias: id -> what is added to its logit, before the temperature.
+        redirect: id -> the id that its probability moves to. Where the moved probability came from is drawn
+            afterwards, by the adapter, and told to the state.
+
+    Two edits that do the same are equal: zero biases, moves onto oneself and changes to dropped ids are removed.
+
+    Raises:
+        NoLegalToken: if no token is left.
+    """
+
+    only: frozenset[int] | None = None
+    ban: frozenset[int] = _NONE
+    redraw: frozenset[int] = _NONE
+    bias: Mapping[int, float] = field(default_factory=dict)
+    redirect: Mapping[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        dropped = self.ban | self.redraw
+        set_ = object.__setattr__
+        if self.only is not None:
+            set_(self, "only", self.only - dropped)
+            set_(self, "ban", _NONE)
+            if not self.only:
+                raise NoLegalToken("the edit allows no token at all")
+        else:
+            set_(self, "ban", self.ban - self.redraw)
+        set_(self, "bias", {i: b for i, b in self.bias.items() if b != 0 and (self._lives(i) or i in self.redraw)})
+        set_(self, "redirect", {i: j for i, j in self.redirect.items() if i != j and self._lives(i)})
+
+    def _lives(self, token: int) -> bool:
+        if self.only is not None:
+            return token in self.only
+        return token not in self.ban and token not in self.redraw
+
+    def __hash__(self) -> int:
+        return hash((self.only, self.ban, self.redraw, frozenset(self.bias.items()), frozenset(self.redirect.items())))
+
+    @property
+    def forced(self) -> int | None:
+        """The id that comes for certain, if there is one."""
+        if self.only is None:
+            return None
+        targets = {self.redirect.get(i, i) for i in self.only}
+        return targets.pop() if len(targets) == 1 else None
+
+    def then(self, after: Edit) -> Edit:
+        """This edit, and `after` on its result.
+
+        >>> ban(1).then(redirect([2], 3)) == Edit(ban=frozenset({1}), redirect={2: 3})
+        True
+
+        Raises:
+            NoLegalToken: if the two leave no token.
+        """
+        if after is KEEP:
+            return self
+        if self is KEEP:
+            return after
+        named = set(self.bias) | set(self.redirect) | set(after.bias) | set(after.redirect)
+        named |= self.ban | self.redraw | after.ban | after.redraw | (self.only or _NONE) | (after.only or _NONE)
+        kept, banned, redrawn = set(), set(), set(self.redraw)
+        bias, moved = {}, {}
+        for token in named:
+            if not self._lives(token):
+                if token in self.redraw:
+                    bias[token] = self.bias.get(token, 0.0)
+                else:
+                    banned.add(token)
+                continue
+            target = self.redirect.get(token, token)
+            if not after._lives(target):
+                (redrawn if target in after.redraw else banned).add(token)
+                bias[token] = self.bias.get(token, 0.0)
+                continue
+            kept.add(token)
+            bias[token] = self.bias.get(token, 0.0) + after.bias.get(target, 0.0)
+            moved[token] = after.redirect.get(target, target)
+        if self.only is None and after.only is None:
+            return Edit(None, frozenset(banned), frozenset(redrawn), bias, moved)
+        return Edit(frozenset(kept), _NONE, frozenset(redrawn), bias, moved)
+
+    @cached_property
+    def cells(self) -> tuple[tuple[int, Sources], ...]:
+        """What to write into a row: (id, its sources), each source an (id, bias).
+
+        The new weight of an id is the sum of its sources' weights; no source means that it is dropped. With `only`,
+        every id that is not listed is dropped as well.
+        """
+        sources: dict[int, list[tuple[int, float]]] = {i: [] for i in self.ban | self.redraw}
+        living = self.only if self.only is not None else (set(self.bias) | set(self.redirect)) - self.redraw
+        for i in living:
+            sources.setdefault(self.redirect.get(i, i), []).append((i, self.bias.get(i, 0.0)))
+            if self.only is None:
+                sources.setdefault(i, [])
+        if self.only is None:
+            for target in set(self.redirect.values()):  # a target that nothing else touches keeps its own weight
+                if self._lives(target) and target not in living:
+                    sources[target].append((target, 0.0))
+        return tuple((i, tuple(sorted(found))) for i, found in sorted(sources.items()))
+
+    @cached_property
+    def moved_onto(self) -> Mapping[int, Sources]:
+        """For every id that others were moved onto: all its sources, itself included where it lives."""
+        targets = set(self.redirect.values())
+        return {i: found for i, found in self.cells if i in targets}
+
+
+KEEP = Edit()
+
+
+def force(token: int) -> Edit:
+    """Exactly this token comes next."""
+    return Edit(only=frozenset({token}))
+
+
+def only(tokens: Iterable[int]) -> Edit:
+    """One of these tokens comes next."""
+    return Edit(only=frozenset(tokens))
+
+
+def ban(*tokens: int) -> Edit:
+    """None of these tokens comes next."""
+    return Edit(ban=frozenset(tokens))
+
+
+def redraw(tokens: Iterable[int]) -> Edit:
+    """None of these comes next, and the state is told when one of them would have."""
+    return Edit(redraw=frozenset(tokens))
+
+
+def bias(amounts: Mapping[int, float]) -> Edit:
+    """Add to the logits of these tokens, before the temperature."""
+    return Edit(bias=dict(amounts))
+
+
+def redirect(sources: Iterable[int], target: int) -> Edit:
+    """When one of `sources` would have come, `target` comes instead."""
+    return Edit(redirect=dict.fromkeys(sources, target))

@@ -1,0 +1,134 @@
+"""Markers: what opens thinking, what closes it naturally, and what is written to close it by force.
+
+The three are never confused: a template may open thinking with more than the marker, and a forced close usually
+holds more than the natural one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from thinkpace.errors import UnsupportedControl
+from thinkpace.processors.vocabulary import TokenIds, Vocabulary, spell
+
+
+@dataclass(frozen=True, slots=True)
+class Markers:
+    """The markers of a model's thinking, as text.
+
+    Args:
+        open: what opens thinking, such as `<think>`.
+        close: what closes it naturally, such as `</think>`.
+        forced_close: what is written to close thinking by force; it must hold `close`. Default: `close`.
+        opened_by_prompt: whether the prompt has already opened thinking. None: read it from the prompt's ids (the last
+            marker decides, and an end-of-sequence id after it ends its turn).
+
+    Raises:
+        ValueError: if a marker is empty, open and close are the same, or `forced_close` lacks `close`.
+
+    >>> Markers("<think>", "</think>").forced_close
+    '</think>'
+    """
+
+    open: str
+    close: str
+    forced_close: str = ""
+    opened_by_prompt: bool | None = None
+
+    def __post_init__(self) -> None:
+        if not self.open or not self.close:
+            raise ValueError(f"both markers need a text, got open={self.open!r}, close={self.close!r}")
+        if self.open == self.close:
+            raise ValueError(f"open and close must differ, both are {self.open!r}")
+        if not self.forced_close:
+            object.__setattr__(self, "forced_close", self.close)
+        if self.close not in self.forced_close:
+            raise ValueError(f"forced_close must hold the close {self.close!r}, got {self.forced_close!r}")
+
+    def bind(self, vocabulary: Vocabulary) -> BoundMarkers:
+        """The markers as ids of this vocabulary.
+
+        Raises:
+            UnsupportedControl: if the vocabulary cannot spell a marker, or spells the close otherwise inside
+                `forced_close`.
+        """
+        opens = marker_spellings(vocabulary, self.open, "the opening marker")
+        closes = marker_spellings(vocabulary, self.close, "the closing marker")
+        forced = spell(vocabulary, self.forced_close, "the forced close")
+        if not any(_find(forced, close) is not None for close in closes):
+            raise UnsupportedControl(
+                f"inside the forced close {self.forced_close!r} this vocabulary spells {self.close!r} in another way, "
+                "so that the end of thinking would not be seen: pass a forced_close without the text around the marker"
+            )
+        return BoundMarkers(opens, closes, forced, self.opened_by_prompt)
+
+
+@dataclass(frozen=True, slots=True)
+class BoundMarkers:
+    """Markers as token ids.
+
+    Args:
+        opens: every spelling of the opening marker.
+        closes: every spelling of the closing marker.
+        forced_close: what is written to close by force; holds one of `closes`.
+        opened_by_prompt: as in `Markers`.
+    """
+
+    opens: tuple[TokenIds, ...]
+    closes: tuple[TokenIds, ...]
+    forced_close: TokenIds
+    opened_by_prompt: bool | None = None
+
+    @property
+    def after_close(self) -> TokenIds:
+        """What the forced close holds after its marker."""
+        for close in self.closes:
+            at = _find(self.forced_close, close)
+            if at is not None:
+                return self.forced_close[at + len(close) :]
+        return ()
+
+    def rest_of_close(self, begun: TokenIds) -> TokenIds:
+        """What is left to write of the forced close when its marker has been begun with `begun`.
+
+        >>> markers = BoundMarkers(((1,),), ((7, 8, 9),), (5, 7, 8, 9, 6))
+        >>> markers.rest_of_close(()), markers.rest_of_close((7, 8))
+        ((5, 7, 8, 9, 6), (9, 6))
+        """
+        if not begun:
+            return self.forced_close
+        for close in self.closes:
+            at = _find(self.forced_close, close)
+            if at is not None and close[: len(begun)] == begun:
+                return self.forced_close[at + len(begun) :]
+        for close in self.closes:  # begun in a spelling that the forced close does not use: finish that one
+            if close[: len(begun)] == begun:
+                return close[len(begun) :]
+        return self.forced_close
+
+
+def marker_spellings(vocabulary: Vocabulary, marker: str, what: str) -> tuple[TokenIds, ...]:
+    """A marker alone, and with a line break on either side where that merges into other tokens.
+
+    A marker that is one special token has one spelling: breaks never merge with it.
+    """
+    own = spell(vocabulary, marker, what)
+    found = {own: None}
+    if len(own) > 1:
+        newline = vocabulary.encode("\n")
+        for text in ("\n" + marker, marker + "\n", "\n" + marker + "\n", marker + "\n\n"):
+            ids = vocabulary.encode(text)
+            if newline and ids[: len(newline)] == newline:
+                ids = ids[len(newline) :]
+            while newline and ids[-len(newline) :] == newline:
+                ids = ids[: -len(newline)]
+            if vocabulary.decode(ids).strip() == marker.strip():
+                found[ids] = None
+    return tuple(found)
+
+
+def _find(tokens: TokenIds, pattern: TokenIds) -> int | None:
+    for at in range(len(tokens) - len(pattern) + 1):
+        if tokens[at : at + len(pattern)] == pattern:
+            return at
+    return None

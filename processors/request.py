@@ -1,0 +1,129 @@
+"""Requests and completions: what every engine takes and gives, so that eval and controllers need to know none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from thinkpace.processors.base import Control
+from thinkpace.processors.markers import Markers
+from thinkpace.processors.program import Kind
+from thinkpace.processors.vocabulary import TokenIds, Vocabulary
+from thinkpace.types import Receipt, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is drawn.
+
+    Args:
+        temperature: 0 for greedy, otherwise above 0.
+        top_p: nucleus, in (0, 1]; 1 for all.
+        top_k: the k likeliest only; 0 for all.
+
+    Raises:
+        ValueError: out of range.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.temperature < float("inf"):
+            raise ValueError(f"temperature must be >= 0 (0 is greedy), got {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must be in (0, 1], got {self.top_p}")
+        if self.top_k < 0:
+            raise ValueError(f"top_k must be >= 0 (0 is off), got {self.top_k}")
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One generation to be made.
+
+    Args:
+        prompt: token ids, the chat template already applied.
+        controls: what holds for this generation, in order.
+        max_new_tokens: output tokens at most, 1 or more.
+        sampling: how tokens are drawn.
+        seed: of this sample alone: its result does not depend on what is generated beside it.
+
+    Raises:
+        ValueError: for an empty prompt or a limit below 1.
+    """
+
+    prompt: TokenIds
+    controls: tuple[Control, ...] = ()
+    max_new_tokens: int = 1024
+    sampling: Sampling = field(default_factory=Sampling)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.prompt:
+            raise ValueError("the prompt must have at least one token")
+        if self.max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens must be >= 1, got {self.max_new_tokens}")
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What came of a request.
+
+    Args:
+        tokens: output ids, the end-of-sequence token included, nothing after it.
+        kinds: of every token: "thinking", "injected", "closing", "marker" or "answer".
+        text: of all of them, for people.
+        thinking: text of the thinking tokens, without markers.
+        answer: text after thinking was closed for the last time, special tokens left out; empty if it never was
+            although it had been opened.
+        receipt: what the controls did.
+        finish_reason: "stop" if the sequence ended by itself, "length" at the limit.
+        seed: the request's.
+    """
+
+    tokens: TokenIds
+    kinds: tuple[Kind, ...]
+    text: str
+    thinking: str
+    answer: str
+    receipt: Receipt
+    finish_reason: Literal["stop", "length"]
+    seed: int
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens by kind."""
+        return self.receipt.usage
+
+
+class Engine(Protocol):
+    """Something that generates. All engines mean the same by a request."""
+
+    @property
+    def name(self) -> str:
+        """What the journal and the reports call it."""
+        ...
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Of its tokenizer."""
+        ...
+
+    @property
+    def markers(self) -> Markers:
+        """Of its model's thinking."""
+        ...
+
+    def chat(self, messages: Sequence[dict[str, str]]) -> TokenIds:
+        """The prompt ids of a conversation, ready for the model to answer."""
+        ...
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        """One completion per request, in their order.
+
+        Raises:
+            UnsupportedControl: before anything is generated, if a control cannot work here.
+        """
+        ...

@@ -1,0 +1,84 @@
+"""Vocabularies: how a tokenizer spells things.
+
+Ids are the truth and text is for people: a text can be spelled by several token sequences, and what a model wrote is
+one of them, not what the tokenizer would have chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+from thinkpace.errors import UnsupportedControl
+
+TokenIds = tuple[int, ...]
+
+
+class Vocabulary(Protocol):
+    """What a control needs to know of a tokenizer. Adapters build one per engine."""
+
+    @property
+    def size(self) -> int:
+        """One more than the largest id that stands for a token; a model's logits may be wider (padding)."""
+        ...
+
+    @property
+    def unused(self) -> frozenset[int]:
+        """Ids below `size` that stand for nothing."""
+        ...
+
+    @property
+    def eos(self) -> frozenset[int]:
+        """Ids that end a sequence."""
+        ...
+
+    def encode(self, text: str) -> TokenIds:
+        """The tokenizer's own spelling, special tokens recognised, none added."""
+        ...
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of these tokens, special ones included."""
+        ...
+
+
+def variants(text: str) -> Iterator[str]:
+    """The ways a phrase occurs in running text: as given, other cases, after a space or a line break.
+
+    >>> list(variants("Wait"))
+    ['Wait', ' Wait', '\\nWait', 'wait', ' wait', '\\nwait', 'WAIT', ' WAIT', '\\nWAIT']
+    """
+    for cased in dict.fromkeys((text, text.lower(), text.upper(), text[:1].upper() + text[1:])):
+        for before in ("", " ", "\n"):
+            yield before + cased
+
+
+def spellings(vocabulary: Vocabulary, text: str) -> tuple[TokenIds, ...]:
+    """All token sequences by which the tokenizer spells the variants of a phrase, without duplicates.
+
+    A variant that begins with a line break is spelled without it where the break is a token of its own.
+    """
+    newline = vocabulary.encode("\n")
+    found: dict[TokenIds, None] = {}
+    for variant in variants(text):
+        ids = vocabulary.encode(variant)
+        if variant.startswith("\n") and newline and ids[: len(newline)] == newline:
+            ids = ids[len(newline) :]
+        if ids and vocabulary.decode(ids).strip() == variant.strip():
+            found[ids] = None
+    return tuple(found)
+
+
+def spell(vocabulary: Vocabulary, text: str, what: str) -> TokenIds:
+    """The tokenizer's spelling of a text that is to be written, checked by reading it back.
+
+    Raises:
+        UnsupportedControl: if the text is empty, or the vocabulary cannot spell it.
+    """
+    ids = vocabulary.encode(text)
+    if not ids:
+        raise UnsupportedControl(f"{what} must not be empty: {text!r} has no tokens")
+    if vocabulary.decode(ids).strip() != text.strip():
+        raise UnsupportedControl(
+            f"this vocabulary cannot spell {what} {text!r} (it reads back as {vocabulary.decode(ids)!r}): use another"
+        )
+    return ids

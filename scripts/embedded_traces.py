@@ -1,0 +1,93 @@
+"""Training texts of the embedded model: problems turned into thinking traces that can go wrong.
+
+What the model is to show decides what the traces hold:
+
+* A first pass over a chain slips now and then and goes on from the wrong value, so that the model is fallible at
+  temperature 1. "Wait" starts another pass in the same form, which marks every step `ok` or `fix` and catches a
+  slip with probability `CATCH`: thinking longer helps, and not at once.
+* A search abandons candidates early. Every line ends with a newline, so that the choice between going on and
+  switching is made at the word "Alternatively" itself.
+* Some traces are cut anywhere and then answered, so that an answer after a forced close is a best guess from what
+  was thought so far. The close of a cut trace carries no loss: the model must not learn to stop at random.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from thinkpace.eval.embedded.problems import VARIABLES, Chain, Search, apply, results
+
+SLIP = 0.07  # share of first-pass steps that go wrong
+CATCH = 0.65  # chance that a checking pass notices a slip
+PASSES = (0.45, 0.28, 0.13, 0.07, 0.04, 0.03)  # share of traces with 0, 1, ... checking passes; waits add to them
+ABANDON = 0.45  # share of candidates left before their last step
+CUT = 0.20  # share of thinking traces that are cut and answered
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What the model is to write: `thinking`, then the close, then `answer`."""
+
+    thinking: str
+    answer: str
+
+
+def _first_pass(problem: Chain, rng: random.Random) -> list[int]:
+    values = [problem.start]
+    for operator, constant in problem.steps:
+        value = apply(values[-1], operator, constant)
+        values.append((value + rng.randint(1, 9)) % 10 if rng.random() < SLIP else value)
+    return values
+
+
+def _check_pass(problem: Chain, before: list[int], rng: random.Random) -> list[int]:
+    values = [problem.start]
+    for i, (operator, constant) in enumerate(problem.steps):
+        value = apply(values[-1], operator, constant)
+        overlooked = values[-1] == before[i] and value != before[i + 1] and rng.random() >= CATCH
+        values.append(before[i + 1] if overlooked else value)
+    return values
+
+
+def chain_trace(problem: Chain, rng: random.Random, *, draft: bool) -> Trace:
+    """A first pass and up to five checking passes, step by step or as drafts."""
+    passes = [_first_pass(problem, rng)]
+    for _ in range(rng.choices(range(len(PASSES)), PASSES)[0]):
+        passes.append(_check_pass(problem, passes[-1], rng))
+    blocks = []
+    for k, values in enumerate(passes):
+        steps = []
+        for i, (operator, constant) in enumerate(problem.steps):
+            working = "" if draft else f"{values[i]}{operator}{constant}="
+            mark = "" if k == 0 else " ok" if values[i + 1] == passes[k - 1][i + 1] else " fix"
+            steps.append(f"{VARIABLES[i + 1]}={working}{values[i + 1]}{mark}")
+        blocks.append((";" if draft else "\n").join(steps) + "\n")
+    return Trace("Wait\n".join(blocks), str(passes[-1][-1]))
+
+
+def search_trace(problem: Search, rng: random.Random) -> Trace:
+    """Candidates in random order, each worked out to the end or abandoned, until one fits."""
+    waiting = rng.sample(range(10), 10)
+    abandoned: set[int] = set()
+    lines: list[str] = []
+    while True:
+        x = waiting.pop(0)
+        lines.append(f"Alternatively, try {x}" if lines else f"Try {x}")
+        leave_after = rng.randint(1, 2) if x not in abandoned and rng.random() < ABANDON else None
+        values = results(x, problem.steps)
+        for i, (operator, constant) in enumerate(problem.steps[:leave_after]):
+            lines.append(f"{values[i]}{operator}{constant}={values[i + 1]}")
+        if leave_after is not None:
+            abandoned.add(x)
+            waiting.append(x)
+        elif values[-1] == problem.target:
+            lines.append(f"{values[-1]},{problem.target} yes")
+            return Trace("".join(f"{line}\n" for line in lines), str(x))
+        else:
+            lines.append(f"{values[-1]},{problem.target} no")
+
+
+def direct_trace(problem: Chain | Search) -> Trace:
+    """No thinking at all, and the right answer."""
+    return Trace("", problem.answer)
