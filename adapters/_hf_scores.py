@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,13 +32,15 @@ class ScoreWriter:
     Args:
         size: ids from here on stand for nothing; their scores become -inf.
         temperature: that the scores will be sampled at; 0 for greedy and beams.
+        unused: ids below `size` that stand for nothing either.
     """
 
-    __slots__ = ("_known", "size", "temperature")
+    __slots__ = ("_known", "_unused", "size", "temperature")
 
-    def __init__(self, size: int, temperature: float) -> None:
+    def __init__(self, size: int, temperature: float, unused: Iterable[int] = ()) -> None:
         self.size = size
         self.temperature = temperature
+        self._unused = torch.tensor(sorted(unused), dtype=torch.long)
         self._known: dict[int, tuple[Edit, _Cells]] = {}
 
     def write(self, scores: torch.Tensor, edits: Sequence[tuple[int, Edit]]) -> Gathered | None:
@@ -54,6 +56,9 @@ class ScoreWriter:
         """
         if scores.shape[1] > self.size:
             scores[:, self.size :] = -torch.inf
+        if len(self._unused):
+            self._unused = self._unused.to(scores.device)
+            scores.index_fill_(1, self._unused, -torch.inf)
         if not edits:
             return None
         found = [(row, self._cells(edit)) for row, edit in edits]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from thinkpace.errors import NoLegalToken
 from thinkpace.processors.edit import Edit, Sources
 
 Row = NDArray[np.float64]
@@ -28,12 +29,17 @@ def edited(row: Row, edit: Edit, temperature: float) -> Row:
         row: logits, shape (vocabulary,).
         edit: what to do.
         temperature: that the row will be sampled at; 0 for greedy.
+
+    Raises:
+        NoLegalToken: if the edit leaves a choice of ids and the row bars them all.
     """
     out = row.copy() if edit.only is None else np.full_like(row, -np.inf)
     for token, sources in edit.cells:
         out[token] = merged(_biased(row, sources), temperature)
     if edit.only is not None and not np.isfinite(out).any():
-        out[[token for token, sources in edit.cells if sources]] = 0.0  # barred by others: what is written still comes
+        if edit.forced is None:
+            raise NoLegalToken(f"all of {sorted(edit.only)} are barred by the logits themselves")
+        out[edit.forced] = 0.0  # what is written comes even if something else has barred it
     return out
 
 
@@ -61,7 +67,7 @@ def origin(row: Row, edit: Edit, token: int, temperature: float, u: float) -> in
         `token` itself, the id that was moved onto it, or the id that was refused and drawn again.
     """
     if edit.redraw:
-        share, u = refused(row, edit, temperature), u
+        share = refused(row, edit, temperature)
         if u < share:
             refusals = tuple(sorted((i, edit.bias.get(i, 0.0)) for i in edit.redraw))
             return choose(refusals, _biased(row, refusals), temperature, u / share)

@@ -36,8 +36,8 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
     """Applies programs to the rows of one `generate` call after another.
 
     Args:
-        programs: for row i of a batch of B rows, program i * len(programs) // B: one for all, one per prompt (also
-            with `num_return_sequences`), or one per row.
+        programs: of one vocabulary. For row i of a batch of B rows, program i * len(programs) // B: one for all, one
+            per prompt (also with `num_return_sequences`), or one per row.
         pad_token_id: of the tokenizer, stripped from the left of prompts; None if there is none.
         temperature: that the scores will be sampled at; 0 for greedy and beams.
         seeds: as `programs`, one per row or one for all: for drawing where a moved token came from.
@@ -54,7 +54,7 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         self.temperature = temperature
         self.seeds = tuple(seeds)
         self.calls = 0
-        self._writer = ScoreWriter(max(program.size for program in programs), temperature)
+        self._writer = ScoreWriter(programs[0].size, temperature, programs[0].unused)
         self.reset()
 
     def reset(self) -> None:
@@ -87,11 +87,11 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
                     log.saw(_Evidence(gathered, row, self.temperature, log.seed))
         return scores
 
-    def receipts(self, sequences: torch.LongTensor | None = None) -> list[Receipt]:
+    def receipts(self, sequences: Any = None) -> list[Receipt]:
         """What was done to each row.
 
         Args:
-            sequences: what `generate` returned (its `.sequences` if it returned a dict): Long[rows, length]. Without it
+            sequences: what `generate` returned: Long[rows, length], or its output object with `.sequences`. Without it
                 the last token of each row is missing from the counts, since `generate` shows it to no processor, and
                 beams are in the order of the last step.
 
@@ -101,14 +101,15 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         """
         return [log.receipt() for log in self.logs(sequences)]
 
-    def logs(self, sequences: torch.LongTensor | None = None) -> list[SequenceLog]:
+    def logs(self, sequences: Any = None) -> list[SequenceLog]:
         """The rows themselves, as `receipts` counts them."""
         if not self.calls:
             raise UnsupportedControl(_NEVER_CALLED)
         if sequences is None:
             return self._logs
+        ids_of_rows: torch.Tensor = getattr(sequences, "sequences", sequences)
         out = []
-        for row, ids in enumerate(sequences.tolist()):
+        for row, ids in enumerate(ids_of_rows.tolist()):
             log = self._nearest(ids, row)
             log.sync(_until_end(ids[self._width :], log.program))
             out.append(log)
@@ -229,7 +230,7 @@ class ThinkpaceLogitsProcessorList(LogitsProcessorList):
     def __init__(self, processor: ThinkpaceLogitsProcessor) -> None:
         super().__init__([processor])
 
-    def receipts(self, sequences: torch.LongTensor | None = None) -> list[Receipt]:
+    def receipts(self, sequences: Any = None) -> list[Receipt]:
         """See `ThinkpaceLogitsProcessor.receipts`."""
         processor: ThinkpaceLogitsProcessor = self[0]
         return processor.receipts(sequences)
@@ -278,8 +279,8 @@ def logits_processors(
         temperature = 1.0
         if any(isinstance(c, BudgetForcing) and c.extends for row in lists for c in row):
             warnings.warn(
-                "temperature was not given, so 1 is taken: pass temperature=0 for greedy decoding and beam search, or the "
-                "one that generate samples at, for waits to be exact",
+                "temperature was not given, so 1 is taken: for waits to be exact pass temperature=0 for greedy "
+                "decoding and beam search, or the one that generate samples at",
                 stacklevel=2,
             )
     if not 0 <= temperature < float("inf"):

@@ -120,7 +120,7 @@ class ScriptedEngine:
         sampling = request.sampling
         while len(log.tokens) < request.max_new_tokens and not log.state.track.ended:
             row = np.array(self.model(request.prompt, log.tokens), dtype=np.float64)
-            row[log.program.size :] = -np.inf
+            row[[*log.program.unused, *range(log.program.size, len(row))]] = -np.inf
             changed = edited(row, log.state.edit, sampling.temperature)
             log.saw(_Evidence(row, sampling.temperature, request.seed))
             u = uniform(request.seed, len(log.tokens), "token")

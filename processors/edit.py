@@ -98,12 +98,11 @@ class Edit:
                     banned.add(token)
                 continue
             target = self.redirect.get(token, token)
+            bias[token] = self.bias.get(token, 0.0) + after.bias.get(target, 0.0)
             if not after._lives(target):
                 (redrawn if target in after.redraw else banned).add(token)
-                bias[token] = self.bias.get(token, 0.0)
                 continue
             kept.add(token)
-            bias[token] = self.bias.get(token, 0.0) + after.bias.get(target, 0.0)
             moved[token] = after.redirect.get(target, target)
         if self.only is None and after.only is None:
             return Edit(None, frozenset(banned), frozenset(redrawn), bias, moved)
@@ -116,7 +115,8 @@ class Edit:
         The new weight of an id is the sum of its sources' weights; no source means that it is dropped. With `only`,
         every id that is not listed is dropped as well.
         """
-        sources: dict[int, list[tuple[int, float]]] = {i: [] for i in self.ban | self.redraw}
+        dropped = self.ban | self.redraw if self.only is None else _NONE
+        sources: dict[int, list[tuple[int, float]]] = {i: [] for i in dropped}
         living = self.only if self.only is not None else (set(self.bias) | set(self.redirect)) - self.redraw
         for i in living:
             sources.setdefault(self.redirect.get(i, i), []).append((i, self.bias.get(i, 0.0)))

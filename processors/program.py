@@ -53,15 +53,15 @@ class Program:
     Args:
         processor: the chain of compiled controls.
         tracker: follows the markers.
-        size: ids from here on stand for nothing and are never allowed, however wide the logits are.
-        base: what holds at every token (ids below `size` that stand for nothing are banned).
+        size: ids from here on stand for nothing; adapters never allow them, however wide the logits are.
+        unused: ids below `size` that stand for nothing; likewise.
         armed: the controls, as they print.
     """
 
     processor: Processor[Any]
     tracker: Tracker
     size: int
-    base: Edit
+    unused: frozenset[int]
     armed: tuple[str, ...]
 
     def start(self, prompt: Sequence[int]) -> State:
@@ -122,7 +122,7 @@ class Program:
         decision = self.processor.decide(state.inner, state.track)
         if isinstance(decision, Script):
             return replace(state, script=decision, edit=force(decision.ids[0]))
-        return replace(state, edit=self.base.then(decision))
+        return replace(state, edit=decision)
 
     def receipt(self, state: State, prompt_tokens: int) -> Receipt:
         """What the controls did to this sequence so far."""
@@ -169,7 +169,7 @@ def compile_program(
         chain(*(control.compile(binding) for control in controls), names=names),
         Tracker(binding.markers, vocabulary.eos),
         vocabulary.size,
-        Edit(ban=vocabulary.unused) if vocabulary.unused else KEEP,
+        vocabulary.unused,
         names,
     )
 

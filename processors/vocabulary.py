@@ -72,13 +72,12 @@ def spell(vocabulary: Vocabulary, text: str, what: str) -> TokenIds:
     """The tokenizer's spelling of a text that is to be written, checked by reading it back.
 
     Raises:
-        UnsupportedControl: if the text is empty, or the vocabulary cannot spell it.
+        UnsupportedControl: if the vocabulary cannot spell it.
     """
     ids = vocabulary.encode(text)
-    if not ids:
-        raise UnsupportedControl(f"{what} must not be empty: {text!r} has no tokens")
-    if vocabulary.decode(ids).strip() != text.strip():
+    if not ids or vocabulary.decode(ids).strip() != text.strip():
+        back = vocabulary.decode(ids)
         raise UnsupportedControl(
-            f"this vocabulary cannot spell {what} {text!r} (it reads back as {vocabulary.decode(ids)!r}): use another"
+            f"this vocabulary cannot spell {what} {text!r} (it reads back as {back!r}): use another text"
         )
     return ids

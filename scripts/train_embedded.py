@@ -151,13 +151,19 @@ def new_model(tokenizer: PreTrainedTokenizerFast, seed: int) -> Qwen3ForCausalLM
     return Qwen3ForCausalLM(config)
 
 
+def id_of(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
+    """The id of a special token."""
+    [found] = tokenizer.backend_tokenizer.encode(token).ids
+    return int(found)
+
+
 def batches(tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Endless (ids, labels), both Long[batch, length], right-padded; label -100 carries no loss.
 
     Sequences are drawn in pools and sorted by length, so that little is padding; a pool's batches come in random order.
     """
     rng = random.Random(f"batches/{recipe.seed}")
-    close = int(tokenizer.convert_tokens_to_ids(CLOSE))
+    close = id_of(tokenizer, CLOSE)
     encode = tokenizer.backend_tokenizer.encode_batch_fast
     while True:
         drawn = [draw(rng) for _ in range(recipe.batch * 32)]
@@ -178,7 +184,7 @@ def batches(tokenizer: PreTrainedTokenizerFast, recipe: Recipe) -> Iterator[tupl
         rng.shuffle(chunks)
         for chunk in chunks:
             width = -(-len(chunk[-1][0]) // 32) * 32
-            pad = int(tokenizer.convert_tokens_to_ids(PAD))
+            pad = id_of(tokenizer, PAD)
             yield (
                 torch.tensor([ids + [pad] * (width - len(ids)) for ids, _ in chunk]),
                 torch.tensor([labels + [-100] * (width - len(labels)) for _, labels in chunk]),

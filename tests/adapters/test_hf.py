@@ -1,0 +1,242 @@
+"""The real `generate` of transformers on the embedded model: every way it calls a processor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from scripted_hf import ScriptedHF, WordTokenizer
+from strategies import VOCABULARY
+from transformers import GenerationMixin
+
+from thinkpace import BudgetForcing, Markers, Phase, Receipt, ThinkBudget, UnsupportedControl
+from thinkpace.adapters.hf import logits_processors
+from thinkpace.adapters.hf_engine import HFEngine
+from thinkpace.adapters.scripted import says
+from thinkpace.eval.embedded import problems
+from thinkpace.processors import Request, Sampling, replay
+from thinkpace.prompts import STEP_BY_STEP
+
+CONTROL = BudgetForcing(max_tokens=60, waits=1, answer_reserve=8)
+
+
+@pytest.fixture(scope="module")
+def prompts(engine: HFEngine) -> list[tuple[int, ...]]:
+    return [engine.chat(STEP_BY_STEP.render(example.question)) for example in problems.examples("chain", 16, seed=5)]
+
+
+def inputs(engine: HFEngine, prompts: list[tuple[int, ...]]) -> dict[str, torch.Tensor]:
+    width = max(len(prompt) for prompt in prompts)
+    pad = engine.tokenizer.pad_token_id
+    return {
+        "input_ids": torch.tensor([[pad] * (width - len(p)) + list(p) for p in prompts]),
+        "attention_mask": torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts]),
+    }
+
+
+def generate(engine: HFEngine, prompts: list[tuple[int, ...]], processors: Any, **arguments: Any) -> torch.Tensor:
+    settings = {
+        "max_new_tokens": 120,
+        "do_sample": False,
+        "temperature": None,
+        "top_p": None,
+        "top_k": None,
+    } | arguments
+    with torch.no_grad():
+        return engine.model.generate(**inputs(engine, prompts), logits_processor=processors, **settings)  # type: ignore[no-any-return]  # untyped
+
+
+def tokens_of(engine: HFEngine, sequences: torch.Tensor, prompts: list[tuple[int, ...]]) -> list[list[int]]:
+    width = max(len(prompt) for prompt in prompts)
+    pad = engine.tokenizer.pad_token_id
+    return [[t for t in row[width:] if t != pad] for row in sequences.tolist()]
+
+
+def holds(receipt: Receipt) -> None:
+    assert receipt.thinking_tokens <= 60
+    assert receipt.diverged == 0
+    assert receipt.end in ("natural", "forced")
+    if receipt.end == "forced":
+        assert any(event.why == "limit" for event in receipt.events)
+    else:
+        assert receipt.waits == 1 or receipt.thinking_tokens >= 59
+
+
+def test_alone_and_in_a_left_padded_batch(engine: HFEngine, prompts: list[tuple[int, ...]]) -> None:
+    processors = logits_processors(engine.tokenizer, CONTROL, temperature=0)
+    sequences = generate(engine, prompts, processors)
+    together, tokens = processors.receipts(sequences), tokens_of(engine, sequences, prompts)
+    assert len({len(prompt) for prompt in prompts}) > 1, "the batch is padded"
+    for prompt, receipt, own in zip(prompts, together, tokens, strict=True):
+        holds(receipt)
+        alone = logits_processors(engine.tokenizer, CONTROL, temperature=0)
+        sequence = generate(engine, [prompt], alone)
+        assert tokens_of(engine, sequence, [prompt]) == [own]
+        assert alone.receipts(sequence) == [receipt]
+        assert receipt.usage.completion == len(own)
+        assert receipt.usage.prompt == len(prompt)
+
+
+def test_the_same_object_serves_one_call_after_another(engine: HFEngine, prompts: list[tuple[int, ...]]) -> None:
+    processors = logits_processors(engine.tokenizer, CONTROL, temperature=0)
+    for batch in (prompts[:4], prompts[:4], prompts[4:5], prompts[2:9]):
+        again = generate(engine, batch, processors)
+        fresh = logits_processors(engine.tokenizer, CONTROL, temperature=0)
+        assert torch.equal(again, generate(engine, batch, fresh))
+        assert processors.receipts(again) == fresh.receipts(again)
+
+
+def test_controls_per_row(engine: HFEngine, prompts: list[tuple[int, ...]]) -> None:
+    lists = [[ThinkBudget(max_tokens=limit, answer_reserve=8)] for limit in (0, 10, 20, 30)]
+    processors = logits_processors(engine.tokenizer, per_row=lists, temperature=0)
+    receipts = processors.receipts(generate(engine, prompts[:4], processors))
+    assert [receipt.thinking_tokens for receipt in receipts] == [0, 10, 20, 30]
+    sequences = generate(engine, prompts[:8], processors, do_sample=True, temperature=1.0)
+    assert [receipt.armed for receipt in processors.receipts(sequences)] == [
+        (repr(control),) for [control] in lists for _ in range(2)
+    ]
+
+
+def test_lists_that_do_not_fit_the_batch(engine: HFEngine, prompts: list[tuple[int, ...]]) -> None:
+    processors = logits_processors(engine.tokenizer, per_row=[[CONTROL], [CONTROL]], temperature=0)
+    with pytest.raises(UnsupportedControl, match="do not fit 3 rows"):
+        generate(engine, prompts[:3], processors)
+
+
+def test_sampling_with_several_sequences_per_prompt(engine: HFEngine, prompts: list[tuple[int, ...]]) -> None:
+    processors = logits_processors(engine.tokenizer, CONTROL, temperature=0.9)
+    torch.manual_seed(0)
+    sequences = generate(
+        engine, prompts[:4], processors, do_sample=True, temperature=0.9, top_p=0.95, top_k=50, num_return_sequences=3
+    )
+    receipts = processors.receipts(sequences)
+    assert len(receipts) == 12
+    for receipt in receipts:
+        holds(receipt)
+    assert int(sequences.max()) < engine.vocabulary.size
+
+
+@pytest.mark.parametrize("beams", [2, 4])
+def test_beams(engine: HFEngine, prompts: list[tuple[int, ...]], beams: int) -> None:
+    """Rows are reordered every step without a word; scores add up to finite numbers."""
+    control = BudgetForcing(max_tokens=40, waits=1, wait="Wait\n", answer_reserve=8)
+    processors = logits_processors(engine.tokenizer, control, temperature=0)
+    made: Any = generate(
+        engine, prompts[:3], processors, num_beams=beams, return_dict_in_generate=True, output_scores=True,
+        num_return_sequences=2, max_new_tokens=70,
+    )  # fmt: skip
+    assert torch.isfinite(made.sequences_scores).all()
+    assert made.sequences_scores.abs().max() < 1e4
+    for receipt, tokens in zip(
+        processors.receipts(made.sequences), tokens_of(engine, made.sequences, prompts[:3]), strict=True
+    ):
+        assert receipt.thinking_tokens <= 40
+        assert receipt.diverged == 0
+        assert receipt.end == "forced" or receipt.waits == 1
+        assert receipt.usage.completion == len(tokens)
+
+
+def test_beams_obey_what_each_row_has_written(engine: HFEngine, prompts: list[tuple[int, ...]]) -> None:
+    """The state belongs to the tokens, not to the row: replaying each beam's tokens gives no divergence."""
+    control = ThinkBudget(max_tokens=25, answer_reserve=8)
+    processors = logits_processors(engine.tokenizer, control, temperature=0)
+    sequences = generate(engine, prompts[:2], processors, num_beams=4, num_return_sequences=4, max_new_tokens=50)
+    program = processors[0].programs[0]
+    for row, tokens in enumerate(tokens_of(engine, sequences, prompts[:2])):
+        state = replay(program, prompts[row // 4], tokens)
+        assert program.receipt(state, 0).diverged == 0
+        assert state.track.spent == 25
+        assert state.track.phase is Phase.ANSWER
+
+
+@pytest.mark.parametrize("way", ["assisted", "prompt lookup"])
+def test_drafts_change_nothing(engine: HFEngine, prompts: list[tuple[int, ...]], way: str) -> None:
+    """Draft tokens are looked at, refused and looked at again; the draft model shares the processor objects."""
+    plain = logits_processors(engine.tokenizer, CONTROL, temperature=0)
+    arguments: dict[str, Any] = (
+        {"prompt_lookup_num_tokens": 4} if way == "prompt lookup" else {"assistant_model": engine.model}
+    )
+    for prompt in prompts[:4]:
+        expected = generate(engine, [prompt], plain)
+        drafted = logits_processors(engine.tokenizer, CONTROL, temperature=0)
+        sequences = generate(engine, [prompt], drafted, **arguments)
+        assert tokens_of(engine, sequences, [prompt]) == tokens_of(engine, expected, [prompt])
+        assert drafted.receipts(sequences) == plain.receipts(expected)
+
+
+def test_streaming(engine: HFEngine, prompts: list[tuple[int, ...]]) -> None:
+    class Streamer:
+        def __init__(self) -> None:
+            self.tokens: list[int] = []
+
+        def put(self, value: torch.Tensor) -> None:
+            self.tokens += value.flatten().tolist()
+
+        def end(self) -> None:
+            self.tokens.append(-1)
+
+    streamer = Streamer()
+    processors = logits_processors(engine.tokenizer, CONTROL, temperature=0)
+    sequences = generate(engine, prompts[:1], processors, streamer=streamer)
+    assert streamer.tokens == [*sequences[0].tolist(), -1]
+
+
+def test_continuous_batching_is_refused(engine: HFEngine, prompts: list[tuple[int, ...]]) -> None:
+    processors = logits_processors(engine.tokenizer, CONTROL, temperature=0)
+    with pytest.raises(UnsupportedControl, match="generate_batch ignores logits processors"):
+        engine.model.generate_batch([list(prompts[0])], logits_processor=processors)
+    with pytest.raises(UnsupportedControl, match="never called these controls"):
+        processors.receipts()
+    assert GenerationMixin.generate_batch.__name__ == "generate_batch"
+
+
+def test_other_sequences_are_refused(engine: HFEngine, prompts: list[tuple[int, ...]]) -> None:
+    processors = logits_processors(engine.tokenizer, CONTROL, temperature=0)
+    generate(engine, prompts[:1], processors)
+    with pytest.raises(ValueError, match="does not begin with a prompt of the last call"):
+        processors.receipts(torch.ones((1, 90), dtype=torch.long))
+
+
+def test_waits_without_a_temperature_warn(engine: HFEngine) -> None:
+    with pytest.warns(UserWarning, match="temperature was not given"):
+        logits_processors(engine.tokenizer, BudgetForcing(waits=1))
+    logits_processors(engine.tokenizer, ThinkBudget(8))  # nothing is moved that a temperature would scale
+
+
+def test_a_seed_of_its_own_for_every_sample(engine: HFEngine, prompts: list[tuple[int, ...]]) -> None:
+    """A row's result does not depend on its neighbours, nor on where in the list it stands."""
+    requests = [Request(p, (CONTROL,), 120, Sampling(1.0), seed) for p in prompts[:4] for seed in range(4)]
+    together = engine.generate(requests)
+    assert len({c.tokens for c in together}) > 8
+    backwards = engine.generate(requests[::-1])[::-1]
+    assert [c.tokens for c in backwards] == [c.tokens for c in together]
+    for i in (0, 5, 15):
+        [alone] = engine.generate([requests[i]])
+        assert alone == together[i]
+
+
+def test_ids_beyond_the_tokenizer_are_never_drawn() -> None:
+    """Padded vocabularies: the scripted model gives its highest logits to rows that no token has."""
+    fake = ScriptedHF(says((), VOCABULARY.size, 8), VOCABULARY, 2, width=VOCABULARY.size + 5)
+    hf = HFEngine(fake, WordTokenizer(VOCABULARY), markers=Markers("<t>", "</t>"))
+    prompt = VOCABULARY.encode("Q<t>")
+    for temperature in (0.0, 1.0, 5.0):
+        made = hf.generate([Request(prompt, (), 20, Sampling(temperature), seed) for seed in range(8)])
+        assert all(token < VOCABULARY.size for c in made for token in c.tokens)
+
+
+def test_mixed_requests_come_back_in_order(engine: HFEngine, prompts: list[tuple[int, ...]]) -> None:
+    requests = [
+        Request(prompt, (ThinkBudget(limit, answer_reserve=8),), new_tokens, Sampling(0.0), seed=i)
+        for i, (prompt, limit, new_tokens) in enumerate(zip(prompts, [0, 5, 9, None] * 4, [40, 120] * 8, strict=True))
+    ]
+    for request, made in zip(requests, engine.generate(requests), strict=True):
+        assert made.seed == request.seed
+        assert made.receipt.armed == (repr(request.controls[0]),)
+        assert len(made.tokens) <= request.max_new_tokens
+
+
+def test_a_prompt_that_does_not_fit(engine: HFEngine) -> None:
+    with pytest.raises(UnsupportedControl, match="do not fit the model's 1024 positions"):
+        engine.generate([Request((1,) * 1000, (), 100)])

@@ -1,0 +1,73 @@
+"""The batched writer on the device against the reference on one row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import SIZE, edits
+
+from thinkpace import NoLegalToken
+from thinkpace.adapters._hf_scores import ScoreWriter
+from thinkpace.adapters._rows import edited, refused
+from thinkpace.processors import KEEP, Edit, force, redirect
+
+BATCHES = st.lists(edits(), min_size=1, max_size=4)
+
+
+@given(BATCHES, st.sampled_from([0.0, 0.6, 1.0, 1.3]), st.integers(0, 2))
+def test_a_batch_is_written_as_its_rows_would_be(batch: list[Edit], temperature: float, padding: int) -> None:
+    rows = np.random.default_rng(1).normal(size=(len(batch), SIZE + padding))
+    scores = torch.from_numpy(rows.copy())
+    writer = ScoreWriter(SIZE, temperature)
+    pairs = [(row, edit) for row, edit in enumerate(batch) if edit is not KEEP]
+    gathered = writer.write(scores, pairs)
+    for row, edit in enumerate(batch):
+        expected = edited(rows[row, :SIZE], edit, temperature)
+        np.testing.assert_allclose(scores[row, :SIZE].numpy(), expected, atol=1e-9)
+        assert torch.isneginf(scores[row, SIZE:]).all()
+        if edit.redraw:
+            assert gathered is not None
+            share = refused(rows[row, :SIZE], edit, temperature)
+            assert float(gathered.refused[row]) == pytest.approx(share)
+
+
+def test_scores_stay_finite_where_a_token_is_forced() -> None:
+    """No +1e9: a beam adds scores up, and would end at that number."""
+    scores = torch.log_softmax(torch.randn(2, SIZE), 1)
+    own = scores[1, 3].item()
+    ScoreWriter(SIZE, 0.0).write(scores, [(1, force(3))])
+    assert scores[1, 3].item() == own
+    assert torch.isneginf(scores[1, [0, 1, 2, 4, 5]]).all()
+    assert torch.isfinite(scores[0]).all()
+
+
+def test_a_written_token_comes_even_if_another_processor_barred_it() -> None:
+    scores = torch.randn(1, SIZE)
+    scores[0, 3] = -torch.inf
+    ScoreWriter(SIZE, 1.0).write(scores, [(0, force(3))])
+    assert scores[0].argmax() == 3
+    assert torch.isfinite(scores[0, 3])
+
+
+def test_one_indexed_write_however_many_rows_and_edits(monkeypatch: pytest.MonkeyPatch) -> None:
+    writes = 0
+    original = torch.Tensor.index_put_
+
+    def counted(self: torch.Tensor, *args: object, **kwargs: object) -> torch.Tensor:
+        nonlocal writes
+        writes += 1
+        return original(self, *args, **kwargs)  # type: ignore[arg-type]  # passed on as they came
+
+    monkeypatch.setattr(torch.Tensor, "index_put_", counted)
+    scores = torch.randn(64, SIZE)
+    ScoreWriter(SIZE, 1.0).write(scores, [(row, redirect([row % 5], 5)) for row in range(64)])
+    assert writes == 1
+
+
+def test_a_set_that_is_barred_altogether_is_an_error_in_the_reference() -> None:
+    row = np.full(SIZE, -np.inf)
+    with pytest.raises(NoLegalToken, match="barred"):
+        edited(row, Edit(only=frozenset({1, 2})), 1.0)

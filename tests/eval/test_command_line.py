@@ -1,0 +1,132 @@
+"""The commands as people type them, on the embedded model."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from thinkpace.eval import embedded
+
+SMALL = ("sweep", "--limit", "96", "--budgets", "0,16,none", "--waits", "0,1")
+
+
+def command(*arguments: str, cwd: Path) -> list[str]:
+    return [sys.executable, "-m", "thinkpace.eval", *arguments]
+
+
+def environment() -> dict[str, str]:
+    import thinkpace
+
+    root = str(Path(thinkpace.__file__).parent.parent)
+    return os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": root, "COLUMNS": "160", "NO_COLOR": "1"}
+
+
+def call(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command(*arguments, cwd=cwd), cwd=cwd, env=environment(), capture_output=True, text=True, check=False
+    )
+
+
+def test_killed_and_resumed_gives_the_same_results(tmp_path: Path) -> None:
+    """SIGKILL in the middle, at whatever it is doing; the same command again goes on, and the files are the same."""
+    whole = call(*SMALL, "--out", "whole", cwd=tmp_path)
+    assert whole.returncode == 0, whole.stderr
+    process = subprocess.Popen(
+        command(*SMALL, "--out", "killed", cwd=tmp_path), cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL
+    )
+    path = tmp_path / "killed" / "journal.sqlite"
+    deadline = time.monotonic() + 120
+    while count(path) < 2 * 64 and time.monotonic() < deadline and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert 0 < count(path) < 96 * 6, "it was killed half-way"
+    assert not (tmp_path / "killed" / "results.csv").exists()
+    again = call(*SMALL, "--out", "killed", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    for name in ("results.csv", "samples.jsonl"):
+        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    assert "accuracy" in again.stdout
+    assert "undefined" not in again.stdout
+
+
+def count(path: Path) -> int:
+    if not path.exists():
+        return 0
+    try:
+        book = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+        found = book.execute("SELECT count(*) FROM samples").fetchone()[0]
+        book.close()
+    except sqlite3.OperationalError:  # not set up yet
+        return 0
+    return int(found)
+
+
+def test_run_tells_thinking_forced_and_answer_apart(tmp_path: Path) -> None:
+    question = "Modulo 10: a=7;b=a*3;c=b+9;d=c-4;e=d+1; e=?"
+    done = call("run", question, "--budget", "12", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"\[closing: </think>\s*Final Answer:\]\[answer: ", done.stdout)
+    assert "12 count against the budget" in done.stdout
+    assert "thinking: forced" in done.stdout
+    waited = call("run", question, "--waits", "1", "--temperature", "0", cwd=tmp_path)
+    assert "[injected: Wait]" in waited.stdout
+    assert "replaced (wait)" in waited.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("sweep", "--budgets", "-5"), "-5 is negative"),
+        (("sweep", "--budgets", "many"), "'many' is no whole number"),
+        (("sweep", "--waits", "none"), "--waits takes whole numbers"),
+        (("sweep", "--waits", "1.5"), "'1.5' is no whole number"),
+        (("sweep", "--task", "missing.jsonl"), "there is no task file missing.jsonl"),
+        (("sweep", "--task", "sudoku"), "--task must be chain, search, or a .jsonl file"),
+        (("sweep", "--task", "bad.jsonl"), "bad.jsonl, line 1: no answer"),
+        (("sweep", "--limit", "0"), "--limit must be >= 1"),
+        (("sweep", "--samples", "0"), "samples must be >= 1"),
+        (("sweep", "--temperature", "-1"), "temperature must be >= 0"),
+        (("sweep", "--prompt", "shout"), "--prompt must be one of"),
+        (("sweep", "--max-new-tokens", "10"), "leaves no room for thinking"),
+        (("sweep", "--max-new-tokens", "0"), "max_new_tokens must be >= 1"),
+        (("sweep", "--budgets", "5,5"), "are the same"),
+        (("sweep", "--open", "<think>"), "give both --open and --close"),
+        (("sweep", "--model", "./nowhere"), "there is no model './nowhere'"),
+        (("run", "q", "--model", "unmarked"), "no thinking markers found"),
+        (("run", "q", "--budget", "-7"), "-7 is negative"),
+        (("run", " "), "the question is empty"),
+    ],
+)
+def test_bad_input_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    (tmp_path / "bad.jsonl").write_text('{"question": "q"}\n')
+    if "unmarked" in arguments:
+        make_unmarked_model(tmp_path / "unmarked")
+    done = call(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def make_unmarked_model(folder: Path) -> None:
+    """The embedded model with a chat template that knows no thinking."""
+    folder.mkdir()
+    for file in embedded.path("hf").iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    (folder / "chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}{% endfor %}")
+
+
+def test_a_task_file_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "mine.jsonl").write_text('{"id": "one", "question": "Modulo 10: a=7;b=a*3; b=?", "answer": "1"}\n')
+    done = call("sweep", "--task", "mine.jsonl", "--budgets", "32", "--samples", "4", "--out", "o", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "o" / "results.csv").read_text().splitlines()[1].startswith("mine,BudgetForcing,32,0,4,")
