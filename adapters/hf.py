@@ -60,6 +60,7 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
     def reset(self) -> None:
         """Forget the last call. Needed only before a prompt that begins with the last call's whole output."""
         self._width = 0  # of the padded prompt
+        self._scores_width = 0
         self._prompts: list[list[int]] = []  # padded, per row
         self._logs: list[SequenceLog] = []
         self._last: torch.Tensor | None = None
@@ -73,7 +74,9 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
             scores: Float[batch, vocabulary], changed in place.
         """
         self.calls += 1
+        self._check_width(scores.shape[1])
         self._follow(input_ids)
+        self._last, self._scores_width = input_ids, scores.shape[1]
         edits = [
             (row, log.state.edit)
             for row, log in enumerate(self._logs)
@@ -86,6 +89,13 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
                     log = self._logs[row]
                     log.saw(_Evidence(gathered, row, self.temperature, log.seed))
         return scores
+
+    def _check_width(self, width: int) -> None:
+        if width < self._writer.size or (self._last is not None and width != self._scores_width):
+            raise UnsupportedControl(
+                f"scores of {width} ids are not of this tokenizer ({self._writer.size}), or not of this call's "
+                "model: assisted generation needs a draft model of the same vocabulary (not universal assisted decoding)"
+            )
 
     def receipts(self, sequences: Any = None) -> list[Receipt]:
         """What was done to each row.
@@ -133,7 +143,6 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
 
     def _follow(self, input_ids: torch.Tensor) -> None:
         last = self._last
-        self._last = input_ids
         if last is None or input_ids.shape != (last.shape[0], last.shape[1] + 1):
             self._catch_up(input_ids.tolist())
             return

@@ -26,7 +26,9 @@ class ScriptedHF(PreTrainedModel, GenerationMixin):
     _is_stateful = True  # transformers then does not try to make a cache
 
     def __init__(self, model: Model, vocabulary: WordVocabulary, prompt_tokens: int, width: int = 0) -> None:
-        super().__init__(PretrainedConfig(**{"vocab_size": width or vocabulary.size, "num_hidden_layers": 1}))
+        config = PretrainedConfig()
+        config.vocab_size, config.num_hidden_layers = width or vocabulary.size, 1
+        super().__init__(config)
         self.anchor = torch.nn.Parameter(torch.zeros(1))
         self.model = model
         self.vocabulary = vocabulary
@@ -46,7 +48,7 @@ class ScriptedHF(PreTrainedModel, GenerationMixin):
                 logits[row, end, : len(made)] = torch.as_tensor(made, dtype=torch.float32)
         return CausalLMOutput(logits=logits)  # type: ignore[arg-type]  # a float tensor is meant
 
-    def prepare_inputs_for_generation(self, input_ids: torch.Tensor, *_: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]  # takes all the same
+    def prepare_inputs_for_generation(self, input_ids: torch.Tensor, *_: Any, **kwargs: Any) -> dict[str, Any]:
         return {"input_ids": input_ids, "attention_mask": kwargs.get("attention_mask")}
 
     def can_generate(self) -> bool:  # type: ignore[override]  # a class method there

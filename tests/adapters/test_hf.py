@@ -191,6 +191,32 @@ def test_continuous_batching_is_refused(engine: HFEngine, prompts: list[tuple[in
     assert GenerationMixin.generate_batch.__name__ == "generate_batch"
 
 
+def test_scores_of_another_vocabulary_are_refused(engine: HFEngine) -> None:
+    """Universal assisted decoding hands the processor to a draft model whose ids mean other things."""
+    [processor] = logits_processors(engine.tokenizer, CONTROL, temperature=0)
+    ids = torch.tensor([[5, 6]])
+    with pytest.raises(UnsupportedControl, match="draft model of the same vocabulary"):
+        processor(ids, torch.zeros(1, engine.vocabulary.size - 1))
+    processor(ids, torch.zeros(1, 512))
+    with pytest.raises(UnsupportedControl, match="draft model of the same vocabulary"):
+        processor(ids, torch.zeros(1, 600))
+
+
+def test_ids_that_stand_for_nothing_never_come() -> None:
+    """Holes in a vocabulary, below its largest id."""
+
+    hole = 3
+
+    class Holed(WordTokenizer):
+        def get_vocab(self) -> dict[str, int]:
+            return {word: i for word, i in super().get_vocab().items() if i != hole}
+
+    tokenizer = Holed(VOCABULARY)
+    [processor] = logits_processors(tokenizer, markers=Markers("<t>", "</t>"), temperature=1)
+    scores = processor(torch.tensor([[0]]), torch.zeros(1, VOCABULARY.size + 2))
+    assert torch.isneginf(scores[0]).nonzero().flatten().tolist() == [hole, VOCABULARY.size, VOCABULARY.size + 1]
+
+
 def test_other_sequences_are_refused(engine: HFEngine, prompts: list[tuple[int, ...]]) -> None:
     processors = logits_processors(engine.tokenizer, CONTROL, temperature=0)
     generate(engine, prompts[:1], processors)
