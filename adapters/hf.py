@@ -93,8 +93,8 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
     def _check_width(self, width: int) -> None:
         if width < self._writer.size or (self._last is not None and width != self._scores_width):
             raise UnsupportedControl(
-                f"scores of {width} ids are not of this tokenizer ({self._writer.size}), or not of this call's "
-                "model: assisted generation needs a draft model of the same vocabulary (not universal assisted decoding)"
+                f"scores of {width} ids are not of this tokenizer ({self._writer.size}) or not of this call's model: "
+                "assisted generation needs a draft model of the same vocabulary (not universal assisted decoding)"
             )
 
     def receipts(self, sequences: Any = None) -> list[Receipt]:
