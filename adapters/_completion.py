@@ -15,11 +15,11 @@ def token_kinds(log: SequenceLog) -> tuple[Kind, ...]:
 
 def completion(log: SequenceLog, request: Request, vocabulary: Vocabulary) -> Completion:
     """What the engine returns for a request whose sequence is done."""
-    tokens, eos = tuple(log.tokens), vocabulary.eos
+    tokens, special = tuple(log.tokens), vocabulary.special
     sorts = token_kinds(log)
     thinking = [token for token, kind in zip(tokens, sorts, strict=True) if kind in ("thinking", "injected")]
     answer_from = log.state.track.answer_from
-    answer = [token for token in tokens[answer_from:] if token not in eos] if answer_from >= 0 else []
+    answer = [token for token in tokens[answer_from:] if token not in special] if answer_from >= 0 else []
     return Completion(
         tokens,
         sorts,

@@ -34,6 +34,7 @@ class HFVocabulary:
         self.unused: frozenset[int] = frozenset(range(self.size)) - ids
         named = (tokenizer.eos_token_id, tokenizer.pad_token_id, *eos_token_ids)
         self.eos: frozenset[int] = frozenset(int(token) for token in named if token is not None)
+        self.special: frozenset[int] = frozenset(tokenizer.all_special_ids) | self.eos
 
     def encode(self, text: str) -> TokenIds:
         return tuple(self._tokenizer(text, add_special_tokens=False).input_ids)

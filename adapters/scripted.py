@@ -41,12 +41,14 @@ class WordVocabulary:
     size: int = field(init=False)
     unused: frozenset[int] = field(init=False, default=frozenset())
     eos: frozenset[int] = field(init=False)
+    special: frozenset[int] = field(init=False)
 
     def __post_init__(self) -> None:
         if self.eos_word not in self.words:
             raise ValueError(f"the words must hold eos_word={self.eos_word!r}")
         object.__setattr__(self, "size", len(self.words))
         object.__setattr__(self, "eos", frozenset({self.words.index(self.eos_word)}))
+        object.__setattr__(self, "special", self.eos)
 
     def encode(self, text: str) -> TokenIds:
         ids: list[int] = []

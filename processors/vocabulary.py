@@ -32,6 +32,11 @@ class Vocabulary(Protocol):
         """Ids that end a sequence."""
         ...
 
+    @property
+    def special(self) -> frozenset[int]:
+        """Ids that are no text of the model's, such as turn and end markers: left out of answers."""
+        ...
+
     def encode(self, text: str) -> TokenIds:
         """The tokenizer's own spelling, special tokens recognised, none added."""
         ...

@@ -7,6 +7,8 @@ What the model is to show decides what the traces hold:
   slip with probability `CATCH`: thinking longer helps, and not at once.
 * A search abandons candidates early. Every line ends with a newline, so that the choice between going on and
   switching is made at the word "Alternatively" itself.
+* Some traces go on with passes whose "Wait" carries no loss: the model learns what to do after a Wait that a control
+  wrote, and not to wait more often by itself.
 * Some traces are cut anywhere and then answered, so that an answer after a forced close is a best guess from what
   was thought so far. The close of a cut trace carries no loss: the model must not learn to stop at random.
 """
@@ -20,17 +22,19 @@ from thinkpace.eval.embedded.problems import VARIABLES, Chain, Search, apply, re
 
 SLIP = 0.07  # share of first-pass steps that go wrong
 CATCH = 0.65  # chance that a checking pass notices a slip
-PASSES = (0.45, 0.28, 0.13, 0.07, 0.04, 0.03)  # share of traces with 0, 1, ... checking passes; waits add to them
+PASSES = (0.45, 0.30, 0.15, 0.10)  # share of traces with 0, 1, 2, 3 checking passes of the model's own
+FORCED_PASSES = (0.64, 0.16, 0.12, 0.08)  # share with 0, 1, 2, 3 more, as if a control had written "Wait"
 ABANDON = 0.45  # share of candidates left before their last step
 CUT = 0.20  # share of thinking traces that are cut and answered
 
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What the model is to write: `thinking`, then the close, then `answer`."""
+    """What the model is to write: `thinking`, then the close, then `answer`; its last `forced` "Wait" are not its own."""
 
     thinking: str
     answer: str
+    forced: int = 0
 
 
 def _first_pass(problem: Chain, rng: random.Random) -> list[int]:
@@ -51,9 +55,11 @@ def _check_pass(problem: Chain, before: list[int], rng: random.Random) -> list[i
 
 
 def chain_trace(problem: Chain, rng: random.Random, *, draft: bool) -> Trace:
-    """A first pass and up to five checking passes, step by step or as drafts."""
+    """A first pass and up to six checking passes, step by step or as drafts."""
     passes = [_first_pass(problem, rng)]
-    for _ in range(rng.choices(range(len(PASSES)), PASSES)[0]):
+    own = rng.choices(range(len(PASSES)), PASSES)[0]
+    forced = rng.choices(range(len(FORCED_PASSES)), FORCED_PASSES)[0]
+    for _ in range(own + forced):
         passes.append(_check_pass(problem, passes[-1], rng))
     blocks = []
     for k, values in enumerate(passes):
@@ -63,7 +69,7 @@ def chain_trace(problem: Chain, rng: random.Random, *, draft: bool) -> Trace:
             mark = "" if k == 0 else " ok" if values[i + 1] == passes[k - 1][i + 1] else " fix"
             steps.append(f"{VARIABLES[i + 1]}={working}{values[i + 1]}{mark}")
         blocks.append((";" if draft else "\n").join(steps) + "\n")
-    return Trace("Wait\n".join(blocks), str(passes[-1][-1]))
+    return Trace("Wait\n".join(blocks), str(passes[-1][-1]), forced)
 
 
 def search_trace(problem: Search, rng: random.Random) -> Trace:
@@ -82,10 +88,10 @@ def search_trace(problem: Search, rng: random.Random) -> Trace:
             abandoned.add(x)
             waiting.append(x)
         elif values[-1] == problem.target:
-            lines.append(f"{values[-1]},{problem.target} yes")
+            lines.append(f"{x}:{values[-1]},{problem.target} yes")
             return Trace("".join(f"{line}\n" for line in lines), str(x))
         else:
-            lines.append(f"{values[-1]},{problem.target} no")
+            lines.append(f"{x}:{values[-1]},{problem.target} no")
 
 
 def direct_trace(problem: Chain | Search) -> Trace:

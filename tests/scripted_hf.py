@@ -65,6 +65,7 @@ class WordTokenizer:
         self.vocabulary = vocabulary
         self.eos_token_id = min(vocabulary.eos)
         self.pad_token_id = self.eos_token_id
+        self.all_special_ids = [self.eos_token_id]
 
     def get_vocab(self) -> dict[str, int]:
         return {word: i for i, word in enumerate(self.vocabulary.words)}
