@@ -30,7 +30,10 @@ CUT = 0.20  # share of thinking traces that are cut and answered
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """What the model is to write: `thinking`, then the close, then `answer`; its last `forced` "Wait" are not its own."""
+    """What the model is to write: `thinking`, then the close, then `answer`.
+
+    The last `forced` times that "Wait" occurs it is not the model's own.
+    """
 
     thinking: str
     answer: str
