@@ -94,7 +94,7 @@ def sweep(
     command goes on where it was stopped.
     """
     is_embedded = model == embedded.NAME
-    reserve = answer_reserve if answer_reserve is not None else EMBEDDED_RESERVE if is_embedded else ANSWER_RESERVE
+    reserve = _reserve(answer_reserve, is_embedded)
     fixed: dict[str, Any] = {"wait": wait, "final": final or None, "answer_reserve": reserve}
     plan = Plan(
         task=Path(task).stem if task.endswith(".jsonl") else task,
@@ -103,7 +103,7 @@ def sweep(
         prompt=_prompt(prompt),
         sampling=Sampling(temperature, top_p, top_k),
         samples=samples,
-        max_new_tokens=max_new_tokens or (EMBEDDED_NEW_TOKENS if is_embedded else 4096),
+        max_new_tokens=_new_tokens(max_new_tokens, is_embedded),
         seed=seed,
     )
     console = Console()
@@ -158,11 +158,7 @@ def run_one(
         waits=waits,
         wait=wait,
         final=final or None,
-        answer_reserve=answer_reserve
-        if answer_reserve is not None
-        else EMBEDDED_RESERVE
-        if is_embedded
-        else ANSWER_RESERVE,
+        answer_reserve=_reserve(answer_reserve, is_embedded),
     )
     sampling = Sampling(temperature, top_p, top_k)
     style = _prompt(prompt)
@@ -170,7 +166,7 @@ def run_one(
         raise ValueError("the question is empty")
     engine = _engine(model, _markers(open_marker, close_marker))
     messages = style.render(question) if style else [{"role": "user", "content": question}]
-    new_tokens = max_new_tokens or (EMBEDDED_NEW_TOKENS if is_embedded else 4096)
+    new_tokens = _new_tokens(max_new_tokens, is_embedded)
     [made] = engine.generate([Request(engine.chat(messages), (control,), new_tokens, sampling, seed)])
     _show(Console(), made, engine)
 
@@ -201,6 +197,14 @@ def _show(console: Console, made: Completion, engine: HFEngine) -> None:
         tokens = engine.vocabulary.decode(event.tokens)
         shown = f"fired      token {event.at}: {event.what} ({event.why}) {tokens!r}"
         console.print(shown, highlight=False, markup=False, soft_wrap=True)
+
+
+def _new_tokens(given: int | None, is_embedded: bool) -> int:
+    return given if given is not None else EMBEDDED_NEW_TOKENS if is_embedded else 4096
+
+
+def _reserve(given: int | None, is_embedded: bool) -> int:
+    return given if given is not None else EMBEDDED_RESERVE if is_embedded else ANSWER_RESERVE
 
 
 def _examples(task: str, limit: int | None, seed: int) -> list[Example]:
