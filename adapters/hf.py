@@ -11,6 +11,7 @@ may be finished, reordered (beams), rolled back (assisted generation, prompt loo
 from __future__ import annotations
 
 import functools
+import hashlib
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,31 +41,44 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
             per prompt (also with `num_return_sequences`), or one per row.
         pad_token_id: of the tokenizer, stripped from the left of prompts; None if there is none.
         temperature: that the scores will be sampled at; 0 for greedy and beams.
-        seeds: as `programs`, one per row or one for all: for drawing where a moved token came from.
+        seeds: for drawing where a moved token came from: one per row; or one number, from which each row of each call
+            gets its own; or None to take it from the state of torch's generator at the start of a call, so that
+            `torch.manual_seed` settles this as it settles the sampling (nothing is drawn from that generator).
     """
 
     #: continuous batching shows a processor the last token only: no state can be kept there
     supports_continuous_batching = False
 
     def __init__(
-        self, programs: Sequence[Program], pad_token_id: int | None, temperature: float, seeds: Sequence[int] = (0,)
+        self,
+        programs: Sequence[Program],
+        pad_token_id: int | None,
+        temperature: float,
+        seeds: Sequence[int] | int | None = None,
     ) -> None:
         self.programs = tuple(programs)
         self.pad_token_id = pad_token_id
         self.temperature = temperature
-        self.seeds = tuple(seeds)
+        self.seeds = seeds
+        self.started = 0  # calls of `generate` so far
         self.calls = 0
         self._writer = ScoreWriter(programs[0].size, temperature, programs[0].unused)
         self.reset()
 
     def reset(self) -> None:
-        """Forget the last call. Needed only before a prompt that begins with the last call's whole output."""
+        """Forget the last call.
+
+        A new call is recognised by its ids. Call this before a prompt that could be mistaken for the last call going
+        on: one that is a prompt of the last call with one more token, or goes on from an output that was cut off.
+        """
         self._width = 0  # of the padded prompt
         self._scores_width = 0
         self._prompts: list[list[int]] = []  # padded, per row
         self._logs: list[SequenceLog] = []
         self._last: torch.Tensor | None = None
-        self._past: dict[tuple[int, ...], dict[int, int]] = {}  # beams that were dropped: tokens -> what was drawn
+        self._longest = 0  # ids of a row that have been seen in this call
+        # beams that were dropped: (prompt, tokens) -> what was drawn
+        self._past: dict[tuple[tuple[int, ...], tuple[int, ...]], dict[int, int]] = {}
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Bring every row to its tokens, then write all edits at once.
@@ -75,8 +89,10 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         """
         self.calls += 1
         self._check_width(scores.shape[1])
+        self._device = input_ids.device
         self._follow(input_ids)
         self._last, self._scores_width = input_ids, scores.shape[1]
+        self._longest = max(self._longest, input_ids.shape[1])
         edits = [
             (row, log.state.edit)
             for row, log in enumerate(self._logs)
@@ -94,7 +110,8 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         if width < self._writer.size or (self._last is not None and width != self._scores_width):
             raise UnsupportedControl(
                 f"scores of {width} ids are not of this tokenizer ({self._writer.size}) or not of this call's model: "
-                "assisted generation needs a draft model of the same vocabulary (not universal assisted decoding)"
+                "assisted generation needs a draft model of the same vocabulary (not universal assisted decoding); "
+                "between two models call reset()"
             )
 
     def receipts(self, sequences: Any = None) -> list[Receipt]:
@@ -134,16 +151,17 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         if row < len(self._prompts) and self._prompts[row] == prompt:
             candidates.insert(0, self._logs[row])
         log = max(candidates, key=lambda log: _common(log.tokens, tokens)).fork()
-        known = max(self._past, key=lambda past: _common(past, tokens), default=())
+        own = [(past, drawn) for (of, past), drawn in self._past.items() if of == log.prompt]
+        known, drawn = max(own, key=lambda one: _common(one[0], tokens), default=((), {}))
         shared = _common(known, tokens)
         if shared > _common(log.tokens, tokens):
             log.rewind(0)
-            log.drawn.update({at: drawn for at, drawn in self._past[known].items() if at < shared})
+            log.drawn.update({at: origin for at, origin in drawn.items() if at < shared})
         return log
 
     def _follow(self, input_ids: torch.Tensor) -> None:
         last = self._last
-        if last is None or input_ids.shape != (last.shape[0], last.shape[1] + 1):
+        if last is None or input_ids.shape != (last.shape[0], last.shape[1] + 1) or self._all_ended():
             self._catch_up(input_ids.tolist())
             return
         same = (input_ids[:, :-1] == last).all(1)
@@ -156,16 +174,25 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
             return
         self._catch_up(input_ids.tolist())
 
+    def _all_ended(self) -> bool:
+        """Whether `generate` must have stopped: then the next call is a new one."""
+        return all(log.state.track.ended for log in self._logs)
+
     def _catch_up(self, rows: list[list[int]]) -> None:
-        """Rows are not last time's with one more token: they were reordered, rolled back, or are new."""
-        logs = self._reordered(rows) if len(rows) == len(self._logs) else None
+        """Rows are not last time's with one more token: they were reordered, rolled back, or are new.
+
+        Rows go back in drafts only, which are of one row, and never go on by more than one id that was not seen.
+        """
+        length, seen = len(rows[0]), self._longest
+        may_go_on = self._width <= length <= seen + 1 and (len(rows) == 1 or length == seen + 1)
+        logs = self._reordered(rows) if may_go_on and len(rows) == len(self._logs) else None
         if logs is None:
             self._start(rows)
             return
         taken = {id(log) for log in logs}
         for log in self._logs:
             if id(log) not in taken and log.drawn:
-                self._past[tuple(log.tokens)] = dict(log.drawn)
+                self._past[log.prompt, tuple(log.tokens)] = dict(log.drawn)
         self._logs = logs
 
     def _reordered(self, rows: list[list[int]]) -> list[SequenceLog] | None:
@@ -173,18 +200,18 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         width, out, taken = self._width, list[SequenceLog](), set[int]()
         for row, ids in enumerate(rows):
             prompt, tokens = ids[:width], ids[width:]
+            body = _until_end(tokens, self.programs[0])
+            if len(set(tokens[len(body) :])) > 1:  # after the end there is nothing but padding
+                return None
             best: SequenceLog | None = None
             same_row_first = [row, *range(row), *range(row + 1, len(rows))]
             for other in same_row_first:
                 log = self._logs[other]
                 # all but the newest token must have been seen: no call was missed
-                if (
-                    self._prompts[other] == prompt
-                    and _common(log.tokens, tokens) >= len(_until_end(tokens, log.program)) - 1
-                ):
+                if self._prompts[other] == prompt and _common(log.tokens, body) >= len(body) - 1:
                     best = log
                     break
-            if best is None or len(ids) < width:
+            if best is None:
                 return None
             out.append(best.fork() if id(best) in taken else best)
             taken.add(id(best))
@@ -202,13 +229,27 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         self.reset()
         self._width = len(rows[0])
         self._prompts = rows
+        seeds = self._row_seeds(count)
+        self.started += 1
         for row, ids in enumerate(rows):
             pads = 0
             while pads < len(ids) - 1 and ids[pads] == self.pad_token_id:
                 pads += 1
             program = self.programs[row * len(self.programs) // count]
-            seed = self.seeds[row] if len(self.seeds) == count else self.seeds[0] * 1_000_003 + row
-            self._logs.append(SequenceLog(program, tuple(ids[pads:]), seed))
+            self._logs.append(SequenceLog(program, tuple(ids[pads:]), seeds[row]))
+
+    def _row_seeds(self, count: int) -> Sequence[int]:
+        if self.seeds is None:
+            state = torch.get_rng_state() if self._device.type != "cuda" else torch.cuda.get_rng_state(self._device)
+            base = state.numpy().tobytes()
+        elif isinstance(self.seeds, int):
+            base = f"{self.seeds}/{self.started}".encode()
+        elif len(self.seeds) == count:
+            return self.seeds
+        else:
+            raise UnsupportedControl(f"{len(self.seeds)} seeds do not fit {count} rows: give one per row")
+        digest = hashlib.blake2b(base, digest_size=8).digest()
+        return [int.from_bytes(digest, "little") + row for row in range(count)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +298,7 @@ def logits_processors(
     per_row: Sequence[Sequence[Control]] | None = None,
     markers: Markers | None = None,
     eos_token_ids: Sequence[int] = (),
-    seed: int = 0,
+    seed: int | None = None,
 ) -> ThinkpaceLogitsProcessorList:
     """Controls as what `model.generate(..., logits_processor=...)` takes.
 
@@ -274,13 +315,16 @@ def logits_processors(
         per_row: instead of `controls`: one list of controls per prompt, or per row.
         markers: of the model's thinking. Default: found from the chat template.
         eos_token_ids: further ids that end a sequence: give those of `model.generation_config` if it has several.
-        seed: for drawing whether a "Wait" was the model's own. Greedy decoding draws nothing.
+        seed: for drawing whether a "Wait" was the model's own; greedy decoding draws nothing. None: from the state of
+            torch's generator, so that `torch.manual_seed` settles it.
 
     Raises:
         UnsupportedControl: if a control cannot work with this tokenizer; ValueError for bad numbers.
     """
     if per_row is not None and controls:
         raise ValueError("give controls for every row, or per_row, not both")
+    if any(isinstance(row, Control) for row in per_row or ()):
+        raise TypeError("per_row takes a list of controls per row, such as [[ThinkBudget(512)], []]")
     lists = [tuple(row) for row in per_row] if per_row is not None else [controls]
     if not lists:
         raise ValueError("per_row must hold at least one list of controls")
@@ -300,7 +344,8 @@ def logits_processors(
         row: compile_program(row, vocabulary, markers, max_new_tokens=max_new_tokens) for row in dict.fromkeys(lists)
     }
     _refuse_continuous_batching()
-    processor = ThinkpaceLogitsProcessor([compiled[row] for row in lists], tokenizer.pad_token_id, temperature, (seed,))
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    processor = ThinkpaceLogitsProcessor([compiled[row] for row in lists], pad, temperature, seed)
     return ThinkpaceLogitsProcessorList(processor)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import hashlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import torch
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
     LogitsProcessor,
     LogitsProcessorList,
     PreTrainedModel,
@@ -61,6 +64,7 @@ class HFEngine:
         self.markers = markers or find_markers(tokenizer)
         self.batch_size = batch_size
         self.name = name or f"hf:{model.name_or_path}"
+        self._use_cache = model.generation_config.use_cache
         eos = model.generation_config.eos_token_id
         self.vocabulary = HFVocabulary(tokenizer, () if eos is None else eos if isinstance(eos, list) else (eos,))
         self._pad = (
@@ -77,6 +81,15 @@ class HFEngine:
         tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
         model = AutoModelForCausalLM.from_pretrained(path)
         return cls(model, tokenizer, **arguments)
+
+    @property
+    def identity(self) -> str:
+        """Tells models apart that go by one name: a hash over some of every weight, and over the chat template."""
+        digest = hashlib.blake2b(str(self.tokenizer.chat_template).encode(), digest_size=8)
+        for name, weight in self.model.named_parameters():
+            some = weight.detach().flatten()[:64].float().cpu().numpy().tobytes()
+            digest.update(name.encode() + some)
+        return digest.hexdigest()
 
     def chat(self, messages: Sequence[dict[str, str]]) -> TokenIds:
         text = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
@@ -113,6 +126,18 @@ class HFEngine:
             )
         return compile_program(request.controls, self.vocabulary, self.markers, max_new_tokens=request.max_new_tokens)
 
+    @contextlib.contextmanager
+    def _plain_generation(self) -> Iterator[None]:
+        """Set the model's own generation config aside: a request says all there is to say about sampling.
+
+        `generate` would fill in whatever is not given, say a repetition penalty or a time limit.
+        """
+        own, self.model.generation_config = self.model.generation_config, GenerationConfig(use_cache=self._use_cache)
+        try:
+            yield
+        finally:
+            self.model.generation_config = own
+
     @torch.inference_mode()
     def _batch(self, requests: list[Request], programs: list[Program]) -> list[Completion]:
         sampling, limit = requests[0].sampling, requests[0].max_new_tokens
@@ -128,19 +153,16 @@ class HFEngine:
         processors = LogitsProcessorList([processor])
         if sampling.temperature > 0:
             processors.append(_SeededSampler(sampling, seeds, width))
-        sequences = self.model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            logits_processor=processors,
-            max_new_tokens=limit,
-            do_sample=False,  # drawing is done by the sampler above, with a seed per row
-            num_beams=1,
-            temperature=None,
-            top_p=None,
-            top_k=None,
-            pad_token_id=self._pad,
-            eos_token_id=sorted(self.vocabulary.eos) or None,
-        )
+        with self._plain_generation():
+            sequences = self.model.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                logits_processor=processors,
+                max_new_tokens=limit,
+                do_sample=False,  # drawing is done by the sampler above, with a seed per row
+                pad_token_id=self._pad,
+                eos_token_id=sorted(self.vocabulary.eos) or None,
+            )
         logs = processor.logs(sequences)
         return [completion(log, request, self.vocabulary) for log, request in zip(logs, requests, strict=True)]
 

@@ -23,8 +23,7 @@ class HFVocabulary:
 
     Args:
         tokenizer: fast or slow.
-        eos_token_ids: further ids that end a sequence, such as those of the model's generation config. The padding id
-            counts as one, since it only follows the end.
+        eos_token_ids: further ids that end a sequence, such as those of the model's generation config.
     """
 
     def __init__(self, tokenizer: Any, eos_token_ids: Iterable[int] = ()) -> None:
@@ -32,7 +31,7 @@ class HFVocabulary:
         ids = set(tokenizer.get_vocab().values())
         self.size: int = max(ids) + 1
         self.unused: frozenset[int] = frozenset(range(self.size)) - ids
-        named = (tokenizer.eos_token_id, tokenizer.pad_token_id, *eos_token_ids)
+        named = (tokenizer.eos_token_id, *eos_token_ids)
         self.eos: frozenset[int] = frozenset(int(token) for token in named if token is not None)
         self.special: frozenset[int] = frozenset(tokenizer.all_special_ids) | self.eos
 

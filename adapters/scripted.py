@@ -101,6 +101,7 @@ class ScriptedEngine:
     """
 
     name = "scripted"
+    identity = "a function"
 
     def __init__(self, model: Model, vocabulary: Vocabulary, markers: Markers) -> None:
         self.model = model

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from thinkpace.errors import MissingExtra
+from thinkpace.errors import MissingExtra, UnsupportedControl
 
 try:
     import typer
@@ -164,6 +164,10 @@ def run_one(
     style = _prompt(prompt)
     if not question.strip():
         raise ValueError("the question is empty")
+    try:
+        question.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the question is no text: it holds bytes that are not UTF-8") from None
     engine = _engine(model, _markers(open_marker, close_marker))
     messages = style.render(question) if style else [{"role": "user", "content": question}]
     new_tokens = _new_tokens(max_new_tokens, is_embedded)
@@ -219,8 +223,8 @@ def _examples(task: str, limit: int | None, seed: int) -> list[Example]:
 
 
 def _settings(budgets: str | None, waits: str | None, fixed: dict[str, Any]) -> tuple[Setting, ...]:
-    limits = [_number(text, "--budgets") for text in (budgets or EMBEDDED_BUDGETS).split(",")]
-    extensions = [_number(text, "--waits") for text in (waits or EMBEDDED_WAITS).split(",")]
+    limits = [_number(text, "--budgets") for text in (EMBEDDED_BUDGETS if budgets is None else budgets).split(",")]
+    extensions = [_number(text, "--waits") for text in (EMBEDDED_WAITS if waits is None else waits).split(",")]
     if None in extensions:
         raise ValueError("--waits takes whole numbers, such as 0,1,2")
     counts = [count for count in extensions if count is not None]
@@ -268,10 +272,11 @@ def _engine(model: str, markers: Markers | None) -> HFEngine:
         return HFEngine.from_path(embedded.path("hf"), markers=markers, name=embedded.NAME)
     try:
         return HFEngine.from_path(model, markers=markers)
-    except OSError as error:
-        raise ValueError(
-            f"there is no model {model!r}, neither as a folder nor on the hub ({type(error).__name__})"
-        ) from None
+    except UnsupportedControl:
+        raise
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"there is no model {model!r} that transformers can load ({reason})") from None
 
 
 def main() -> None:

@@ -10,26 +10,44 @@ from thinkpace.processors.request import Completion
 
 Verdict = Literal["right", "wrong", "truncated", "no_answer", "error"]
 
-_FINAL = re.compile(r"final answer\s*:\s*(.*)", re.IGNORECASE)
+FINAL = "Final Answer:"
 _BOXED = re.compile(r"\\boxed\{")
 
 
-def extract(answer: str) -> str | None:
-    """The final answer in an answer text: what follows the last "Final Answer:", else the last \\boxed{}, else the last
-    line that follows "####". None if there is none, or it is empty.
+def extract(answer: str, final: str | None = None) -> str | None:
+    """The final answer in an answer text, without the dressing of Markdown and LaTeX.
 
-    >>> extract("So it is 4.\\nFinal Answer: 4"), extract(r"thus $\\boxed{\\frac{1}{2}}$"), extract("I do not know")
+    It is what follows the last "Final Answer:" on its line, else the last \\boxed{}, else the last line that follows
+    "####". None if there is none, or it is empty.
+
+    Args:
+        answer: the answer part of a completion.
+        final: another text that the answer may follow, such as one that a control writes.
+
+    >>> extract("So it is 4.\\n**Final Answer:** 4"), extract(r"thus $\\boxed{\\frac{1}{2}}$"), extract("I do not know")
     ('4', '\\\\frac{1}{2}', None)
     """
-    if finals := _FINAL.findall(answer):
-        boxed = _last_boxed(finals[-1])
-        return (boxed if boxed is not None else finals[-1]).strip() or None
+    marks = "|".join(re.escape(mark.rstrip(": ")) for mark in dict.fromkeys((FINAL, final or FINAL)))
+    for line in reversed(re.findall(rf"(?:{marks})[*\s]*:?(.*)", answer, re.IGNORECASE)):
+        boxed = _last_boxed(line)
+        if found := _undressed(line if boxed is None else boxed):
+            return found
     boxed = _last_boxed(answer)
     if boxed is not None:
-        return boxed.strip() or None
+        return _undressed(boxed)
     if "####" in answer:
-        return answer.rsplit("####", 1)[1].strip().partition("\n")[0].strip() or None
+        return _undressed(answer.rsplit("####", 1)[1].strip().partition("\n")[0])
     return None
+
+
+def _undressed(text: str) -> str | None:
+    """Without the marks of emphasis and of formulas around it; None if nothing is left."""
+    before = None
+    text = text.strip()
+    while text != before:
+        before = text
+        text = text.strip("*$ ").removeprefix("\\(").removesuffix("\\)").removeprefix("\\[").removesuffix("\\]")
+    return text or None
 
 
 def _last_boxed(text: str) -> str | None:
@@ -56,13 +74,13 @@ def same(found: str, known: str) -> bool:
     return _plain(found) == _plain(known)
 
 
-def grade(completion: Completion, known: str) -> tuple[Verdict, str | None]:
+def grade(completion: Completion, known: str, final: str | None = None) -> tuple[Verdict, str | None]:
     """The verdict, and the answer that was found.
 
     "truncated" means that the token limit came before an answer did; thinking that never closed is not graded on its
     thoughts.
     """
-    found = extract(completion.answer)
+    found = extract(completion.answer, final)
     if found is None or completion.receipt.end == "open":
         return ("truncated" if completion.finish_reason == "length" else "no_answer"), None
     return ("right" if same(found, known) else "wrong"), found

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,9 +60,7 @@ class Journal:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._db = sqlite3.connect(path, timeout=60)
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
+            self._set_up()
         except sqlite3.DatabaseError as error:
             raise ValueError(f"{path} cannot be used as a journal: {error}") from None
         text = json.dumps(plan, sort_keys=True)
@@ -75,6 +74,20 @@ class Journal:
                 f"{path.parent} holds a run with another {', '.join(different)}: choose another folder with --out, or "
                 "delete this one"
             )
+
+    def _set_up(self) -> None:
+        """Changing to WAL fails at once while another process does so, whatever the timeout: it is repeated."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.execute("PRAGMA synchronous=FULL")
+                self._db.executescript(_SCHEMA)
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
     def __enter__(self) -> Self:
         return self

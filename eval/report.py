@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -59,9 +61,17 @@ def _percent(share: float) -> str:
     return "undefined" if math.isnan(share) else f"{100 * share:.1f} %"
 
 
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A path beside `path` that takes its place when all of it is written: no reader ever sees half a file."""
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    yield new
+    new.replace(path)
+
+
 def write_csv(results: Sequence[Result], path: Path) -> None:
     """One row per setting; `max_tokens` is empty for no limit, an undefined number is `nan`."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with _replacing(path) as new, new.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([field.name for field in fields(Result)])
         for result in results:
@@ -76,7 +86,7 @@ def _cell(value: Any) -> Any:
 
 def write_samples(entries: Iterable[Entry], path: Path) -> None:
     """One JSON object per sample."""
-    with path.open("w", encoding="utf-8") as file:
+    with _replacing(path) as new, new.open("w", encoding="utf-8") as file:
         for entry in entries:
             row = {"setting": entry.setting, "id": entry.question, "sample": entry.sample} | entry.row
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
@@ -117,7 +127,8 @@ def draw_curve(results: Sequence[Result], path: Path, title: str, note: str = ""
     axes.set_title(title, loc="left", fontsize=11)
     if note:
         figure.supxlabel(note, fontsize=7.5, color="#5a5a5a")
-    figure.savefig(path, dpi=150)
+    with _replacing(path) as new:
+        figure.savefig(new, dpi=150, format="png")
 
 
 def _line(axes: Any, points: Sequence[Result], label: str, colour: str, marker: str, style: str) -> None:

@@ -65,6 +65,8 @@ class Plan:
             raise ValueError("a sweep needs at least one setting")
         if self.samples < 1:
             raise ValueError(f"samples must be >= 1, got {self.samples}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be >= 0, got {self.seed}")
         names = [setting.name for setting in self.settings]
         if len(set(names)) < len(names):
             raise ValueError("two settings of the sweep are the same: give every budget and number of waits once")
@@ -82,6 +84,7 @@ class Plan:
             "max_new_tokens": self.max_new_tokens,
             "seed": self.seed,
             "engine": engine.name,
+            "model": engine.identity,
             "markers": asdict(engine.markers),
             "chunk": CHUNK,
         }
@@ -161,7 +164,7 @@ def _do(jobs: list[_Job], plan: Plan, engine: Engine, prompts: dict[str, tuple[i
 
 
 def _entry(job: _Job, completion: Completion) -> Entry:
-    verdict, found = grade(completion, job.example.answer)
+    verdict, found = grade(completion, job.example.answer, job.setting.control.final)
     receipt = completion.receipt
     row = {
         "verdict": verdict,

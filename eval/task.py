@@ -32,20 +32,26 @@ def load_jsonl(path: Path) -> list[Example]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no task file {path}")
     out: dict[str, Example] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no UTF-8 text ({error.reason} at byte {error.start})") from None
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise ValueError(f"{path}, line {number}: not JSON ({error.msg})") from None
+            json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is JSON, but no text
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: not JSON ({error})") from None
         if not isinstance(row, dict):
             raise ValueError(f"{path}, line {number}: expected an object with question and answer")
         for field in ("question", "answer"):
             value = row.get(field)
             if isinstance(value, bool) or not isinstance(value, str | int | float) or not str(value).strip():
                 raise ValueError(f"{path}, line {number}: no {field}")
-        example = Example(str(row.get("id", number)), str(row["question"]), str(row["answer"]))
+        name = row.get("id")
+        example = Example(f"line {number}" if name is None else str(name), str(row["question"]), str(row["answer"]))
         if example.id in out:
             raise ValueError(f"{path}, line {number}: the id {example.id!r} was used before")
         out[example.id] = example

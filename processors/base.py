@@ -30,6 +30,7 @@ class Script:
         begun: for a close: the part of the marker that the model has written by itself.
         closes: whether it ends thinking.
         forced: for a close: whether thinking ends by force; False finishes what the model wanted.
+        replaced: for a close: how many of `begun` were written in place of an end of sequence.
     """
 
     ids: TokenIds
@@ -37,6 +38,7 @@ class Script:
     begun: TokenIds = ()
     closes: bool = False
     forced: bool = True
+    replaced: int = 0
 
 
 class Processor(Protocol[S]):

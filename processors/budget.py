@@ -153,7 +153,7 @@ def checked_count(name: str, value: object) -> int:
 def checked_limit(max_tokens: object, min_tokens: object) -> int | None:
     """The limit with -1 read as None, checked against the minimum."""
     minimum = checked_count("min_tokens", min_tokens)
-    if max_tokens is None or (max_tokens == -1 and not isinstance(max_tokens, bool)):
+    if max_tokens is None or (isinstance(max_tokens, int) and max_tokens == -1):
         return None
     if isinstance(max_tokens, int) and max_tokens < -1:
         raise ValueError(f"max_tokens must be >= 0, or -1 or None for no limit, got {max_tokens}")

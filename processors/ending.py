@@ -12,7 +12,7 @@ from enum import IntEnum
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.base import Binding, Script
 from thinkpace.processors.edit import KEEP, Edit, redirect, redraw
-from thinkpace.processors.match import Matcher
+from thinkpace.processors.match import START, Matcher
 from thinkpace.processors.phase import Track
 from thinkpace.processors.vocabulary import TokenIds
 from thinkpace.types import Phase
@@ -76,13 +76,24 @@ class Ending:
         UnsupportedControl: if the phrases and the markers cannot work together, or the request's limit leaves no room.
     """
 
-    __slots__ = ("_after_close", "_edits", "_finish", "_no_reopening", "_scripts", "_wait_script", "eos", "limits")
+    __slots__ = (
+        "_after_close",
+        "_begun",
+        "_complete",
+        "_edits",
+        "_finish",
+        "_no_opening",
+        "_scripts",
+        "_wait_script",
+        "eos",
+        "limits",
+    )
 
     def __init__(self, limits: Limits, binding: Binding) -> None:
         markers, eos = binding.markers, binding.vocabulary.eos
         closes, opens = Matcher(markers.closes), Matcher(markers.opens)
         self.limits, self.eos = limits, eos
-        self._check(closes, opens)
+        self._check(binding, closes, opens)
         self._scripts = {
             why: [
                 Script(
@@ -94,7 +105,9 @@ class Ending:
         }
         self._wait_script = Script(limits.wait[1:], "wait") if len(limits.wait) > 1 else None
         self._after_close = Script(markers.after_close + limits.final, "final") if limits.final else None
-        self._finish = []
+        self._begun = [len(closes.begun(cursor)) for cursor in range(len(closes))]
+        self._finish = []  # what is left of a close whose last token took the place of an end of sequence
+        self._complete = []  # what is left of a close that the model has begun
         self._edits: dict[Mode, list[Edit]] = {mode: [] for mode in Mode}
         for cursor in range(len(closes)):
             begun = closes.begun(cursor)
@@ -103,35 +116,44 @@ class Ending:
                 key=len,
                 default=(),
             )
-            self._finish.append(Script(rest, "end of sequence", begun, closes=True, forced=False))
+            self._finish.append(Script(rest, "end of sequence", begun, closes=True, forced=False, replaced=1))
+            self._complete.append(Script(rest, "begun close", begun, closes=True, forced=False))
             attempts = eos | set(closes.completions(cursor))
             self._edits[Mode.FREE].append(redirect(eos, rest[0]) if rest else KEEP)
             self._edits[Mode.WAIT].append(redirect(attempts, limits.wait[0]) if limits.wait else KEEP)
             self._edits[Mode.REDRAW].append(redraw(attempts))
             self._edits[Mode.BAN].append(Edit(ban=frozenset(attempts)))
-        self._no_reopening = [Edit(ban=frozenset(opens.completions(cursor))) for cursor in range(len(opens))]
+        self._no_opening = [Edit(ban=frozenset(opens.completions(cursor))) for cursor in range(len(opens))]
         closing = len(self._scripts["limit"][0].ids)
-        if limits.max_new_tokens is not None and closing + limits.answer_reserve > limits.max_new_tokens:
+        needed = limits.min_tokens + closing + limits.answer_reserve
+        if limits.max_new_tokens is not None and needed > limits.max_new_tokens:
             raise UnsupportedControl(
-                f"max_new_tokens={limits.max_new_tokens} leaves no room for thinking: closing takes {closing} tokens "
-                f"and answer_reserve={limits.answer_reserve} are kept for the answer; raise the one or lower the other"
+                f"max_new_tokens={limits.max_new_tokens} leaves no room for thinking: closing takes {closing} tokens, "
+                f"min_tokens={limits.min_tokens} are asked for and answer_reserve={limits.answer_reserve} are kept for "
+                "the answer; raise the first or lower the others"
             )
 
-    def _check(self, closes: Matcher, opens: Matcher) -> None:
-        wait = self.limits.wait
-        for what, matcher in (("closing", closes), ("opening", opens)):
-            cursor = 0
-            for token in wait:
-                cursor = matcher.step(cursor, token)
-                if matcher.found(cursor) is not None:
-                    raise UnsupportedControl(f"wait must not hold the {what} marker: write another text")
-        if self.eos & set(wait):
-            raise UnsupportedControl("wait must not hold an end-of-sequence token: write another text")
+    def _check(self, binding: Binding, closes: Matcher, opens: Matcher) -> None:
+        """Phrases that would end, open or close something by themselves cannot be kept account of."""
+        limits = self.limits
         for close in closes.patterns:
             if self.eos & set(close):
                 raise UnsupportedControl(
                     "the closing marker ends the sequence in this vocabulary: thinking cannot be closed apart"
                 )
+        for name, ids in (
+            ("wait", limits.wait),
+            ("final", limits.final),
+            ("forced_close", binding.markers.forced_close),
+        ):
+            if self.eos & set(ids):
+                raise UnsupportedControl(f"{name} must not hold an end-of-sequence token: write another text")
+            if _holds(opens, ids):
+                raise UnsupportedControl(f"{name} must not hold the opening marker: write another text")
+            if name != "forced_close" and _holds(closes, ids):
+                raise UnsupportedControl(f"{name} must not hold the closing marker: write another text")
+        if limits.wait and any(limits.wait[0] in closes.completions(cursor) for cursor in range(len(closes))):
+            raise UnsupportedControl("wait must not begin with the end of the closing marker: write another text")
 
     def init(self, track: Track) -> EndingState:
         return EndingState()
@@ -167,12 +189,16 @@ class Ending:
                 return self._finish[track.cursor]
             if why := self._over(track, track.cursor):
                 return self._scripts[why][track.cursor]
+            if self.limits.max_tokens is not None and track.spent >= self.limits.max_tokens:
+                # the limit is reached with the begun close alone: it is completed, or its tokens would count
+                return self._complete[track.cursor]
             return self._edits[self._mode(state, track)][track.cursor]
         if track.phase is Phase.ANSWER:
             if state.due is Due.FINAL and self._after_close is not None:
                 return self._after_close
-            if track.opened and self._over(track, 0):
-                return self._no_reopening[track.cursor]
+            over = self._over(track, 0)
+            if over == "reserve" or (over and track.opened):
+                return self._no_opening[track.cursor]
         return KEEP
 
     def explain(self, state: EndingState, before: Track, token: int, drawn: int) -> str:
@@ -187,7 +213,7 @@ class Ending:
     def _over(self, track: Track, cursor: int) -> str:
         """Why thinking must stop here: "limit", "reserve", or empty if it need not."""
         limits = self.limits
-        if limits.max_tokens is not None and track.spent >= limits.max_tokens:
+        if limits.max_tokens is not None and track.spent - self._begun[cursor] >= limits.max_tokens:
             return "limit"
         if limits.max_new_tokens is not None:
             needed = len(self._scripts["reserve"][cursor].ids) + limits.answer_reserve
@@ -197,7 +223,7 @@ class Ending:
 
     def _mode(self, state: EndingState, track: Track) -> Mode:
         limits = self.limits
-        below = track.spent < limits.min_tokens
+        below = track.spent - self._begun[track.cursor] < limits.min_tokens
         if state.extensions >= limits.waits and not below:
             return Mode.FREE
         if not limits.wait:
@@ -215,3 +241,12 @@ class Ending:
             return True
         needed = len(self._scripts["reserve"][0].ids) + limits.answer_reserve
         return track.emitted + wait + needed < limits.max_new_tokens
+
+
+def _holds(matcher: Matcher, ids: TokenIds) -> bool:
+    cursor = START
+    for token in ids:
+        cursor = matcher.step(cursor, token)
+        if matcher.found(cursor) is not None:
+            return True
+    return False

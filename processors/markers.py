@@ -6,6 +6,7 @@ holds more than the natural one.
 
 from __future__ import annotations
 
+import string
 from dataclasses import dataclass
 
 from thinkpace.errors import UnsupportedControl
@@ -108,21 +109,25 @@ class BoundMarkers:
 
 
 def marker_spellings(vocabulary: Vocabulary, marker: str, what: str) -> tuple[TokenIds, ...]:
-    """A marker alone, and with a line break on either side where that merges into other tokens.
+    """A marker alone, and as it is spelled where it merges with a space, a line break or punctuation beside it.
 
-    A marker that is one special token has one spelling: breaks never merge with it.
+    A marker that is one special token has one spelling: nothing merges with it.
     """
     own = spell(vocabulary, marker, what)
+    if len(own) == 1:
+        return (own,)
     found = {own: None}
-    if len(own) > 1:
-        newline = vocabulary.encode("\n")
-        for text in ("\n" + marker, marker + "\n", "\n" + marker + "\n", marker + "\n\n"):
-            ids = vocabulary.encode(text)
-            if newline and ids[: len(newline)] == newline:
-                ids = ids[len(newline) :]
-            while newline and ids[-len(newline) :] == newline:
-                ids = ids[: -len(newline)]
-            if vocabulary.decode(ids).strip() == marker.strip():
+    beside = ("", "\n", "\n\n", "\n\n\n", " ", *string.punctuation)
+    for before in beside:
+        for after in beside:
+            ids = vocabulary.encode(before + marker + after)
+            if vocabulary.decode(ids).strip() != (before + marker + after).strip():
+                continue
+            while len(ids) > 1 and marker in vocabulary.decode(ids[1:]):
+                ids = ids[1:]
+            while len(ids) > 1 and marker in vocabulary.decode(ids[:-1]):
+                ids = ids[:-1]
+            if marker in vocabulary.decode(ids):
                 found[ids] = None
     return tuple(found)
 

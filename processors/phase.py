@@ -134,7 +134,7 @@ class Tracker:
             token in self.eos,
         )
 
-    def closing(self, track: Track, token: int, *, begun: int, done: bool, forced: bool) -> Track:
+    def closing(self, track: Track, token: int, *, begun: int, replaced: int, done: bool, forced: bool) -> Track:
         """The track after one token of a closing sequence.
 
         Args:
@@ -142,12 +142,11 @@ class Tracker:
             token: the one that is written.
             begun: tokens of the marker that the model had begun before the first written one; they were counted as
                 thinking and are marker. 0 for later tokens.
+            replaced: how many of these were themselves written, in place of an end of sequence.
             done: whether this token is the last one to be written.
-            forced: whether this ends thinking by force. If not, the last begun token was itself written, in place of
-                an end of sequence.
+            forced: whether this ends thinking by force.
         """
-        moved = int(begun > 0 and not forced)
-        begun = min(begun - moved, track.thinking)
+        begun = min(begun - replaced, track.thinking)
         cursor = self.closes.step(track.cursor, token)
         closed = self.closes.found(cursor) is not None
         return replace(
@@ -157,9 +156,9 @@ class Tracker:
             answer_from=track.emitted + 1 if closed else track.answer_from,
             emitted=track.emitted + 1,
             thinking=track.thinking - begun,
-            injected=track.injected - moved,
+            injected=track.injected - replaced,
             marker=track.marker + begun,
-            closing=track.closing + 1 + moved,
+            closing=track.closing + 1 + replaced,
             forced_end=forced,
         )
 

@@ -99,8 +99,8 @@ class Program:
         before, at = state.track, state.at + 1
         done = at == len(script.ids)
         if script.closes:
-            begun = len(script.begun) if state.at == 0 else 0
-            after = self.tracker.closing(before, token, begun=begun, done=done, forced=script.forced)
+            begun, replaced = (len(script.begun), script.replaced) if state.at == 0 else (0, 0)
+            after = self.tracker.closing(before, token, begun=begun, replaced=replaced, done=done, forced=script.forced)
         else:
             after = self.tracker.drawn(before, token, written=True)
         events = state.events
@@ -161,8 +161,8 @@ def compile_program(
         raise UnsupportedControl(
             f"only one control can decide when thinking ends, got {' and '.join(deciding)}: merge them"
         )
-    if max_new_tokens is not None and max_new_tokens < 1:
-        raise ValueError(f"max_new_tokens must be >= 1, got {max_new_tokens}")
+    if max_new_tokens is not None and (not isinstance(max_new_tokens, int) or max_new_tokens < 1):
+        raise ValueError(f"max_new_tokens must be a whole number >= 1, got {max_new_tokens!r}")
     binding = Binding(vocabulary, markers.bind(vocabulary), max_new_tokens)
     names = tuple(repr(control) for control in controls)
     return Program(

@@ -63,8 +63,8 @@ class Request:
     def __post_init__(self) -> None:
         if not self.prompt:
             raise ValueError("the prompt must have at least one token")
-        if self.max_new_tokens < 1:
-            raise ValueError(f"max_new_tokens must be >= 1, got {self.max_new_tokens}")
+        if not isinstance(self.max_new_tokens, int) or self.max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens must be a whole number >= 1, got {self.max_new_tokens!r}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,11 @@ class Engine(Protocol):
     @property
     def name(self) -> str:
         """What the journal and the reports call it."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Tells models apart that go by one name, so that a journal is never continued with another one."""
         ...
 
     @property

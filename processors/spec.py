@@ -23,7 +23,7 @@ def control_from_json(data: Mapping[str, Any]) -> Control:
     """
     rest = dict(data)
     name = rest.pop("control", None)
-    if name not in CONTROLS:
+    if not isinstance(name, str) or name not in CONTROLS:
         raise ValueError(f"unknown control {name!r}; known are {', '.join(sorted(CONTROLS))}")
     known = [f.name for f in fields(CONTROLS[name])]  # type: ignore[arg-type]  # every control is a dataclass
     if unknown := sorted(set(rest) - set(known)):

@@ -59,6 +59,9 @@ class Event:
     tokens: tuple[int, ...]
 
 
+_EXTENSIONS = {("replaced", "wait"), ("redrew", "ignored close")}
+
+
 @dataclass(frozen=True, slots=True)
 class Receipt:
     """What the controls were, and what they did to one sequence.
@@ -81,8 +84,8 @@ class Receipt:
 
     @property
     def waits(self) -> int:
-        """How often a close was turned into going on."""
-        return sum(event.why == "wait" and event.what in ("replaced", "redrew") for event in self.events)
+        """How often a close was turned into going on, with or without a text."""
+        return sum((event.what, event.why) in _EXTENSIONS for event in self.events)
 
     @property
     def diverged(self) -> int:

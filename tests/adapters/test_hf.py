@@ -87,6 +87,76 @@ def test_the_same_object_serves_one_call_after_another(engine: HFEngine, prompts
         assert processors.receipts(again) == fresh.receipts(again)
 
 
+@pytest.mark.parametrize("second", ["<output>Q<t>", "Q<eos>Q<t>", "Q<t>aQ<t>", "Qa<t>"])
+def test_a_second_turn_is_a_new_call(second: str) -> None:
+    """A prompt that holds the last call's output was taken for that call going on: it ran without any control."""
+    markers = Markers("<t>", "</t>")
+    processors = logits_processors(
+        WordTokenizer(VOCABULARY), ThinkBudget(3, answer_reserve=0), markers=markers, temperature=0
+    )
+
+    def call(text: str) -> torch.Tensor:
+        ids = torch.tensor([VOCABULARY.encode(text)])
+        fake = ScriptedHF(says(VOCABULARY.encode("aaaaaaaaaaaaaaa</t>7"), VOCABULARY.size, 8), VOCABULARY, ids.shape[1])
+        with torch.no_grad():
+            return fake.generate(ids, logits_processor=processors, max_new_tokens=30, do_sample=False)  # type: ignore[no-any-return, operator, misc, return-value]  # untyped
+
+    first = call("Q<t>")
+    text = second.replace("<output>", VOCABULARY.decode(first[0].tolist()))
+    [receipt] = processors.receipts(call(text))
+    assert receipt.thinking_tokens == 3
+    assert receipt.usage.prompt == len(VOCABULARY.encode(text))
+
+
+def test_repeated_calls_draw_anew_whether_a_wait_was_natural() -> None:
+    """With a fixed number per position, every call of one row decided alike: 200 of 200 instead of about half."""
+    tokenizer, markers = WordTokenizer(VOCABULARY), Markers("<t>", "</t>")
+    close, wait = VOCABULARY.encode("</t>Wait")
+
+    def model(_prompt, output):  # type: ignore[no-untyped-def]  # a Model
+        row = torch.full((VOCABULARY.size,), -30.0)
+        row[close] = 0.0
+        row[wait] = 0.0 if not output else -30.0
+        return row.tolist()
+
+    fake = ScriptedHF(model, VOCABULARY, 2)
+    ids = torch.tensor([VOCABULARY.encode("Q<t>")])
+    for seed in (None, 7):
+        counts = [0, 0]
+        reused = logits_processors(
+            tokenizer, BudgetForcing(waits=1, final="so"), markers=markers, temperature=1.0, seed=seed
+        )
+        torch.manual_seed(1)
+        for _ in range(60):
+            with torch.no_grad():
+                out: Any = fake.generate(ids, logits_processor=reused, max_new_tokens=4, do_sample=True, top_k=0)  # type: ignore[operator, misc]  # untyped
+            natural = VOCABULARY.decode(out[0].tolist()).count("Wait") == 2
+            counts[natural] += 1
+        assert min(counts) > 15, "a fair coin of 60 throws is on one side less than 16 times once in 10,000 times"
+
+
+def test_a_models_generation_config_has_no_say(engine: HFEngine, prompts: list[tuple[int, ...]]) -> None:
+    request = Request(prompts[0], (CONTROL,), 120, Sampling(0.0))
+    expected = engine.generate([request])
+    config = engine.model.generation_config
+    try:
+        config.repetition_penalty, config.min_new_tokens, config.max_time = 1.5, 110, 0.01
+        assert engine.generate([request]) == expected
+        assert engine.model.generation_config is config
+    finally:
+        config.repetition_penalty, config.min_new_tokens, config.max_time = None, None, None
+
+
+def test_padding_with_an_ordinary_token_ends_nothing() -> None:
+    tokenizer = WordTokenizer(VOCABULARY)
+    tokenizer.pad_token_id = VOCABULARY.words.index("7")
+    fake = ScriptedHF(says(VOCABULARY.encode("a</t>7so<t>aaaaaa</t>7"), VOCABULARY.size, 8), VOCABULARY, 2)
+    hf = HFEngine(fake, tokenizer, markers=Markers("<t>", "</t>"))
+    [made] = hf.generate([Request(VOCABULARY.encode("Q<t>"), (ThinkBudget(3, answer_reserve=0),), 40, Sampling(0.0))])
+    assert made.text == "a</t>7so<t>aa</t>aaaa</t>7<eos>"
+    assert made.receipt.thinking_tokens == 3
+
+
 def test_controls_per_row(engine: HFEngine, prompts: list[tuple[int, ...]]) -> None:
     lists = [[ThinkBudget(max_tokens=limit, answer_reserve=8)] for limit in (0, 10, 20, 30)]
     processors = logits_processors(engine.tokenizer, per_row=lists, temperature=0)

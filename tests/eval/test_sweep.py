@@ -154,6 +154,7 @@ def test_the_same_seeds_for_every_setting() -> None:
         ({"examples": ()}, "at least one question"),
         ({"settings": ()}, "at least one setting"),
         ({"samples": 0}, "samples"),
+        ({"seed": -1}, "seed must be"),
     ],
 )
 def test_bad_plans(fields: dict[str, object], message: str) -> None:
@@ -213,6 +214,7 @@ def test_a_setting_that_failed_altogether_is_undefined_not_zero() -> None:
         ('\n{"answer": "1"}', "line 2: no question"),
         ("[1]", "line 1: expected an object"),
         ("{", "line 1: not JSON"),
+        ('{"question": "\\ud800x", "answer": "1"}', "line 1: not JSON"),
         (
             '{"id": 1, "question": "q", "answer": 1}\n{"id": "1", "question": "r", "answer": 2}',
             "line 2: the id '1' was used",
@@ -229,7 +231,9 @@ def test_bad_task_files(tmp_path: Path, text: str, message: str) -> None:
 def test_good_task_files(tmp_path: Path) -> None:
     path = tmp_path / "task.jsonl"
     path.write_text('{"question": "q", "answer": 4}\n\n{"id": "x", "question": "r", "answer": "5"}\n')
-    assert load_jsonl(path) == [Example("1", "q", "4"), Example("x", "r", "5")]
+    assert load_jsonl(path) == [Example("line 1", "q", "4"), Example("x", "r", "5")]
+    path.write_text('\ufeff{"id": "2", "question": "a\u2028b", "answer": 4}\n{"question": "r", "answer": "5"}\n')
+    assert [example.id for example in load_jsonl(path)] == ["2", "line 2"]
 
 
 def test_journals_are_readable_while_they_are_written(tmp_path: Path) -> None:

@@ -45,11 +45,22 @@ def test_bad_numbers(kind: type[Control], fields: dict[str, Any], message: str) 
         (BudgetForcing(waits=1, wait="<t>", final=None), "wait must not hold the opening marker"),
         (BudgetForcing(waits=1, wait="a<eos>", final=None), "wait must not hold an end-of-sequence"),
         (ThinkBudget(5, answer_reserve=40), "leaves no room for thinking"),
+        (ThinkBudget(min_tokens=40, answer_reserve=0), "min_tokens=40 are asked for"),
+        (BudgetForcing(final="so<eos>"), "final must not hold an end-of-sequence"),
+        (BudgetForcing(final="so<t>"), "final must not hold the opening marker"),
+        (BudgetForcing(final="so</t>"), "final must not hold the closing marker"),
     ],
 )
 def test_what_cannot_work_here(control: Control, message: str) -> None:
     with pytest.raises(UnsupportedControl, match=message):
         compile_program([control], VOCABULARY, MARKERS[0], max_new_tokens=40)
+
+
+def test_phrases_that_would_be_taken_for_markers() -> None:
+    with pytest.raises(UnsupportedControl, match="must not begin with the end of the closing marker"):
+        compile_program([BudgetForcing(waits=1, wait=">a", final=None)], VOCABULARY, MARKERS[1])
+    with pytest.raises(UnsupportedControl, match="forced_close must not hold an end-of-sequence"):
+        compile_program([ThinkBudget(1)], VOCABULARY, Markers("<t>", "</t>", "</t><eos>"))
 
 
 def test_markers_that_the_vocabulary_lacks() -> None:
