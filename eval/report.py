@@ -25,25 +25,14 @@ EMBEDDED_NOTE = (
 
 def table(results: Sequence[Result], title: str) -> Table:
     """The results for a terminal."""
-    out = Table(title=title, caption="95 % intervals; thinking tokens as the budget counts them")
-    for column in (
-        "control",
-        "budget",
-        "waits",
-        "samples",
-        "accuracy",
-        "95 % interval",
-        "thinking tokens",
-        "max",
-        "forced end",
-    ):
-        out.add_column(column, justify="left" if column == "control" else "right")
+    kinds = " and ".join(dict.fromkeys(result.control for result in results))
+    out = Table(title=f"{title}, {kinds}", caption="95 % intervals; thinking tokens as the budget counts them")
     trouble = any(r.truncated or r.no_answer or r.errors for r in results)
-    if trouble:
-        out.add_column("truncated / no answer / error", justify="right")
+    columns = ["budget", "waits", "samples", "accuracy", "95 % interval", "thinking", "max", "forced end"]
+    for column in columns + ["cut/none/error"] * trouble:
+        out.add_column(column, justify="right", no_wrap=True)
     for r in results:
         row = [
-            r.control,
             "none" if r.max_tokens is None else str(r.max_tokens),
             str(r.waits),
             str(r.samples),
@@ -53,12 +42,12 @@ def table(results: Sequence[Result], title: str) -> Table:
             str(r.thinking_tokens_max),
             _percent(r.forced_end),
         ]
-        out.add_row(*row, *([f"{r.truncated} / {r.no_answer} / {r.errors}"] if trouble else []))
+        out.add_row(*row, *([f"{r.truncated}/{r.no_answer}/{r.errors}"] if trouble else []))
     return out
 
 
 def _percent(share: float) -> str:
-    return "undefined" if math.isnan(share) else f"{100 * share:.1f} %"
+    return "undefined" if math.isnan(share) else f"{100 * share:.1f}%"
 
 
 @contextlib.contextmanager
