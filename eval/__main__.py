@@ -263,11 +263,12 @@ def _markers(open_marker: str | None, close_marker: str | None) -> Markers | Non
 
 
 def _engine(model: str, markers: Markers | None) -> HFEngine:
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         from thinkpace.adapters.hf_engine import HFEngine
     except ModuleNotFoundError as error:
         raise MissingExtra("generating with transformers", "hf") from error
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     if model == embedded.NAME:
         return HFEngine.from_path(embedded.path("hf"), markers=markers, name=embedded.NAME)
     try:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
+from rich import box
 from rich.table import Table
 
 from thinkpace.eval.journal import Entry
@@ -26,9 +27,10 @@ EMBEDDED_NOTE = (
 def table(results: Sequence[Result], title: str) -> Table:
     """The results for a terminal."""
     kinds = " and ".join(dict.fromkeys(result.control for result in results))
-    out = Table(title=f"{title}, {kinds}", caption="95 % intervals; thinking tokens as the budget counts them")
+    caption = "95 % intervals; thinking tokens as the budget counts them"
+    out = Table(title=f"{title}, {kinds}", caption=caption, box=box.SIMPLE_HEAD)
     trouble = any(r.truncated or r.no_answer or r.errors for r in results)
-    columns = ["budget", "waits", "samples", "accuracy", "95 % interval", "thinking", "max", "forced end"]
+    columns = ["budget", "waits", "samples", "accuracy", "95 % interval", "thinking", "max", "forced"]
     for column in columns + ["cut/none/error"] * trouble:
         out.add_column(column, justify="right", no_wrap=True)
     for r in results:
