@@ -184,7 +184,7 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         Rows go back in drafts only, which are of one row, and never go on by more than one id that was not seen.
         """
         length, seen = len(rows[0]), self._longest
-        may_go_on = self._width <= length <= seen + 1 and (len(rows) == 1 or length == seen + 1)
+        may_go_on = self._width < length <= seen + 1 and (len(rows) == 1 or length == seen + 1)
         logs = self._reordered(rows) if may_go_on and len(rows) == len(self._logs) else None
         if logs is None:
             self._start(rows)

@@ -28,7 +28,7 @@ def table(results: Sequence[Result], title: str) -> Table:
     """The results for a terminal."""
     kinds = " and ".join(dict.fromkeys(result.control for result in results))
     caption = "95 % intervals; thinking tokens as the budget counts them"
-    out = Table(title=f"{title}, {kinds}", caption=caption, box=box.SIMPLE_HEAD)
+    out = Table(title=f"{title}, {kinds}", caption=caption, box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     trouble = any(r.truncated or r.no_answer or r.errors for r in results)
     columns = ["budget", "waits", "samples", "accuracy", "95 % interval", "thinking", "max", "forced"]
     for column in columns + ["cut/none/error"] * trouble:
