@@ -99,7 +99,7 @@ def test_a_second_turn_is_a_new_call(second: str) -> None:
         ids = torch.tensor([VOCABULARY.encode(text)])
         fake = ScriptedHF(says(VOCABULARY.encode("aaaaaaaaaaaaaaa</t>7"), VOCABULARY.size, 8), VOCABULARY, ids.shape[1])
         with torch.no_grad():
-            return fake.generate(ids, logits_processor=processors, max_new_tokens=30, do_sample=False)  # type: ignore[no-any-return, operator, misc, return-value]  # untyped
+            return fake.generate(ids, logits_processor=processors, max_new_tokens=30, do_sample=False)  # type: ignore[misc, return-value]  # untyped
 
     first = call("Q<t>")
     text = second.replace("<output>", VOCABULARY.decode(first[0].tolist()))
@@ -129,7 +129,7 @@ def test_repeated_calls_draw_anew_whether_a_wait_was_natural() -> None:
         torch.manual_seed(1)
         for _ in range(60):
             with torch.no_grad():
-                out: Any = fake.generate(ids, logits_processor=reused, max_new_tokens=4, do_sample=True, top_k=0)  # type: ignore[operator, misc]  # untyped
+                out: Any = fake.generate(ids, logits_processor=reused, max_new_tokens=4, do_sample=True, top_k=0)  # type: ignore[misc]  # untyped
             natural = VOCABULARY.decode(out[0].tolist()).count("Wait") == 2
             counts[natural] += 1
         assert min(counts) > 15, "a fair coin of 60 throws is on one side less than 16 times once in 10,000 times"
