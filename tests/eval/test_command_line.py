@@ -97,7 +97,7 @@ def test_run_tells_thinking_forced_and_answer_apart(tmp_path: Path) -> None:
         (("sweep", "--temperature", "-1"), "temperature must be >= 0"),
         (("sweep", "--prompt", "shout"), "--prompt must be one of"),
         (("sweep", "--max-new-tokens", "10"), "leaves no room for thinking"),
-        (("sweep", "--max-new-tokens", "0"), "max_new_tokens must be >= 1"),
+        (("sweep", "--max-new-tokens", "0"), "max_new_tokens must be a whole number >= 1"),
         (("sweep", "--budgets", "5,5"), "are the same"),
         (("sweep", "--open", "<think>"), "give both --open and --close"),
         (("sweep", "--model", "./nowhere"), "there is no model './nowhere'"),
