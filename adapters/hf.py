@@ -17,14 +17,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from transformers import GenerationMixin, LogitsProcessor, LogitsProcessorList
+from thinkpace.errors import MissingExtra, UnsupportedControl
+
+try:
+    import torch
+    from transformers import GenerationMixin, LogitsProcessor, LogitsProcessorList
+except ModuleNotFoundError as error:
+    raise MissingExtra("the Hugging Face adapter", "hf") from error
 
 from thinkpace.adapters._hf_scores import Gathered, ScoreWriter
 from thinkpace.adapters._rows import choose, uniform
 from thinkpace.adapters._slots import SequenceLog
 from thinkpace.adapters.hf_vocabulary import HFVocabulary, find_markers
-from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.base import Control
 from thinkpace.processors.budget import BudgetForcing
 from thinkpace.processors.edit import KEEP, Edit

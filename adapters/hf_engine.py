@@ -8,23 +8,27 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
-from transformers import (
-    AutoModelForCausalLM,
-    AutoTokenizer,
-    GenerationConfig,
-    LogitsProcessor,
-    LogitsProcessorList,
-    PreTrainedModel,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-)
+from thinkpace.errors import MissingExtra, UnsupportedControl
+
+try:
+    import torch
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoTokenizer,
+        GenerationConfig,
+        LogitsProcessor,
+        LogitsProcessorList,
+        PreTrainedModel,
+        TopKLogitsWarper,
+        TopPLogitsWarper,
+    )
+except ModuleNotFoundError as error:
+    raise MissingExtra("the Hugging Face adapter", "hf") from error
 
 from thinkpace.adapters._completion import completion
 from thinkpace.adapters._rows import uniform
 from thinkpace.adapters.hf import ThinkpaceLogitsProcessor
 from thinkpace.adapters.hf_vocabulary import HFVocabulary, find_markers
-from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.markers import Markers
 from thinkpace.processors.program import Program, compile_program
 from thinkpace.processors.request import Completion, Request, Sampling

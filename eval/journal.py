@@ -71,8 +71,7 @@ class Journal:
             different = sorted(k for k in known.keys() | plan.keys() if known.get(k) != json.loads(text).get(k))
             self._db.close()
             raise ValueError(
-                f"{path.parent} holds a run with another {', '.join(different)}: choose another folder with --out, or "
-                "delete this one"
+                f"{path.parent} holds another run (different: {', '.join(different)}): choose another folder with --out"
             )
 
     def _set_up(self) -> None:

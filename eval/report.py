@@ -111,7 +111,8 @@ def draw_curve(results: Sequence[Result], path: Path, title: str, note: str = ""
     axes.set_xlabel("thinking tokens per sample (mean)")
     axes.set_ylabel("accuracy (%), 95 % interval")
     axes.set_ylim(0, 100)
-    axes.set_xlim(left=-0.03 * max((r.thinking_tokens_mean for r in drawn), default=1))
+    most = max((r.thinking_tokens_mean for r in drawn), default=1.0) or 1.0
+    axes.set_xlim(-0.03 * most, 1.12 * most)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(loc="lower right", frameon=False)

@@ -52,3 +52,20 @@ def test_public_names_are_there() -> None:
         assert sorted(module.__all__) == sorted(set(module.__all__))
         for name in module.__all__:
             assert hasattr(module, name)
+
+
+@pytest.mark.parametrize(
+    ("missing", "statement", "extra"),
+    [
+        ("typer", "from thinkpace.eval.__main__ import main; main()", "thinkpace[eval,hf]"),
+        ("torch", "import thinkpace.adapters.hf", "thinkpace[hf]"),
+        ("transformers", "import thinkpace.adapters.hf_engine", "thinkpace[hf]"),
+    ],
+)
+def test_a_missing_part_is_named_with_its_command(missing: str, statement: str, extra: str) -> None:
+    code = f"import sys\nsys.modules[{missing!r}] = None\n{statement}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert f"pip install '{extra}'" in done.stderr.splitlines()[-1]
+    if "main()" in statement:
+        assert (done.returncode, done.stderr.count("\n")) == (2, 1)

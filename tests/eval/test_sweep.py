@@ -112,7 +112,7 @@ def test_another_plan_in_the_same_folder_is_refused(tmp_path: Path) -> None:
     engine = Counting()
     with journal(tmp_path, plan(), engine):
         pass
-    with pytest.raises(ValueError, match="holds a run with another samples"):
+    with pytest.raises(ValueError, match=r"another run .*samples"):
         journal(tmp_path, plan(samples=2), engine)
 
 

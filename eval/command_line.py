@@ -1,0 +1,286 @@
+"""The command line: `thinkpace sweep`, `thinkpace run`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from thinkpace.errors import MissingExtra, UnsupportedControl
+
+try:
+    import typer
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    from thinkpace.eval import embedded, report
+    from thinkpace.eval.embedded import problems
+    from thinkpace.eval.journal import Journal
+    from thinkpace.eval.sweep import Plan, Setting, grid, results, run
+    from thinkpace.eval.task import Example, load_jsonl
+except ModuleNotFoundError as error:
+    raise MissingExtra("the command line", "eval,hf") from error
+
+from thinkpace.processors.budget import ANSWER_RESERVE, BudgetForcing
+from thinkpace.processors.markers import Markers
+from thinkpace.processors.request import Completion, Request, Sampling
+from thinkpace.prompts.styles import PROMPTS, Prompt
+
+if TYPE_CHECKING:
+    from thinkpace.adapters.hf_engine import HFEngine
+
+EMBEDDED_BUDGETS = "0,16,32,64,96,128,none"
+EMBEDDED_WAITS = "0,1,2,3"
+EMBEDDED_RESERVE = 16  # "Final Answer: 7" and the end are fewer
+EMBEDDED_NEW_TOKENS = 800
+STYLES = {"thinking": "", "injected": "bold yellow", "closing": "bold yellow", "marker": "dim", "answer": "bold green"}
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
+
+Model = Annotated[str, typer.Option(help="Folder or hub name of a transformers model; the embedded one by default.")]
+PromptName = Annotated[
+    str, typer.Option("--prompt", help=f"Instruction before the question: {', '.join(PROMPTS)}, or none.")
+]
+Temperature = Annotated[float, typer.Option(help="0 is greedy.")]
+TopP = Annotated[float, typer.Option(help="Nucleus; 1 is off.")]
+TopK = Annotated[int, typer.Option(help="0 is off.")]
+NewTokens = Annotated[int | None, typer.Option(help="Output tokens at most; 800 for the embedded model, else 4096.")]
+Reserve = Annotated[
+    int | None, typer.Option(help="Of these, tokens kept for the answer; 16 for the embedded model, else 100.")
+]
+Wait = Annotated[str, typer.Option(help="What is written instead of closing.")]
+Final = Annotated[str, typer.Option(help="What is written after a forced close; empty for nothing.")]
+Open = Annotated[str | None, typer.Option("--open", help="Opening marker, where the chat template does not tell.")]
+Close = Annotated[str | None, typer.Option("--close", help="Closing marker, likewise.")]
+
+
+@app.command()
+def sweep(
+    model: Model = embedded.NAME,
+    task: Annotated[str, typer.Option(help="chain, search, or a JSONL file with id, question, answer.")] = "chain",
+    budgets: Annotated[str | None, typer.Option(help="Thinking tokens at most, such as 0,512,none.")] = None,
+    waits: Annotated[
+        str | None, typer.Option(help="Extensions, such as 0,1,2; every budget with every number.")
+    ] = None,
+    wait: Wait = "Wait",
+    final: Final = "Final Answer:",
+    prompt: PromptName = "step-by-step",
+    temperature: Temperature = 1.0,
+    top_p: TopP = 1.0,
+    top_k: TopK = 0,
+    samples: Annotated[int, typer.Option(help="Repetitions per question.")] = 1,
+    seed: int = 0,
+    limit: Annotated[int | None, typer.Option(help="Questions at most; 256 of the embedded tasks by default.")] = None,
+    max_new_tokens: NewTokens = None,
+    answer_reserve: Reserve = None,
+    open_marker: Open = None,
+    close_marker: Close = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results; runs/<name> by default.")] = None,
+) -> None:
+    """Accuracy against thinking tokens: every budget with every number of waits, on the same questions.
+
+    Without --budgets and --waits: a line of budgets without waits, and a line of waits without a budget. The same
+    command goes on where it was stopped.
+    """
+    is_embedded = model == embedded.NAME
+    reserve = _reserve(answer_reserve, is_embedded)
+    fixed: dict[str, Any] = {"wait": wait, "final": final or None, "answer_reserve": reserve}
+    plan = Plan(
+        task=Path(task).stem if task.endswith(".jsonl") else task,
+        examples=tuple(_examples(task, limit, seed)),
+        settings=_settings(budgets, waits, fixed),
+        prompt=_prompt(prompt),
+        sampling=Sampling(temperature, top_p, top_k),
+        samples=samples,
+        max_new_tokens=_new_tokens(max_new_tokens, is_embedded),
+        seed=seed,
+    )
+    console = Console()
+    engine = _engine(model, _markers(open_marker, close_marker))
+    identity = plan.identity(engine)
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
+    folder = out or Path("runs") / f"{Path(model).name}-{plan.task}-{digest}"
+    console.print(f"{len(plan.settings)} settings, {len(plan.examples)} questions; results in {folder}", soft_wrap=True)
+    with Journal(folder / "journal.sqlite", identity) as journal:
+        columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), MofNCompleteColumn())
+        with Progress(*columns, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console) as bar:
+            total = len(plan.settings) * len(plan.examples) * plan.samples
+            shown = bar.add_task(f"{plan.task} on {engine.name}", total=total)
+            try:
+                run(plan, engine, journal, lambda done: bar.advance(shown, done))
+            except KeyboardInterrupt:
+                console.print(f"stopped; what was done is kept in {folder}, and the same command goes on from there")
+                raise typer.Exit(130) from None
+        entries = list(journal.entries())
+    outcome = results(plan, entries)
+    report.write_csv(outcome, folder / "results.csv")
+    report.write_samples(entries, folder / "samples.jsonl")
+    title = f"{plan.task}: {len(plan.examples)} questions, {engine.name}, temperature {temperature:g}"
+    report.draw_curve(outcome, folder / "curve.png", title, report.EMBEDDED_NOTE if is_embedded else "")
+    console.print(report.table(outcome, title))
+    if is_embedded:
+        console.print(report.EMBEDDED_NOTE, style="dim")
+    console.print(f"{folder}/curve.png, results.csv, samples.jsonl", highlight=False, soft_wrap=True)
+
+
+@app.command("run")
+def run_one(
+    question: Annotated[
+        str, typer.Argument(help="What is asked. For the embedded model: see 'thinkpace sweep' tasks.")
+    ],
+    model: Model = embedded.NAME,
+    budget: Annotated[str, typer.Option(help="Thinking tokens at most, or none.")] = "none",
+    min_tokens: Annotated[int, typer.Option(help="Thinking tokens at least.")] = 0,
+    waits: Annotated[int, typer.Option(help="Extensions.")] = 0,
+    wait: Wait = "Wait",
+    final: Final = "Final Answer:",
+    prompt: PromptName = "step-by-step",
+    temperature: Temperature = 1.0,
+    top_p: TopP = 1.0,
+    top_k: TopK = 0,
+    seed: int = 0,
+    max_new_tokens: NewTokens = None,
+    answer_reserve: Reserve = None,
+    open_marker: Open = None,
+    close_marker: Close = None,
+) -> None:
+    """One generation: thinking plain, what was written for the model yellow, markers dim, the answer green."""
+    is_embedded = model == embedded.NAME
+    control = BudgetForcing(
+        max_tokens=_number(budget, "--budget"),
+        min_tokens=min_tokens,
+        waits=waits,
+        wait=wait,
+        final=final or None,
+        answer_reserve=_reserve(answer_reserve, is_embedded),
+    )
+    sampling = Sampling(temperature, top_p, top_k)
+    style = _prompt(prompt)
+    if not question.strip():
+        raise ValueError("the question is empty")
+    try:
+        question.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the question is no text: it holds bytes that are not UTF-8") from None
+    engine = _engine(model, _markers(open_marker, close_marker))
+    messages = style.render(question) if style else [{"role": "user", "content": question}]
+    new_tokens = _new_tokens(max_new_tokens, is_embedded)
+    [made] = engine.generate([Request(engine.chat(messages), (control,), new_tokens, sampling, seed)])
+    _show(Console(), made, engine)
+
+
+def _show(console: Console, made: Completion, engine: HFEngine) -> None:
+    """The text by kind (on a plain terminal, in brackets), then the receipt."""
+    text = Text()
+    plain = not console.is_terminal
+    start = 0
+    for end in range(1, len(made.tokens) + 1):
+        if end < len(made.tokens) and made.kinds[end] == made.kinds[start]:
+            continue
+        kind = made.kinds[start]
+        piece = engine.vocabulary.decode(made.tokens[start:end])
+        text.append(f"[{kind}: {piece}]" if plain and kind != "thinking" else piece, STYLES[kind])
+        start = end
+    console.print(text, soft_wrap=True)
+    receipt, usage = made.receipt, made.usage
+    console.rule("receipt")
+    console.print(f"armed      {', '.join(receipt.armed)}", highlight=False, markup=False, soft_wrap=True)
+    console.print(
+        f"tokens     prompt {usage.prompt}, thinking {usage.thinking}, forced {usage.forced}, marker {usage.marker}, "
+        f"answer {usage.answer}; {receipt.thinking_tokens} count against the budget",
+        highlight=False,
+    )
+    console.print(f"end        thinking: {receipt.end}; sequence: {made.finish_reason}", highlight=False)
+    for event in receipt.events:
+        tokens = engine.vocabulary.decode(event.tokens)
+        shown = f"fired      token {event.at}: {event.what} ({event.why}) {tokens!r}"
+        console.print(shown, highlight=False, markup=False, soft_wrap=True)
+
+
+def _new_tokens(given: int | None, is_embedded: bool) -> int:
+    return given if given is not None else EMBEDDED_NEW_TOKENS if is_embedded else 4096
+
+
+def _reserve(given: int | None, is_embedded: bool) -> int:
+    return given if given is not None else EMBEDDED_RESERVE if is_embedded else ANSWER_RESERVE
+
+
+def _examples(task: str, limit: int | None, seed: int) -> list[Example]:
+    if limit is not None and limit < 1:
+        raise ValueError(f"--limit must be >= 1, got {limit}")
+    if task in ("chain", "search"):
+        return problems.examples(task, limit or 256, seed=seed)  # type: ignore[arg-type]  # one of the two
+    if not task.endswith(".jsonl"):
+        raise ValueError(f"--task must be chain, search, or a .jsonl file, got {task!r}")
+    examples = load_jsonl(Path(task))
+    return examples[:limit]
+
+
+def _settings(budgets: str | None, waits: str | None, fixed: dict[str, Any]) -> tuple[Setting, ...]:
+    limits = [_number(text, "--budgets") for text in (EMBEDDED_BUDGETS if budgets is None else budgets).split(",")]
+    extensions = [_number(text, "--waits") for text in (EMBEDDED_WAITS if waits is None else waits).split(",")]
+    if None in extensions:
+        raise ValueError("--waits takes whole numbers, such as 0,1,2")
+    counts = [count for count in extensions if count is not None]
+    if budgets is None and waits is None:
+        return grid(limits, [0], **fixed) + grid([None], [count for count in counts if count], **fixed)
+    if waits is None:
+        return grid(limits, [0], **fixed)
+    if budgets is None:
+        return grid([None], counts, **fixed)
+    return grid(limits, counts, **fixed)
+
+
+def _number(text: str, option: str) -> int | None:
+    text = text.strip()
+    if text.lower() in ("none", "-1"):
+        return None
+    try:
+        number = int(text)
+    except ValueError:
+        raise ValueError(f"{option}: {text!r} is no whole number") from None
+    if number < 0:
+        raise ValueError(f"{option}: {number} is negative; -1 or none is no limit")
+    return number
+
+
+def _prompt(name: str) -> Prompt | None:
+    if name != "none" and name not in PROMPTS:
+        raise ValueError(f"--prompt must be one of {', '.join(PROMPTS)}, none; got {name!r}")
+    return PROMPTS.get(name)
+
+
+def _markers(open_marker: str | None, close_marker: str | None) -> Markers | None:
+    if (open_marker is None) != (close_marker is None):
+        raise ValueError("give both --open and --close, or neither")
+    return Markers(open_marker, close_marker) if open_marker is not None and close_marker is not None else None
+
+
+def _engine(model: str, markers: Markers | None) -> HFEngine:
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    try:
+        from thinkpace.adapters.hf_engine import HFEngine
+    except ModuleNotFoundError as error:
+        raise MissingExtra("generating with transformers", "hf") from error
+    if model == embedded.NAME:
+        return HFEngine.from_path(embedded.path("hf"), markers=markers, name=embedded.NAME)
+    if Path(model).is_dir() and not (Path(model) / "config.json").is_file():
+        raise ValueError(f"there is no model in the folder {model!r}: it has no config.json")
+    try:
+        return HFEngine.from_path(model, markers=markers)
+    except UnsupportedControl:
+        raise
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"there is no model {model!r} that transformers can load ({reason})") from None
