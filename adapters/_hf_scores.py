@@ -12,18 +12,37 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from thinkpace.processors.edit import Edit
+from thinkpace.processors.edit import KNOWN_EDITS, Edit
 
 Ids = NDArray[np.int64]
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """An edit's cells as arrays: what to write where, from up to k sources each."""
+    """An edit as arrays: the ids that are written, the last of them without any source, and what each is made of."""
 
     ids: Ids  # (cells,)
-    sources: Ids  # (cells, k)
-    biases: NDArray[np.float32]  # (cells, k), -inf where there is no source
+    sources: Ids  # (sources,), in the order of their cells
+    biases: Floats  # (sources,)
+    owners: Ids  # (sources,), the place in `ids`
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A batch of edits as tensors on the device."""
+
+    edits: tuple[tuple[int, Edit], ...]
+    offsets: list[int]  # of each row's cells
+    rows: torch.Tensor  # (cells,)
+    ids: torch.Tensor  # (cells,)
+    source_rows: torch.Tensor  # (sources,)
+    sources: torch.Tensor  # (sources,)
+    biases: torch.Tensor  # (sources,)
+    owners: torch.Tensor  # (sources,)
+    one_to_one: bool  # whether cell i is made of source i alone
+    limited: torch.Tensor | None  # rows where all else is dropped
+    certain: torch.Tensor | None  # (cells,), of rows where one token comes for certain
 
 
 class ScoreWriter:
@@ -35,13 +54,26 @@ class ScoreWriter:
         unused: ids below `size` that stand for nothing either.
     """
 
-    __slots__ = ("_known", "_unused", "size", "temperature")
+    __slots__ = ("_known", "_plan", "_unused", "size", "temperature")
 
     def __init__(self, size: int, temperature: float, unused: Iterable[int] = ()) -> None:
         self.size = size
         self.temperature = temperature
         self._unused = torch.tensor(sorted(unused), dtype=torch.long)
         self._known: dict[int, tuple[Edit, _Cells]] = {}
+        self._plan: _Plan | None = None
+
+    def clear(self, scores: torch.Tensor) -> None:
+        """Bar the ids that stand for nothing.
+
+        Args:
+            scores: Float[batch, vocabulary], changed in place.
+        """
+        if scores.shape[1] > self.size:
+            scores[:, self.size :] = -torch.inf
+        if len(self._unused):
+            self._unused = self._unused.to(scores.device)
+            scores.index_fill_(1, self._unused, -torch.inf)
 
     def write(self, scores: torch.Tensor, edits: Sequence[tuple[int, Edit]]) -> Gathered | None:
         """Apply `edits`, pairs of (row, edit), to `scores`.
@@ -52,66 +84,91 @@ class ScoreWriter:
 
         Returns:
             What the written cells were made of, for telling later where a moved token came from; None if nothing was
-            gathered.
+            written.
         """
-        if scores.shape[1] > self.size:
-            scores[:, self.size :] = -torch.inf
-        if len(self._unused):
-            self._unused = self._unused.to(scores.device)
-            scores.index_fill_(1, self._unused, -torch.inf)
         if not edits:
             return None
-        found = [(row, self._cells(edit)) for row, edit in edits]
-        width = max(cells.sources.shape[1] for _, cells in found)
-        rows = np.repeat([row for row, _ in found], [len(cells.ids) for _, cells in found])
-        ids = np.concatenate([cells.ids for _, cells in found])
-        sources = np.concatenate([_widened(cells.sources, width, 0) for _, cells in found])
-        biases = np.concatenate([_widened(cells.biases, width, -np.inf) for _, cells in found])
-        device = scores.device
-        # one copy to the device for all indices: columns are row, id, sources
-        index = torch.from_numpy(np.column_stack((rows, ids, sources))).to(device, non_blocking=True)
-        at_row, at_id, at_sources = index[:, 0], index[:, 1], index[:, 2:]
-        values = scores[at_row[:, None], at_sources] + torch.from_numpy(biases).to(device, non_blocking=True)
-        merged = self._merged(values)  # (cells,)
-        redrawn = [(row, self._barred(scores[row], edit)) for row, edit in edits if edit.redraw]
-        limited = [row for row, edit in edits if edit.only is not None]
-        if limited:
-            scores.index_fill_(0, torch.tensor(limited, device=device), -torch.inf)
-            certain = np.repeat([edit.forced is not None for _, edit in edits], [len(cells.ids) for _, cells in found])
+        plan = self._planned(tuple(edits), scores.device)
+        values = scores[plan.source_rows, plan.sources] + plan.biases
+        merged = values if plan.one_to_one else self._merged(values, plan)
+        barred = {row: _barred(scores[row], edit) for row, edit in edits if edit.redraw}
+        if plan.limited is not None and plan.certain is not None:
+            scores.index_fill_(0, plan.limited, -torch.inf)
             # a written token comes even if another processor has barred it
-            barred = torch.isneginf(merged) & torch.from_numpy(certain).to(device)
-            merged = merged.masked_fill(barred, 0.0)
-        scores.index_put_((at_row, at_id), merged.to(scores.dtype))
-        refused = {row: self._share(barred, scores[row]) for row, barred in redrawn}
-        return Gathered(values, rows, ids, refused)
+            merged = merged.masked_fill(torch.isneginf(merged) & plan.certain, 0.0)
+        scores.index_put_((plan.rows, plan.ids), merged.to(scores.dtype))
+        shares = {row: self._share(logits, scores[row]) for row, logits in barred.items()}
+        return Gathered(plan, values, barred, shares)
+
+    def _planned(self, edits: tuple[tuple[int, Edit], ...], device: torch.device) -> _Plan:
+        plan = self._plan
+        if (
+            plan is not None
+            and plan.ids.device == device
+            and len(plan.edits) == len(edits)
+            and all(a[0] == b[0] and a[1] is b[1] for a, b in zip(plan.edits, edits, strict=True))
+        ):
+            return plan
+        found = [(row, self._cells(edit)) for row, edit in edits]
+        sizes = [len(cells.ids) for _, cells in found]
+        offsets = np.concatenate(([0], np.cumsum(sizes)))[:-1].tolist()
+        rows = np.repeat([row for row, _ in found], sizes)
+        ids = np.concatenate([cells.ids for _, cells in found])
+        source_rows = np.repeat([row for row, _ in found], [len(cells.sources) for _, cells in found])
+        sources = np.concatenate([cells.sources for _, cells in found])
+        owners = np.concatenate([cells.owners + at for (_, cells), at in zip(found, offsets, strict=True)])
+        biases = np.concatenate([cells.biases for _, cells in found])
+        limited = [row for row, edit in edits if edit.only is not None]
+        certain = np.repeat([edit.forced is not None for _, edit in edits], sizes)
+
+        def there(array: NDArray[np.generic]) -> torch.Tensor:
+            return torch.from_numpy(array).to(device, non_blocking=True)
+
+        self._plan = _Plan(
+            edits,
+            offsets,
+            there(rows),
+            there(ids),
+            there(source_rows),
+            there(sources),
+            there(biases),
+            there(owners),
+            len(owners) == len(ids) and bool((owners == np.arange(len(ids))).all()),
+            torch.tensor(limited, device=device) if limited else None,
+            there(certain) if limited else None,
+        )
+        return self._plan
 
     def _cells(self, edit: Edit) -> _Cells:
         known = self._known.get(id(edit))
         if known is not None:
             return known[1]
-        width = max((len(sources) for _, sources in edit.cells), default=1) or 1
-        ids = np.array([token for token, _ in edit.cells], dtype=np.int64)
-        at = np.zeros((len(ids), width), dtype=np.int64)
-        biases = np.full((len(ids), width), -np.inf, dtype=np.float32)
-        for i, (_, sources) in enumerate(edit.cells):
-            for j, (source, bias) in enumerate(sources):
-                at[i, j], biases[i, j] = source, bias
-        if len(self._known) > 4096:  # edits made on the fly must not pile up
+        single = np.array(sorted(edit.kept), dtype=np.int64)  # ids that keep their own weight
+        made = [(i, sources) for i, sources in edit.merged.items()]
+        pairs = [pair for _, sources in made for pair in sources]
+        counts = [len(sources) for _, sources in made]
+        cells = _Cells(
+            np.concatenate(
+                (single, np.array([i for i, _ in made], dtype=np.int64), np.array(sorted(edit.dropped), dtype=np.int64))
+            ),
+            np.concatenate((single, np.array([i for i, _ in pairs], dtype=np.int64))),
+            np.concatenate((np.zeros(len(single), np.float32), np.array([b for _, b in pairs], dtype=np.float32))),
+            np.concatenate((np.arange(len(single)), np.repeat(np.arange(len(made)) + len(single), counts))),
+        )
+        if len(self._known) > KNOWN_EDITS:
             self._known.clear()
-        self._known[id(edit)] = (edit, _Cells(ids, at, biases))
-        return self._known[id(edit)][1]
+        self._known[id(edit)] = (edit, cells)
+        return cells
 
-    def _merged(self, values: torch.Tensor) -> torch.Tensor:
-        if values.shape[1] == 1:
-            return values[:, 0]
+    def _merged(self, values: torch.Tensor, plan: _Plan) -> torch.Tensor:
+        """T * logsumexp(values / T) of every cell, the largest at temperature 0, -inf for cells of nothing."""
+        top = torch.full((len(plan.ids),), -torch.inf, dtype=values.dtype, device=values.device)
+        top.scatter_reduce_(0, plan.owners, values, "amax")
         if self.temperature == 0:
-            return values.amax(1)
-        return torch.logsumexp(values / self.temperature, 1) * self.temperature
-
-    @staticmethod
-    def _barred(row: torch.Tensor, edit: Edit) -> torch.Tensor:
-        ids = sorted(edit.redraw)
-        return row[ids] + torch.tensor([edit.bias.get(i, 0.0) for i in ids], device=row.device)
+            return top
+        base = torch.where(torch.isneginf(top), 0.0, top)
+        weights = torch.exp((values - base[plan.owners]) / self.temperature)
+        return base + self.temperature * torch.zeros_like(top).index_add_(0, plan.owners, weights).log()
 
     def _share(self, barred: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
         """The probability of the barred logits beside an edited row; dense over the row, only while refusals count."""
@@ -121,27 +178,63 @@ class ScoreWriter:
         return torch.sigmoid(refused - torch.logsumexp(row.double() / self.temperature, 0))
 
 
+def _barred(row: torch.Tensor, edit: Edit) -> torch.Tensor:
+    ids = sorted(edit.redraw)
+    return row[ids] + torch.tensor([edit.bias.get(i, 0.0) for i in ids], device=row.device)
+
+
 @dataclass(frozen=True, slots=True)
 class Gathered:
     """What a write was made of; stays on the device until somebody asks.
 
     Args:
-        values: Float[cells, k], the sources of every written cell with their biases.
-        rows, ids: (cells,), where each was written.
-        refused: row -> probability of a refused id.
+        plan: what was written.
+        values: Float[sources], with their biases.
+        barred: row -> logits of its refused ids, in their order.
+        shares: row -> probability of a refused id.
     """
 
+    plan: _Plan
     values: torch.Tensor
-    rows: Ids
-    ids: Ids
-    refused: dict[int, torch.Tensor]
-
-    def sources_of(self, row: int, token: int) -> NDArray[np.float64]:
-        """The logits that were merged into this token of this row, in the order of the edit's sources."""
-        at = int(np.flatnonzero((self.rows == row) & (self.ids == token))[0])
-        return self.values[at].double().cpu().numpy()
+    barred: dict[int, torch.Tensor]
+    shares: dict[int, torch.Tensor]
 
 
-def _widened(array: NDArray[np.generic], width: int, fill: float) -> NDArray[np.generic]:
-    missing = width - array.shape[1]
-    return array if not missing else np.pad(array, ((0, 0), (0, missing)), constant_values=fill)
+@dataclass(frozen=True, slots=True)
+class SeenScores:
+    """One row of a write. Implements `Seen`."""
+
+    gathered: Gathered
+    place: int  # in the plan
+    row: int
+
+    def refused(self) -> tuple[float, NDArray[np.float64]]:
+        logits = self.gathered.barred[self.row].double().cpu().numpy()
+        return float(self.gathered.shares[self.row]), logits
+
+    def sources(self, token: int) -> NDArray[np.float64]:
+        plan = self.gathered.plan
+        edit = plan.edits[self.place][1]
+        cell = plan.offsets[self.place] + len(edit.kept) + list(edit.merged).index(token)
+        return self.gathered.values[plan.owners == cell].double().cpu().numpy()
+
+
+def measured(scores: torch.Tensor, kind: str, closes: Sequence[Sequence[int]]) -> list[float]:
+    """A number about each row at temperature 1, as `_rows.measured`.
+
+    Args:
+        scores: Float[rows, vocabulary], before any edit.
+        kind: "entropy", "top_probability" or "close_margin".
+        closes: for each row, the ids that close thinking.
+    """
+    logs = torch.log_softmax(scores.double(), 1)
+    if kind == "entropy":
+        found = -(logs.exp() * logs.masked_fill(torch.isneginf(logs), 0.0)).sum(1)
+    elif kind == "top_probability":
+        found = logs.amax(1).exp()
+    else:
+        likeliest = [
+            logs[row, list(ids)].amax() if ids else logs.new_tensor(-torch.inf) for row, ids in enumerate(closes)
+        ]
+        found = logs.amax(1) - torch.stack(likeliest)
+    return [float(number) for number in found.tolist()]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thinkpace.errors import NoLegalToken
-from thinkpace.processors.edit import Edit, Sources
+from thinkpace.processors.edit import Edit
 
 Row = NDArray[np.float64]
 
@@ -33,14 +35,44 @@ def edited(row: Row, edit: Edit, temperature: float) -> Row:
     Raises:
         NoLegalToken: if the edit leaves a choice of ids and the row bars them all.
     """
-    out = row.copy() if edit.only is None else np.full_like(row, -np.inf)
-    for token, sources in edit.cells:
+    if edit.only is None:
+        out = row.copy()
+        out[list(edit.dropped)] = -np.inf
+    else:
+        out = np.full_like(row, -np.inf)
+        kept = list(edit.kept)
+        out[kept] = row[kept]
+    for token, sources in edit.merged.items():
         out[token] = merged(_biased(row, sources), temperature)
     if edit.only is not None and not np.isfinite(out).any():
         if edit.forced is None:
             raise NoLegalToken(f"all of {sorted(edit.only)} are barred by the logits themselves")
         out[edit.forced] = 0.0  # what is written comes even if something else has barred it
     return out
+
+
+def measured(row: Row, kind: str, closes: Sequence[int]) -> float:
+    """A number about a row at temperature 1.
+
+    Args:
+        row: logits before any edit, shape (vocabulary,); -inf for ids that stand for nothing.
+        kind: "entropy" (nats), "top_probability" or "close_margin" (nats; infinite where nothing closes).
+        closes: the ids that close thinking.
+    """
+    shifted = row - row.max()
+    logs = shifted - np.log(np.exp(shifted).sum())
+    if kind == "entropy":
+        living = logs[np.isfinite(logs)]
+        return float(-(np.exp(living) * living).sum())
+    if kind == "top_probability":
+        return float(np.exp(logs.max()))
+    return float(logs.max() - logs[list(closes)].max(initial=-np.inf))
+
+
+def confidence(log_probabilities: Sequence[float]) -> float:
+    """Of a trial: the geometric mean of the probabilities of all tokens but the first; 0 where there are none."""
+    rest = log_probabilities[1:]
+    return float(np.exp(np.mean(rest))) if len(rest) else 0.0
 
 
 def probabilities(row: Row, temperature: float) -> Row:
@@ -53,11 +85,23 @@ def probabilities(row: Row, temperature: float) -> Row:
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
-def origin(row: Row, edit: Edit, token: int, temperature: float, u: float) -> int:
+class Seen(Protocol):
+    """What an adapter keeps of a row from before the write, to be read only if it is needed."""
+
+    def refused(self) -> tuple[float, Row]:
+        """The probability that a `redraw` id would have come, and these ids' logits in their order."""
+        ...
+
+    def sources(self, token: int) -> Row:
+        """The logits that were merged into a token, in the order of the edit's sources."""
+        ...
+
+
+def origin(seen: Seen, edit: Edit, token: int, temperature: float, u: float) -> int:
     """Which id the model drew, given that `token` came of it.
 
     Args:
-        row: logits before the edit, shape (vocabulary,).
+        seen: what is kept of the row.
         edit: what was done to it.
         token: what came.
         temperature: as in `edited`.
@@ -67,18 +111,48 @@ def origin(row: Row, edit: Edit, token: int, temperature: float, u: float) -> in
         `token` itself, the id that was moved onto it, or the id that was refused and drawn again.
     """
     if edit.redraw:
-        share = refused(row, edit, temperature)
+        share, logits = seen.refused()
         if u < share:
-            refusals = tuple(sorted((i, edit.bias.get(i, 0.0)) for i in edit.redraw))
-            return choose(refusals, _biased(row, refusals), temperature, u / share)
+            return choose(sorted(edit.redraw), logits, temperature, u / share)
         u = (u - share) / (1 - share)
     sources = edit.moved_onto.get(token)
-    return token if sources is None else choose(sources, _biased(row, sources), temperature, u)
+    return token if sources is None else choose([i for i, _ in sources], seen.sources(token), temperature, u)
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Tells where the next token of a sequence came from, by a random number of its seed and position alone."""
+
+    seen: Seen
+    temperature: float
+    seed: int
+
+    def __call__(self, edit: Edit, token: int, at: int) -> int:
+        return origin(self.seen, edit, token, self.temperature, uniform(self.seed, at, "origin"))
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRow:
+    """A whole row, before the write. Implements `Seen`."""
+
+    row: Row
+    edit: Edit
+    temperature: float
+
+    def refused(self) -> tuple[float, Row]:
+        return refused(self.row, self.edit, self.temperature), _barred(self.row, self.edit)
+
+    def sources(self, token: int) -> Row:
+        return _biased(self.row, self.edit.moved_onto[token])
+
+
+def _barred(row: Row, edit: Edit) -> Row:
+    return _biased(row, [(i, edit.bias.get(i, 0.0)) for i in sorted(edit.redraw)])
 
 
 def refused(row: Row, edit: Edit, temperature: float) -> float:
     """The probability that the draw falls on an id that is drawn again; at temperature 0 it is 0 or 1."""
-    barred = np.array([row[i] + edit.bias.get(i, 0.0) for i in sorted(edit.redraw)])
+    barred = _barred(row, edit)
     rest = edited(row, edit, temperature)
     if temperature == 0:
         return float(barred.max() > rest.max())
@@ -87,15 +161,15 @@ def refused(row: Row, edit: Edit, temperature: float) -> float:
     return float(weight / (weight + np.exp((rest - top) / temperature).sum()))
 
 
-def choose(sources: Sources, logits: NDArray[np.float64], temperature: float, u: float) -> int:
-    """One of the sources by weight; at temperature 0 the largest, the first in order of ids on a tie."""
+def choose(ids: Sequence[int], logits: Row, temperature: float, u: float) -> int:
+    """One of the ids by weight; at temperature 0 the first of the largest."""
     if temperature == 0:
-        return sources[int(logits.argmax())][0]
+        return ids[int(logits.argmax())]
     top = logits.max()
     if not np.isfinite(top):
-        return sources[0][0]
+        return ids[0]
     share = np.cumsum(np.exp((logits - top) / temperature))
-    return sources[min(int(np.searchsorted(share, u * share[-1], side="right")), len(sources) - 1)][0]
+    return ids[min(int(np.searchsorted(share, u * share[-1], side="right")), len(ids) - 1)]
 
 
 def uniform(seed: int, position: int, purpose: str) -> float:

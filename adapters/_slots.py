@@ -9,20 +9,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 
+from thinkpace.processors.base import Need, Numbers
 from thinkpace.processors.edit import Edit
-from thinkpace.processors.program import Program, State
+from thinkpace.processors.program import Program, State, Told
 from thinkpace.types import Receipt
 
 #: finds the id that was drawn, from (edit, token, output index)
 Evidence = Callable[[Edit, int, int], int]
-KEPT_STATES = 64  # more than any draft is long; older states are found by replay
+KEPT = 64  # tokens back that are still at hand, more than any draft is long; older states are found by replay
 
 
-@dataclass(slots=True)
 class SequenceLog:
     """One sequence: its tokens, its state, and enough of the past to go back to any prefix.
+
+    Tokens that the program lets pass are only written down; the state makes up for them when somebody asks.
 
     Args:
         program: what it is under.
@@ -30,29 +31,95 @@ class SequenceLog:
         seed: for drawing where a moved token came from.
     """
 
-    program: Program
-    prompt: tuple[int, ...]
-    seed: int = 0
-    tokens: list[int] = field(default_factory=list)
-    drawn: dict[int, int] = field(default_factory=dict)
-    _states: deque[State] = field(default_factory=lambda: deque(maxlen=KEPT_STATES))
-    _evidence: dict[int, Evidence] = field(default_factory=dict)
+    __slots__ = (
+        "_calm",
+        "_evidence",
+        "_heeds",
+        "_states",
+        "drawn",
+        "numbers",
+        "program",
+        "prompt",
+        "seed",
+        "tokens",
+        "trials",
+    )
 
-    def __post_init__(self) -> None:
-        if not self._states:
-            self._states.append(self.program.start(self.prompt))
+    def __init__(self, program: Program, prompt: tuple[int, ...], seed: int = 0) -> None:
+        self.program = program
+        self.prompt = prompt
+        self.seed = seed
+        self.tokens: list[int] = []
+        self.drawn: dict[int, int] = {}
+        self.numbers: dict[int, Numbers] = {}
+        self.trials = (0, 0)  # tokens generated in trials, and tokens read again for them
+        self._heeds = program.heeds
+        self._states: deque[tuple[int, State]] = deque(maxlen=KEPT)
+        self._evidence: dict[int, Evidence] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        self._states.clear()
+        self._hold(0, self.program.start(self.prompt))
+
+    def _hold(self, length: int, state: State) -> None:
+        if length in self.numbers and state.needs:
+            state = self.program.inform(state, self.numbers[length])
+        self._states.append((length, state))
+        self._calm = self.program.quiet(state)
 
     @property
     def state(self) -> State:
-        return self._states[-1]
+        length, state = self._states[-1]
+        if length < len(self.tokens):
+            state = self.program.skip(state, self.tokens[length:])
+            self._hold(len(self.tokens), state)
+            return self._states[-1][1]
+        return state
+
+    @property
+    def edit(self) -> Edit:
+        """What the next token is subject to: that of the state, without making up for what has passed."""
+        return self._states[-1][1].edit
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """The numbers that are wanted about the next token."""
+        return self._states[-1][1].needs
+
+    @property
+    def closes(self) -> tuple[int, ...]:
+        """The ids that would complete a closing marker now."""
+        return self.program.tracker.closes.completions(self.state.track.cursor)
+
+    @property
+    def ended(self) -> bool:
+        """Whether an end-of-sequence token came."""
+        return self._states[-1][1].track.ended
+
+    @property
+    def told(self) -> Told:
+        """What the state depends on beside the tokens."""
+        return Told(self.drawn, self.numbers)
 
     def saw(self, evidence: Evidence) -> None:
         """Keep what is needed to tell where the next token came from; a later look at the same place replaces it."""
         self._evidence[len(self.tokens)] = evidence
-        self._evidence.pop(len(self.tokens) - KEPT_STATES, None)
+        self._evidence.pop(len(self.tokens) - KEPT, None)
+
+    def inform(self, numbers: Numbers) -> None:
+        """The numbers that the state needs about the next token; a later look replaces them."""
+        length, state = len(self.tokens), self.state
+        self.numbers[length] = numbers
+        self._states.pop()
+        self._hold(length, self.program.inform(state, numbers))
 
     def advance(self, token: int) -> None:
         """One more output token."""
+        if self._calm and token not in self._heeds:
+            self._calm -= 1
+            self.tokens.append(token)
+            return
         at, state = len(self.tokens), self.state
         edit = state.edit
         if state.script is None and (edit.redraw or token in edit.moved_onto):
@@ -63,54 +130,59 @@ class SequenceLog:
                     self.drawn[at] = drawn
                 else:
                     self.drawn.pop(at, None)
+        self._follow(token)
+
+    def _follow(self, token: int) -> None:
+        state = self.program.step(self.state, token, self.drawn.get(len(self.tokens)))
         self.tokens.append(token)
-        self._states.append(self.program.step(state, token, self.drawn.get(at)))
+        self._hold(len(self.tokens), state)
 
     def rewind(self, length: int) -> None:
         """Back to the first `length` output tokens."""
-        back = len(self.tokens) - length
-        if back == 0:
+        if length == len(self.tokens):
             return
-        del self.tokens[length:]
-        if back < len(self._states):
-            for _ in range(back):
-                self._states.pop()
-        else:
-            kept, self.tokens = self.tokens, []
-            self._states.clear()
-            self._states.append(self.program.start(self.prompt))
-            for token in kept:
-                at = len(self.tokens)
-                self.tokens.append(token)
-                self._states.append(self.program.step(self.state, token, self.drawn.get(at)))
-        for at in [at for at in self.drawn if at >= length]:
-            del self.drawn[at]
+        kept = self.tokens[:length]
+        while self._states and self._states[-1][0] > length:
+            self._states.pop()
+        for past in [at for at in self.drawn if at >= length]:
+            del self.drawn[past]
+        for past in [at for at in self.numbers if at > length]:
+            del self.numbers[past]
+        if not self._states:
+            self._begin()
+        at, state = self._states[-1]
+        self._calm = self.program.quiet(state)
+        self.tokens = kept[:at]
+        for token in kept[at:]:
+            self._follow(token)
 
     def sync(self, tokens: Sequence[int]) -> None:
         """Be at exactly these output tokens, whatever came before."""
-        same = 0
-        for ours, theirs in zip(self.tokens, tokens, strict=False):
-            if ours != theirs:
-                break
-            same += 1
+        same = common(self.tokens, tokens)
         self.rewind(same)
         for token in tokens[same:]:
             self.advance(token)
 
     def fork(self) -> SequenceLog:
         """A copy that goes its own way."""
-        return SequenceLog(
-            self.program,
-            self.prompt,
-            self.seed,
-            self.tokens.copy(),
-            self.drawn.copy(),
-            self._states.copy(),
-            self._evidence.copy(),
-        )
+        copy = SequenceLog.__new__(SequenceLog)
+        copy.program, copy.prompt, copy.seed = self.program, self.prompt, self.seed
+        copy.tokens, copy.drawn, copy.numbers = self.tokens.copy(), self.drawn.copy(), self.numbers.copy()
+        copy.trials, copy._heeds, copy._calm = self.trials, self._heeds, self._calm
+        copy._states, copy._evidence = self._states.copy(), self._evidence.copy()
+        return copy
 
     def receipt(self) -> Receipt:
-        return self.program.receipt(self.state, len(self.prompt))
+        generated, read = self.trials
+        return self.program.receipt(self.state, len(self.prompt), probe=generated, reread=read)
+
+
+def common(one: Sequence[int], other: Sequence[int]) -> int:
+    """The length of the common beginning."""
+    for i, (a, b) in enumerate(zip(one, other, strict=False)):
+        if a != b:
+            return i
+    return min(len(one), len(other))
 
 
 class Slots:

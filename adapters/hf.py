@@ -14,8 +14,7 @@ import functools
 import hashlib
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from thinkpace.errors import MissingExtra, UnsupportedControl
 
@@ -25,16 +24,23 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtra("the Hugging Face adapter", "hf") from error
 
-from thinkpace.adapters._hf_scores import Gathered, ScoreWriter
-from thinkpace.adapters._rows import choose, uniform
-from thinkpace.adapters._slots import SequenceLog
+from thinkpace.adapters._hf_scores import ScoreWriter, SeenScores, measured
+from thinkpace.adapters._rows import Evidence, uniform
+from thinkpace.adapters._slots import SequenceLog, Slots, common
 from thinkpace.adapters.hf_vocabulary import HFVocabulary, find_markers
-from thinkpace.processors.base import Control
-from thinkpace.processors.budget import BudgetForcing
-from thinkpace.processors.edit import KEEP, Edit
+from thinkpace.processors.base import Control, Need
+from thinkpace.processors.edit import KEEP
 from thinkpace.processors.markers import Markers
 from thinkpace.processors.program import Program, compile_program
 from thinkpace.types import Receipt
+
+
+class Trials(Protocol):
+    """Tries answers at a fork: the second engine that a plain logits processor does not have."""
+
+    def __call__(self, logs: Sequence[SequenceLog], needs: Sequence[Need]) -> list[float]:
+        """For each log, the number that its need of kind "trial" asks for; counts the tokens in the log."""
+        ...
 
 
 class ThinkpaceLogitsProcessor(LogitsProcessor):
@@ -48,6 +54,7 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         seeds: for drawing where a moved token came from: one per row; or one number, from which each row of each call
             gets its own; or None to take it from the state of torch's generator at the start of a call, so that
             `torch.manual_seed` settles this as it settles the sampling (nothing is drawn from that generator).
+        trials: what tries answers, for controls that need it; None if nothing can.
     """
 
     #: continuous batching shows a processor the last token only: no state can be kept there
@@ -59,11 +66,13 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         pad_token_id: int | None,
         temperature: float,
         seeds: Sequence[int] | int | None = None,
+        trials: Trials | None = None,
     ) -> None:
         self.programs = tuple(programs)
         self.pad_token_id = pad_token_id
         self.temperature = temperature
         self.seeds = seeds
+        self.trials = trials
         self.started = 0  # calls of `generate` so far
         self.calls = 0
         self._writer = ScoreWriter(programs[0].size, temperature, programs[0].unused)
@@ -78,7 +87,7 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         self._width = 0  # of the padded prompt
         self._scores_width = 0
         self._prompts: list[list[int]] = []  # padded, per row
-        self._logs: list[SequenceLog] = []
+        self._logs: list[SequenceLog] = []  # per row
         self._last: torch.Tensor | None = None
         self._longest = 0  # ids of a row that have been seen in this call
         # beams that were dropped: (prompt, tokens) -> what was drawn
@@ -97,18 +106,40 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         self._follow(input_ids)
         self._last, self._scores_width = input_ids, scores.shape[1]
         self._longest = max(self._longest, input_ids.shape[1])
-        edits = [
-            (row, log.state.edit)
-            for row, log in enumerate(self._logs)
-            if log.state.edit is not KEEP and not log.state.track.ended
-        ]
+        self._writer.clear(scores)
+        wanting = [row for row, log in enumerate(self._logs) if log.needs]
+        if wanting:
+            self._inform(wanting, scores)
+        edits = [(row, edit) for row, log in enumerate(self._logs) if (edit := log.edit) is not KEEP]
         gathered = self._writer.write(scores, edits)
         if gathered is not None:
-            for row, edit in edits:
-                if edit.redirect or edit.redraw:
+            for place, (row, edit) in enumerate(edits):
+                if edit.moved_onto or edit.redraw:
                     log = self._logs[row]
-                    log.saw(_Evidence(gathered, row, self.temperature, log.seed))
+                    log.saw(Evidence(SeenScores(gathered, place, row), self.temperature, log.seed))
         return scores
+
+    def _inform(self, rows: list[int], scores: torch.Tensor) -> None:
+        """Give the logs of these rows the numbers that they need."""
+        numbers: dict[int, dict[Need, float]] = {row: {} for row in rows}
+        wanted: dict[Need, list[int]] = {}
+        for row in rows:
+            for need in self._logs[row].needs:
+                wanted.setdefault(need, []).append(row)
+        for need, members in wanted.items():
+            logs = [self._logs[row] for row in members]
+            if need.kind == "uniform":
+                found = [uniform(log.seed, len(log.tokens), "control") for log in logs]
+            elif need.kind == "trial":
+                if self.trials is None:
+                    raise UnsupportedControl(_NO_TRIALS)
+                found = self.trials(logs, [need] * len(logs))
+            else:
+                found = measured(scores[members], need.kind, [log.closes for log in logs])
+            for row, number in zip(members, found, strict=True):
+                numbers[row][need] = number
+        for row in rows:
+            self._logs[row].inform(numbers[row])
 
     def _check_width(self, width: int) -> None:
         if width < self._writer.size or (self._last is not None and width != self._scores_width):
@@ -154,11 +185,11 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
             raise ValueError(f"row {row} does not begin with a prompt of the last call: pass what that call returned")
         if row < len(self._prompts) and self._prompts[row] == prompt:
             candidates.insert(0, self._logs[row])
-        log = max(candidates, key=lambda log: _common(log.tokens, tokens)).fork()
+        log = max(candidates, key=lambda log: common(log.tokens, tokens)).fork()
         own = [(past, drawn) for (of, past), drawn in self._past.items() if of == log.prompt]
-        known, drawn = max(own, key=lambda one: _common(one[0], tokens), default=((), {}))
-        shared = _common(known, tokens)
-        if shared > _common(log.tokens, tokens):
+        known, drawn = max(own, key=lambda one: common(one[0], tokens), default=((), {}))
+        shared = common(known, tokens)
+        if shared > common(log.tokens, tokens):
             log.rewind(0)
             log.drawn.update({at: origin for at, origin in drawn.items() if at < shared})
         return log
@@ -173,14 +204,14 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         newest = torch.stack((input_ids[:, -1], same.long()), 1).tolist()
         if all(unchanged for _, unchanged in newest):
             for log, (token, _) in zip(self._logs, newest, strict=True):
-                if not log.state.track.ended:
+                if not log.ended:
                     log.advance(token)
             return
         self._catch_up(input_ids.tolist())
 
     def _all_ended(self) -> bool:
         """Whether `generate` must have stopped: then the next call is a new one."""
-        return all(log.state.track.ended for log in self._logs)
+        return all(log.ended for log in self._logs)
 
     def _catch_up(self, rows: list[list[int]]) -> None:
         """Rows are not last time's with one more token: they were reordered, rolled back, or are new.
@@ -189,39 +220,39 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         """
         length, seen = len(rows[0]), self._longest
         may_go_on = self._width < length <= seen + 1 and (len(rows) == 1 or length == seen + 1)
-        logs = self._reordered(rows) if may_go_on and len(rows) == len(self._logs) else None
-        if logs is None:
+        sources = self._sources(rows) if may_go_on and len(rows) == len(self._logs) else None
+        if sources is None:
             self._start(rows)
             return
-        taken = {id(log) for log in logs}
-        for log in self._logs:
-            if id(log) not in taken and log.drawn:
+        for row in set(range(len(rows))) - set(sources):
+            log = self._logs[row]
+            if log.drawn:
                 self._past[log.prompt, tuple(log.tokens)] = dict(log.drawn)
-        self._logs = logs
+        slots = Slots(self._logs)
+        slots.reorder(sources)  # forks are made before any log moves on
+        self._logs = [log for _, log in slots.items()]
+        for log, ids in zip(self._logs, rows, strict=True):
+            log.sync(_until_end(ids[self._width :], log.program))
 
-    def _reordered(self, rows: list[list[int]]) -> list[SequenceLog] | None:
-        """The rows' logs at their tokens, found among the known ones; None if a row continues none of them."""
-        width, out, taken = self._width, list[SequenceLog](), set[int]()
+    def _sources(self, rows: list[list[int]]) -> list[int] | None:
+        """The row that each row continues; None if one continues none of them."""
+        width, out = self._width, list[int]()
         for row, ids in enumerate(rows):
             prompt, tokens = ids[:width], ids[width:]
             body = _until_end(tokens, self.programs[0])
             if len(set(tokens[len(body) :])) > 1:  # after the end there is nothing but padding
                 return None
-            best: SequenceLog | None = None
             same_row_first = [row, *range(row), *range(row + 1, len(rows))]
-            for other in same_row_first:
-                log = self._logs[other]
-                # all but the newest token must have been seen: no call was missed
-                if self._prompts[other] == prompt and _common(log.tokens, body) >= len(body) - 1:
-                    best = log
-                    break
-            if best is None:
+            # all but the newest token must have been seen: no call was missed
+            found = (
+                other
+                for other in same_row_first
+                if self._prompts[other] == prompt and common(self._logs[other].tokens, body) >= len(body) - 1
+            )
+            source = next(found, None)
+            if source is None:
                 return None
-            out.append(best.fork() if id(best) in taken else best)
-            taken.add(id(best))
-        # forks are made before any log moves on
-        for log, ids in zip(out, rows, strict=True):
-            log.sync(_until_end(ids[width:], log.program))
+            out.append(source)
         return out
 
     def _start(self, rows: list[list[int]]) -> None:
@@ -244,7 +275,9 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
 
     def _row_seeds(self, count: int) -> Sequence[int]:
         if self.seeds is None:
-            state = torch.get_rng_state() if self._device.type != "cuda" else torch.cuda.get_rng_state(self._device)
+            kind = self._device.type  # each kind of device draws from a generator of its own
+            of_device = torch.get_rng_state if kind == "cpu" else getattr(torch, kind).get_rng_state
+            state = of_device(self._device) if kind in ("cuda", "xpu") else of_device()
             base = state.numpy().tobytes()
         elif isinstance(self.seeds, int):
             base = f"{self.seeds}/{self.started}".encode()
@@ -254,28 +287,6 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
             raise UnsupportedControl(f"{len(self.seeds)} seeds do not fit {count} rows: give one per row")
         digest = hashlib.blake2b(base, digest_size=8).digest()
         return [int.from_bytes(digest, "little") + row for row in range(count)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Evidence:
-    """What was in a row before the write; on the device until it is needed."""
-
-    gathered: Gathered
-    row: int
-    temperature: float
-    seed: int
-
-    def __call__(self, edit: Edit, token: int, at: int) -> int:
-        u = uniform(self.seed, at, "origin")
-        if edit.redraw:
-            share = float(self.gathered.refused[self.row])
-            if u < share:
-                return min(edit.redraw)
-            u = (u - share) / (1 - share)
-        sources = edit.moved_onto.get(token)
-        if sources is None:
-            return token
-        return choose(sources, self.gathered.sources_of(self.row, token), self.temperature, u)
 
 
 class ThinkpaceLogitsProcessorList(LogitsProcessorList):
@@ -299,6 +310,7 @@ def logits_processors(
     *controls: Control,
     temperature: float | None = None,
     max_new_tokens: int | None = None,
+    context_tokens: int | None = None,
     per_row: Sequence[Sequence[Control]] | None = None,
     markers: Markers | None = None,
     eos_token_ids: Sequence[int] = (),
@@ -316,6 +328,7 @@ def logits_processors(
         temperature: the one `generate` samples at: 0 for greedy decoding and beam search. `generate` does not tell a
             processor, and `waits` are exact only if it is right; None takes 1, with a warning where it matters.
         max_new_tokens: the one given to `generate`, so that room for an answer is kept inside it.
+        context_tokens: how many tokens the model can hold, for controls that take a share of it.
         per_row: instead of `controls`: one list of controls per prompt, or per row.
         markers: of the model's thinking. Default: found from the chat template.
         eos_token_ids: further ids that end a sequence: give those of `model.generation_config` if it has several.
@@ -334,10 +347,11 @@ def logits_processors(
         raise ValueError("per_row must hold at least one list of controls")
     if temperature is None:
         temperature = 1.0
-        if any(isinstance(c, BudgetForcing) and c.extends for row in lists for c in row):
+        if any(control.moves_probability for row in lists for control in row):
             warnings.warn(
-                "temperature was not given, so 1 is taken: for waits to be exact pass temperature=0 for greedy "
-                "decoding and beam search, or the one that generate samples at",
+                "temperature was not given, so 1 is taken: for what moves probability (waits, limits of words and "
+                "thoughts) to be exact pass temperature=0 for greedy decoding and beam search, or the one that "
+                "generate samples at",
                 stacklevel=2,
             )
     if not 0 <= temperature < float("inf"):
@@ -345,13 +359,21 @@ def logits_processors(
     vocabulary = HFVocabulary(tokenizer, eos_token_ids)
     markers = markers or find_markers(tokenizer)
     compiled = {
-        row: compile_program(row, vocabulary, markers, max_new_tokens=max_new_tokens) for row in dict.fromkeys(lists)
+        row: compile_program(row, vocabulary, markers, max_new_tokens=max_new_tokens, context_tokens=context_tokens)
+        for row in dict.fromkeys(lists)
     }
+    if any("trial" in control.needs for row in lists for control in row):
+        raise UnsupportedControl(_NO_TRIALS)
     _refuse_continuous_batching()
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     processor = ThinkpaceLogitsProcessor([compiled[row] for row in lists], pad, temperature, seed)
     return ThinkpaceLogitsProcessorList(processor)
 
+
+_NO_TRIALS = (
+    "a control tries answers at a fork, which a logits processor alone cannot: use HFEngine, or another rule of "
+    "ConfidenceExit"
+)
 
 _NEVER_CALLED = (
     "generate never called these controls: continuous batching (generate_batch, cache_implementation='paged') ignores "
@@ -373,14 +395,6 @@ def _refuse_continuous_batching() -> None:
 
     generate_batch.__wrapped_by_thinkpace__ = True  # type: ignore[attr-defined]  # a mark of our own
     GenerationMixin.generate_batch = generate_batch  # type: ignore[method-assign]  # the point of this function
-
-
-def _common(one: Sequence[int], other: Sequence[int]) -> int:
-    """The length of the common beginning."""
-    for i, (a, b) in enumerate(zip(one, other, strict=False)):
-        if a != b:
-            return i
-    return min(len(one), len(other))
 
 
 def _until_end(tokens: list[int], program: Program) -> list[int]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from thinkpace.errors import MissingExtra, UnsupportedControl
+from thinkpace.errors import MissingExtra
 
 try:
     import torch
@@ -25,12 +25,15 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtra("the Hugging Face adapter", "hf") from error
 
-from thinkpace.adapters._completion import completion
-from thinkpace.adapters._rows import uniform
+from thinkpace.adapters._hf_scores import ScoreWriter
+from thinkpace.adapters._requests import compile_requests, completion
+from thinkpace.adapters._rows import confidence, uniform
+from thinkpace.adapters._slots import SequenceLog
 from thinkpace.adapters.hf import ThinkpaceLogitsProcessor
 from thinkpace.adapters.hf_vocabulary import HFVocabulary, find_markers
+from thinkpace.processors.base import Need
 from thinkpace.processors.markers import Markers
-from thinkpace.processors.program import Program, compile_program
+from thinkpace.processors.program import Program
 from thinkpace.processors.request import Completion, Request, Sampling
 from thinkpace.processors.vocabulary import TokenIds
 
@@ -108,7 +111,7 @@ class HFEngine:
         Raises:
             UnsupportedControl: before anything is generated, if a control cannot work here or a prompt is too long.
         """
-        programs = [self._compile(request) for request in requests]
+        programs = compile_requests(requests, self.vocabulary, self.markers, self.context_tokens)
         groups: dict[tuple[Sampling, int], list[int]] = {}
         for i, request in enumerate(requests):
             groups.setdefault((request.sampling, request.max_new_tokens), []).append(i)
@@ -121,14 +124,10 @@ class HFEngine:
                 out.update(zip(batch, made, strict=True))
         return [out[i] for i in range(len(requests))]
 
-    def _compile(self, request: Request) -> Program:
-        longest = getattr(self.model.config, "max_position_embeddings", None)
-        if longest is not None and len(request.prompt) + request.max_new_tokens > longest:
-            raise UnsupportedControl(
-                f"a prompt of {len(request.prompt)} tokens and max_new_tokens={request.max_new_tokens} do not fit the "
-                f"model's {longest} positions"
-            )
-        return compile_program(request.controls, self.vocabulary, self.markers, max_new_tokens=request.max_new_tokens)
+    @property
+    def context_tokens(self) -> int | None:
+        """How many tokens the model can hold."""
+        return getattr(self.model.config, "max_position_embeddings", None)
 
     @contextlib.contextmanager
     def _plain_generation(self) -> Iterator[None]:
@@ -145,18 +144,12 @@ class HFEngine:
     @torch.inference_mode()
     def _batch(self, requests: list[Request], programs: list[Program]) -> list[Completion]:
         sampling, limit = requests[0].sampling, requests[0].max_new_tokens
-        width = max(len(request.prompt) for request in requests)
-        padding = [width - len(request.prompt) for request in requests]
-        device = self.model.device
-        ids = torch.tensor(
-            [[self._pad] * p + list(r.prompt) for p, r in zip(padding, requests, strict=True)], device=device
-        )
-        mask = torch.tensor([[0] * p + [1] * (width - p) for p in padding], device=device)
+        ids, mask = self._padded([request.prompt for request in requests])
         seeds = [request.seed for request in requests]
-        processor = ThinkpaceLogitsProcessor(programs, self._pad, sampling.temperature, seeds)
+        processor = ThinkpaceLogitsProcessor(programs, self._pad, sampling.temperature, seeds, self._try_answers)
         processors = LogitsProcessorList([processor])
         if sampling.temperature > 0:
-            processors.append(_SeededSampler(sampling, seeds, width))
+            processors.append(_SeededSampler(sampling, seeds, ids.shape[1]))
         with self._plain_generation():
             sequences = self.model.generate(
                 input_ids=ids,
@@ -169,6 +162,59 @@ class HFEngine:
             )
         logs = processor.logs(sequences)
         return [completion(log, request, self.vocabulary) for log, request in zip(logs, requests, strict=True)]
+
+    def _try_answers(self, logs: Sequence[SequenceLog], needs: Sequence[Need]) -> list[float]:
+        """Answer greedily after each sequence and its suffix, beside the generation that is going on."""
+        prompts = [(*log.prompt, *log.tokens, *need.suffix) for log, need in zip(logs, needs, strict=True)]
+        ids, mask = self._padded(prompts)
+        out = self.model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            logits_processor=LogitsProcessorList(
+                [_Barred(ScoreWriter(self.vocabulary.size, 0.0, self.vocabulary.unused))]
+            ),
+            max_new_tokens=max(need.max_tokens for need in needs),
+            do_sample=False,
+            pad_token_id=self._pad,
+            eos_token_id=sorted(logs[0].program.ends_trials),
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+        made = out.sequences[:, ids.shape[1] :]
+        # (rows, steps): the log-probability of what was said at every step
+        said = torch.stack(
+            [
+                torch.log_softmax(logits[:, : self.vocabulary.size].double(), 1).gather(1, made[:, [step]])[:, 0]
+                for step, logits in enumerate(out.logits)
+            ],
+            1,
+        ).tolist()
+        found = []
+        for row, (log, tokens) in enumerate(zip(logs, made.tolist(), strict=True)):
+            length = next((i + 1 for i, token in enumerate(tokens) if token in log.program.ends_trials), len(tokens))
+            log.trials = (log.trials[0] + length, log.trials[1] + len(prompts[row]))
+            found.append(confidence(said[row][:length]))
+        return found
+
+    def _padded(self, prompts: Sequence[TokenIds]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Prompts as left-padded ids with their mask, each Long[rows, longest]."""
+        width, device = max(map(len, prompts)), self.model.device
+        ids = [[self._pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
+        mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+        return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+class _Barred(LogitsProcessor):
+    """Bars the ids that stand for nothing."""
+
+    supports_continuous_batching = False
+
+    def __init__(self, writer: ScoreWriter) -> None:
+        self._writer = writer
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        self._writer.clear(scores)
+        return scores
 
 
 class _SeededSampler(LogitsProcessor):

@@ -12,12 +12,21 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from thinkpace.adapters._completion import completion
-from thinkpace.adapters._rows import Row, draw, edited, origin, uniform
+from thinkpace.adapters._requests import compile_requests, completion
+from thinkpace.adapters._rows import (
+    Evidence,
+    Row,
+    SeenRow,
+    confidence,
+    draw,
+    edited,
+    measured,
+    probabilities,
+    uniform,
+)
 from thinkpace.adapters._slots import SequenceLog
-from thinkpace.processors.edit import Edit
+from thinkpace.processors.base import Need
 from thinkpace.processors.markers import Markers
-from thinkpace.processors.program import compile_program
 from thinkpace.processors.request import Completion, Request, Sampling
 from thinkpace.processors.vocabulary import TokenIds, Vocabulary
 
@@ -41,6 +50,7 @@ class WordVocabulary:
     size: int = field(init=False)
     unused: frozenset[int] = field(init=False, default=frozenset())
     eos: frozenset[int] = field(init=False)
+    pieces: tuple[bytes, ...] = field(init=False, compare=False)
     special: frozenset[int] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -49,6 +59,7 @@ class WordVocabulary:
         object.__setattr__(self, "size", len(self.words))
         object.__setattr__(self, "eos", frozenset({self.words.index(self.eos_word)}))
         object.__setattr__(self, "special", self.eos)
+        object.__setattr__(self, "pieces", tuple(word.encode() for word in self.words))
 
     def encode(self, text: str) -> TokenIds:
         ids: list[int] = []
@@ -98,13 +109,17 @@ class ScriptedEngine:
         model: (prompt, output so far) -> logits, at least as many as the vocabulary has ids.
         vocabulary: of the script; `WordVocabulary` will do.
         markers: of its thinking.
+        context_tokens: how many tokens the model can hold; None for any number.
     """
 
     name = "scripted"
     identity = "a function"
 
-    def __init__(self, model: Model, vocabulary: Vocabulary, markers: Markers) -> None:
+    def __init__(
+        self, model: Model, vocabulary: Vocabulary, markers: Markers, context_tokens: int | None = None
+    ) -> None:
         self.model = model
+        self.context_tokens = context_tokens
         self.vocabulary = vocabulary
         self.markers = markers
 
@@ -112,33 +127,43 @@ class ScriptedEngine:
         return self.vocabulary.encode("".join(message["content"] for message in messages))
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        programs = [
-            compile_program(r.controls, self.vocabulary, self.markers, max_new_tokens=r.max_new_tokens)
-            for r in requests
-        ]
+        programs = compile_requests(requests, self.vocabulary, self.markers, self.context_tokens)
         logs = [SequenceLog(p, r.prompt, r.seed) for p, r in zip(programs, requests, strict=True)]
         return [self._finish(log, request) for log, request in zip(logs, requests, strict=True)]
 
     def _finish(self, log: SequenceLog, request: Request) -> Completion:
         sampling = request.sampling
-        while len(log.tokens) < request.max_new_tokens and not log.state.track.ended:
-            row = np.array(self.model(request.prompt, log.tokens), dtype=np.float64)
-            row[[*log.program.unused, *range(log.program.size, len(row))]] = -np.inf
-            changed = edited(row, log.state.edit, sampling.temperature)
-            log.saw(_Evidence(row, sampling.temperature, request.seed))
+        while len(log.tokens) < request.max_new_tokens and not log.ended:
+            row = self._row(log, log.tokens)
+            if log.needs:
+                log.inform({need: self._number(need, row, log) for need in log.needs})
+            changed = edited(row, log.edit, sampling.temperature)
+            log.saw(Evidence(SeenRow(row, log.edit, sampling.temperature), sampling.temperature, request.seed))
             u = uniform(request.seed, len(log.tokens), "token")
             log.advance(draw(filtered(changed, sampling), sampling.temperature, u))
         return completion(log, request, self.vocabulary)
 
+    def _row(self, log: SequenceLog, output: Sequence[int]) -> Row:
+        row = np.array(self.model(log.prompt, output), dtype=np.float64)
+        row[[*log.program.unused, *range(log.program.size, len(row))]] = -np.inf
+        return row
 
-@dataclass(frozen=True, slots=True)
-class _Evidence:
-    row: Row
-    temperature: float
-    seed: int
-
-    def __call__(self, edit: Edit, token: int, at: int) -> int:
-        return origin(self.row, edit, token, self.temperature, uniform(self.seed, at, "origin"))
+    def _number(self, need: Need, row: Row, log: SequenceLog) -> float:
+        if need.kind == "uniform":
+            return uniform(log.seed, len(log.tokens), "control")
+        if need.kind != "trial":
+            return measured(row, need.kind, log.closes)
+        output, logs = [*log.tokens, *need.suffix], list[float]()
+        log.trials = (log.trials[0], log.trials[1] + len(log.prompt) + len(output))
+        while len(logs) < need.max_tokens:
+            row = self._row(log, output)
+            token = int(row.argmax())
+            output.append(token)
+            logs.append(float(np.log(probabilities(row, 1.0)[token])))
+            if token in log.program.ends_trials:
+                break
+        log.trials = (log.trials[0] + len(logs), log.trials[1])
+        return confidence(logs)
 
 
 def filtered(row: Row, sampling: Sampling) -> Row:

@@ -7,13 +7,17 @@ value, per sequence, that the program holds, so rollback is keeping an old one a
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
-from thinkpace.processors.edit import Edit
+from thinkpace.processors.edit import KEEP, Edit
 from thinkpace.processors.markers import BoundMarkers
 from thinkpace.processors.phase import Track
 from thinkpace.processors.vocabulary import TokenIds, Vocabulary
+
+if TYPE_CHECKING:
+    from thinkpace.processors.closing import Closing
 
 S = TypeVar("S")
 
@@ -41,12 +45,56 @@ class Script:
     replaced: int = 0
 
 
-class Processor(Protocol[S]):
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Thinking is to end here, by force; the program writes what closes it.
+
+    Below a minimum, and inside a character of several tokens, it waits, and has to be decided again.
+
+    Args:
+        why: the reason, for the receipt.
+        otherwise: the edit that applies if it has to wait.
+    """
+
+    why: str
+    otherwise: Edit = KEEP
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A number that a control needs about the row the next token is drawn from.
+
+    Args:
+        kind: "entropy" of the model's distribution (nats), "top_probability", "close_margin" (how much larger the
+            largest log-probability is than that of the likeliest closing token), all at temperature 1 and before any
+            edit; "uniform", a random number in [0, 1) of the sequence's seed and position; or "trial", the geometric
+            mean of the probabilities of the tokens after the first that the model would greedily go on with after
+            `suffix`: the only one that costs tokens.
+        suffix: for a trial: what is said before it. A trial is a fork, and leaves no trace in the sequence.
+        max_tokens: for a trial: its length at most; it ends at the end of the sequence or of a line, too.
+    """
+
+    kind: Literal["entropy", "top_probability", "close_margin", "uniform", "trial"]
+    suffix: TokenIds = ()
+    max_tokens: int = 0
+
+
+Decision = Edit | Script | Close
+Numbers = Mapping[Need, float]
+NOTHING: frozenset[Need] = frozenset()
+FOREVER = 1 << 40
+
+
+class Processor(ABC, Generic[S]):
     """A control compiled for one vocabulary. Pure: the same arguments give the same result, and nothing is changed."""
 
+    __slots__ = ()
+    #: tokens that `observe` must be shown one at a time
+    heeds: frozenset[int] = frozenset()
+
+    @abstractmethod
     def init(self, track: Track) -> S:
         """The state after the prompt."""
-        ...
 
     def observe(self, state: S, before: Track, after: Track, token: int, drawn: int) -> S:
         """The state after one more token.
@@ -59,15 +107,34 @@ class Processor(Protocol[S]):
             drawn: the id that the model drew: another one than `token` if a `redirect` moved it or a `redraw` refused
                 it, -1 if the token was written and none was drawn.
         """
-        ...
+        return state
 
-    def decide(self, state: S, track: Track) -> Edit | Script:
-        """What to do to the next token: an edit, or the start of a phrase."""
-        ...
+    @abstractmethod
+    def decide(self, state: S, track: Track) -> Decision:
+        """What to do to the next token: an edit, the start of a phrase, or the end of thinking."""
 
     def explain(self, state: S, before: Track, token: int, drawn: int) -> str:
         """Why `drawn` did not come, for the receipt; empty if that was not this processor's doing."""
-        ...
+        return ""
+
+    def needs(self, state: S, track: Track) -> frozenset[Need]:
+        """The numbers it wants before it decides about the next token."""
+        return NOTHING
+
+    def inform(self, state: S, track: Track, numbers: Numbers) -> S:
+        """The state with the number it wanted, or with others' numbers only."""
+        return state
+
+    def quiet(self, state: S, track: Track) -> int:
+        """How many more tokens of this phase, none of them heeded, would change neither state nor decision.
+
+        A `skip` may still have to be told of them. 0 is always right, and slow.
+        """
+        return 0
+
+    def skip(self, state: S, track: Track, tokens: Sequence[int]) -> S:
+        """The state after tokens that `quiet` let pass; equal to observing them one at a time. `track`: before them."""
+        return state
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +150,7 @@ class Binding:
     vocabulary: Vocabulary
     markers: BoundMarkers
     max_new_tokens: int | None = None
+    context_tokens: int | None = None
 
 
 class Control(ABC):
@@ -100,6 +168,32 @@ class Control(ABC):
             UnsupportedControl: if it cannot work there.
         """
 
+    def closing(self, binding: Binding) -> Closing:
+        """How thinking is closed by force, by this control or another: asked of those that decide its end."""
+        raise NotImplementedError(f"{type(self).__name__} does not decide when thinking ends")
+
+    @property
+    def moves_probability(self) -> bool:
+        """Whether it moves probability from what the model wants to something else: then the temperature matters."""
+        return False
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The kinds of numbers its processor may ask for."""
+        return frozenset()
+
+    def __repr__(self) -> str:
+        """The call that builds it, without what is left at its default."""
+        shown = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]  # type: ignore[arg-type]  # every control is a dataclass
+        return f"{type(self).__name__}({', '.join(shown)})"
+
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `control_from_json` turns back into an equal control."""
-        return {"control": type(self).__name__} | {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]  # every control is a dataclass
+        values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]  # every control is a dataclass
+        return {"control": type(self).__name__} | {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Control):
+        return value.to_json()
+    return list(value) if isinstance(value, tuple) else value

@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from thinkpace.errors import NoLegalToken
-from thinkpace.processors.base import Processor, Script
-from thinkpace.processors.edit import KEEP, Edit
+from thinkpace.processors.base import FOREVER, NOTHING, Close, Decision, Need, Numbers, Processor, Script
+from thinkpace.processors.edit import KEEP, KNOWN_EDITS, Edit
 from thinkpace.processors.phase import Track
 
 States = tuple[Any, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
+class Chain(Processor[States]):
     """Processors whose edits apply one after the other; the state is the tuple of theirs. Made by `chain`."""
 
-    parts: tuple[Processor[Any], ...]
-    names: tuple[str, ...]
+    __slots__ = ("_composed", "heeds", "names", "parts")
+
+    def __init__(self, parts: tuple[Processor[Any], ...], names: tuple[str, ...]) -> None:
+        self.parts = parts
+        self.names = names
+        self.heeds = frozenset[int]().union(*(part.heeds for part in parts))
+        # edits are few objects used again and again, and composing large ones takes a while: (a, b) -> (a, b, a then b)
+        self._composed: dict[tuple[int, int], tuple[Edit, Edit, Edit]] = {}
+
+    def __reduce__(self) -> tuple[type[Chain], tuple[tuple[Processor[Any], ...], tuple[str, ...]]]:
+        return Chain, (self.parts, self.names)
 
     def init(self, track: Track) -> States:
-        return tuple(part.init(track) for part in self.parts)
+        return tuple([part.init(track) for part in self.parts])
 
     def observe(self, state: States, before: Track, after: Track, token: int, drawn: int) -> States:
         return tuple(
-            part.observe(own, before, after, token, drawn) for part, own in zip(self.parts, state, strict=True)
+            [part.observe(own, before, after, token, drawn) for part, own in zip(self.parts, state, strict=True)]
         )
 
-    def decide(self, state: States, track: Track) -> Edit | Script:
+    def decide(self, state: States, track: Track) -> Decision:
         edit, edited = KEEP, list[str]()
         script: Script | None = None
+        close: str | None = None
         writer = ""
         for part, name, own in zip(self.parts, self.names, state, strict=True):
             decision = part.decide(own, track)
@@ -41,12 +50,27 @@ class Chain:
                     raise NoLegalToken(f"{writer} and {name} want to write different phrases at the same place")
                 script, writer = script or decision, writer or name
                 continue
+            if isinstance(decision, Close):
+                close = close or decision.why
+                decision = decision.otherwise
             try:
-                edit = edit.then(decision)
+                edit = self._then(edit, decision)
             except NoLegalToken:
                 raise NoLegalToken(f"{name} leaves no token after {', '.join(edited)}") from None
             edited.append(name)
-        return script or edit
+        if script is not None:
+            return script
+        return edit if close is None else Close(close, edit)
+
+    def _then(self, first: Edit, second: Edit) -> Edit:
+        if first is KEEP or second is KEEP:
+            return first.then(second)
+        known = self._composed.get((id(first), id(second)))
+        if known is None:
+            if len(self._composed) > KNOWN_EDITS:
+                self._composed.clear()
+            known = self._composed[id(first), id(second)] = (first, second, first.then(second))
+        return known[2]
 
     def explain(self, state: States, before: Track, token: int, drawn: int) -> str:
         for part, own in zip(self.parts, state, strict=True):
@@ -54,11 +78,32 @@ class Chain:
                 return why
         return ""
 
+    def needs(self, state: States, track: Track) -> frozenset[Need]:
+        found = NOTHING
+        for part, own in zip(self.parts, state, strict=True):
+            found |= part.needs(own, track)
+        return found
+
+    def inform(self, state: States, track: Track, numbers: Numbers) -> States:
+        return tuple([part.inform(own, track, numbers) for part, own in zip(self.parts, state, strict=True)])
+
+    def quiet(self, state: States, track: Track) -> int:
+        least = FOREVER
+        for part, own in zip(self.parts, state, strict=True):
+            least = min(least, part.quiet(own, track))
+            if least <= 0:
+                return 0
+        return least
+
+    def skip(self, state: States, track: Track, tokens: Sequence[int]) -> States:
+        return tuple([part.skip(own, track, tokens) for part, own in zip(self.parts, state, strict=True)])
+
 
 def chain(*processors: Processor[Any], names: tuple[str, ...] = ()) -> Chain:
     """One processor that does what these do, in their order.
 
-    A phrase that one of them writes goes before all edits. `chain()` changes nothing, and chaining is associative.
+    A phrase that one of them writes goes before the end of thinking that another asks for, and both before all edits.
+    `chain()` changes nothing, and chaining is associative.
 
     Args:
         processors: compiled for the same vocabulary.

@@ -16,6 +16,7 @@ from thinkpace.errors import NoLegalToken
 
 Sources = tuple[tuple[int, float], ...]
 _NONE: frozenset[int] = frozenset()
+KNOWN_EDITS = 4096  # how many edits made on the way are kept by those who make them
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,9 @@ class Edit:
             return token in self.only
         return token not in self.ban and token not in self.redraw
 
+    def _alive(self, tokens: frozenset[int]) -> frozenset[int]:
+        return tokens & self.only if self.only is not None else tokens - self.ban - self.redraw
+
     def __hash__(self) -> int:
         return hash((self.only, self.ban, self.redraw, frozenset(self.bias.items()), frozenset(self.redirect.items())))
 
@@ -86,16 +90,22 @@ class Edit:
             return self
         if self is KEEP:
             return after
-        named = set(self.bias) | set(self.redirect) | set(after.bias) | set(after.redirect)
-        named |= self.ban | self.redraw | after.ban | after.redraw | (self.only or _NONE) | (after.only or _NONE)
-        kept, banned, redrawn = set(), set(), set(self.redraw)
-        bias, moved = {}, {}
-        for token in named:
+        moving = set(self.bias) | set(self.redirect) | set(after.bias) | set(after.redirect)
+        # ids that only stay or go: whole sets at once
+        alive = self._alive(after.redraw)
+        redrawn = set((self.redraw | alive) - moving)
+        banned = set((self.ban | (after.ban - self.redraw)) - moving)
+        kept: set[int] = set()
+        if self.only is not None:
+            kept = set(self.only - moving if after.only is None else (self.only & after.only) - moving)
+            kept -= after.ban | after.redraw
+        elif after.only is not None:
+            kept = set(self._alive(after.only) - moving)
+        bias = {i: self.bias.get(i, 0.0) for i in self.redraw}
+        moved = {}
+        for token in moving:
             if not self._lives(token):
-                if token in self.redraw:
-                    bias[token] = self.bias.get(token, 0.0)
-                else:
-                    banned.add(token)
+                (redrawn if token in self.redraw else banned).add(token)
                 continue
             target = self.redirect.get(token, token)
             bias[token] = self.bias.get(token, 0.0) + after.bias.get(target, 0.0)
@@ -109,30 +119,37 @@ class Edit:
         return Edit(frozenset(kept), _NONE, frozenset(redrawn), bias, moved)
 
     @cached_property
-    def cells(self) -> tuple[tuple[int, Sources], ...]:
-        """What to write into a row: (id, its sources), each source an (id, bias).
+    def merged(self) -> Mapping[int, Sources]:
+        """What ids that do not simply keep or lose their weight are made of: id -> its sources, each an (id, bias).
 
-        The new weight of an id is the sum of its sources' weights; no source means that it is dropped. With `only`,
-        every id that is not listed is dropped as well.
+        The new weight of an id is the sum of its sources' weights.
         """
-        dropped = self.ban | self.redraw if self.only is None else _NONE
-        sources: dict[int, list[tuple[int, float]]] = {i: [] for i in dropped}
-        living = self.only if self.only is not None else (set(self.bias) | set(self.redirect)) - self.redraw
-        for i in living:
+        moving = {i for i in (set(self.bias) | set(self.redirect)) if self._lives(i)}
+        sources: dict[int, list[tuple[int, float]]] = {}
+        for i in moving:
             sources.setdefault(self.redirect.get(i, i), []).append((i, self.bias.get(i, 0.0)))
-            if self.only is None:
-                sources.setdefault(i, [])
-        if self.only is None:
-            for target in set(self.redirect.values()):  # a target that nothing else touches keeps its own weight
-                if self._lives(target) and target not in living:
-                    sources[target].append((target, 0.0))
-        return tuple((i, tuple(sorted(found))) for i, found in sorted(sources.items()))
+        for target, found in sources.items():  # a target that nothing else touches keeps its own weight
+            if target not in moving and self._lives(target):
+                found.append((target, 0.0))
+        return {i: tuple(sorted(found)) for i, found in sorted(sources.items())}
+
+    @cached_property
+    def dropped(self) -> frozenset[int]:
+        """Ids that lose all their weight; with `only`, all that are in neither `merged` nor `kept`."""
+        if self.only is not None:
+            return _NONE
+        return (self.ban | self.redraw | frozenset(self.redirect)) - frozenset(self.merged)
+
+    @cached_property
+    def kept(self) -> frozenset[int]:
+        """With `only`: the ids that keep their own weight."""
+        return _NONE if self.only is None else self.only - frozenset(self.redirect) - frozenset(self.merged)
 
     @cached_property
     def moved_onto(self) -> Mapping[int, Sources]:
         """For every id that others were moved onto: all its sources, itself included where it lives."""
         targets = set(self.redirect.values())
-        return {i: found for i, found in self.cells if i in targets}
+        return {i: found for i, found in self.merged.items() if i in targets}
 
 
 KEEP = Edit()

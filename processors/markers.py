@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import string
 from dataclasses import dataclass
+from typing import Any
 
 from thinkpace.errors import UnsupportedControl
+from thinkpace.processors.chat_template import find_pair
 from thinkpace.processors.vocabulary import TokenIds, Vocabulary, spell
 
 
@@ -45,6 +47,29 @@ class Markers:
             object.__setattr__(self, "forced_close", self.close)
         if self.close not in self.forced_close:
             raise ValueError(f"forced_close must hold the close {self.close!r}, got {self.forced_close!r}")
+
+    @classmethod
+    def from_chat_template(cls, template: str, **render_kwargs: Any) -> Markers:
+        """The markers of a chat template, found by rendering it.
+
+        An answer with a thought is rendered, and what stands around the thought is taken; where the template drops
+        it, the one pair of tags that the template names for thinking. `opened_by_prompt` tells what the generation
+        prompt does under these arguments.
+
+        Args:
+            template: jinja text, as in a tokenizer's `chat_template`.
+            render_kwargs: what you pass to the template, such as `enable_thinking=False`; special tokens such as
+                `bos_token` are empty unless given.
+
+        Raises:
+            MissingExtra: without jinja2.
+            UnsupportedControl: where the markers cannot be known; then write `Markers(open, close)`.
+
+        >>> template = "{{ messages[-1].content }}{% if add_generation_prompt %}<think>{% endif %}{# until </think> #}"
+        >>> Markers.from_chat_template(template).opened_by_prompt
+        True
+        """
+        return cls(*find_pair(template, render_kwargs))
 
     def bind(self, vocabulary: Vocabulary) -> BoundMarkers:
         """The markers as ids of this vocabulary.

@@ -83,6 +83,12 @@ class Matcher:
         """The longest end of the stream that begins a pattern (a whole one right after it was found)."""
         return self._longest[cursor]
 
+    def advances(self, cursor: int) -> frozenset[int]:
+        """The tokens that would go on with what is begun, or begin a pattern if nothing is."""
+        begun = self._longest[cursor]
+        at = len(begun)
+        return frozenset(p[at] for p in self.patterns if len(p) > at and p[:at] == begun)
+
     def completions(self, cursor: int) -> tuple[int, ...]:
         """The tokens that would complete a pattern as the next token."""
         return self._completions[cursor]

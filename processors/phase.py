@@ -5,7 +5,7 @@ The parser, the budget and the report read the same track, so they cannot disagr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from thinkpace.processors.markers import BoundMarkers
@@ -31,6 +31,7 @@ class Track:
         forced_end: whether the last close was written by force.
         answer_from: index of the output token where the answer began: after the last close; -1 while there is none.
         ended: whether an end-of-sequence token came.
+        missing: bytes that the last character lacks.
     """
 
     phase: Phase
@@ -45,6 +46,7 @@ class Track:
     forced_end: bool = False
     answer_from: int = -1
     ended: bool = False
+    missing: int = 0
 
     @property
     def spent(self) -> int:
@@ -58,15 +60,19 @@ class Tracker:
     Args:
         markers: bound to the vocabulary.
         eos: ids that end a sequence.
+        partial: tokens that end or go on inside a character, as `Lexicon.partial`.
     """
 
-    __slots__ = ("closes", "eos", "markers", "opens")
+    __slots__ = ("closes", "eos", "heeds", "markers", "opens", "partial")
 
-    def __init__(self, markers: BoundMarkers, eos: frozenset[int]) -> None:
+    def __init__(self, markers: BoundMarkers, eos: frozenset[int], partial: Mapping[int, int]) -> None:
         self.markers = markers
         self.eos = eos
+        self.partial = partial
         self.opens = Matcher(markers.opens)
         self.closes = Matcher(markers.closes)
+        #: tokens that do more than add one to a count
+        self.heeds = eos.union(partial, *markers.opens, *markers.closes)
 
     def start(self, prompt: Sequence[int]) -> Track:
         """The track after the prompt.
@@ -132,7 +138,18 @@ class Tracker:
             forced_end,
             answer_from,
             token in self.eos,
+            self._missing(track, token),
         )
+
+    def passed(self, track: Track, count: int) -> Track:
+        """The track after `count` tokens that the model drew, none of them heeded, with no marker begun."""
+        if track.phase is Phase.THINKING:
+            return replace(track, emitted=track.emitted + count, thinking=track.thinking + count, missing=0)
+        return replace(track, emitted=track.emitted + count, answer=track.answer + count, missing=0)
+
+    def _missing(self, track: Track, token: int) -> int:
+        found = self.partial.get(token, 0)
+        return max(0, track.missing + found) if found < 0 else found
 
     def closing(self, track: Track, token: int, *, begun: int, replaced: int, done: bool, forced: bool) -> Track:
         """The track after one token of a closing sequence.
@@ -160,6 +177,7 @@ class Tracker:
             marker=track.marker + begun,
             closing=track.closing + 1 + replaced,
             forced_end=forced,
+            missing=self._missing(track, token),
         )
 
     def abandoned(self, track: Track) -> Track:

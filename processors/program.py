@@ -6,15 +6,30 @@ called: engines replay, preempt, reorder beams, verify drafts and run rows whose
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 from thinkpace.errors import UnsupportedControl
-from thinkpace.processors.base import Binding, Control, Processor, Script
+from thinkpace.processors.base import (
+    FOREVER,
+    NOTHING,
+    Binding,
+    Close,
+    Control,
+    Need,
+    Numbers,
+    Processor,
+    Script,
+)
 from thinkpace.processors.chain import chain
+from thinkpace.processors.closing import Closing
 from thinkpace.processors.edit import KEEP, Edit, force
+from thinkpace.processors.lexicon import lexicon
 from thinkpace.processors.markers import Markers
+from thinkpace.processors.match import START
 from thinkpace.processors.phase import Track, Tracker
 from thinkpace.processors.vocabulary import Vocabulary
 from thinkpace.types import Event, Phase, Receipt, Usage
@@ -31,6 +46,7 @@ class State:
         script: the phrase that is being written, if any.
         at: how much of it has been written.
         events: what fired so far.
+        needs: numbers that are wanted before the next token is decided about; until then the decision is made without.
     """
 
     track: Track
@@ -39,6 +55,7 @@ class State:
     script: Script | None = None
     at: int = 0
     events: tuple[Event, ...] = ()
+    needs: frozenset[Need] = NOTHING
 
     @property
     def pending(self) -> tuple[int, ...]:
@@ -46,28 +63,55 @@ class State:
         return self.script.ids[self.at :] if self.script is not None else ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Program:
     """Controls compiled for one vocabulary and one request limit. Pure and picklable. Made by `compile_program`.
 
     Args:
         processor: the chain of compiled controls.
         tracker: follows the markers.
+        closing: how thinking is closed by force.
         size: ids from here on stand for nothing; adapters never allow them, however wide the logits are.
         unused: ids below `size` that stand for nothing; likewise.
         armed: the controls, as they print.
+        ends_trials: ids that end a trial: of sequences and of lines.
     """
 
     processor: Processor[Any]
     tracker: Tracker
+    closing: Closing
     size: int
     unused: frozenset[int]
     armed: tuple[str, ...]
+    ends_trials: frozenset[int]
+
+    @cached_property
+    def heeds(self) -> frozenset[int]:
+        """Tokens that must be stepped through, however quiet it is."""
+        return self.processor.heeds | self.tracker.heeds
+
+    def quiet(self, state: State) -> int:
+        """How many tokens outside `heeds` may pass, to be made up for by `skip`: the edit holds for all of them."""
+        if state.script is not None or state.needs or state.track.cursor != START or state.edit.redraw:
+            return 0
+        return FOREVER if state.track.ended else self.processor.quiet(state.inner, state.track)
+
+    def skip(self, state: State, tokens: Sequence[int]) -> State:
+        """The state after tokens that `quiet` let pass; equal to stepping through them."""
+        if not tokens or state.track.ended:
+            return state
+        inner = self.processor.skip(state.inner, state.track, tokens)
+        return self._decided(State(self.tracker.passed(state.track, len(tokens)), inner, events=state.events))
 
     def start(self, prompt: Sequence[int]) -> State:
         """The state after the prompt."""
         track = self.tracker.start(prompt)
         return self._decided(State(track, self.processor.init(track)))
+
+    def inform(self, state: State, numbers: Numbers) -> State:
+        """The state with the numbers that it needed: the next token is decided about anew."""
+        inner = self.processor.inform(state.inner, state.track, numbers)
+        return self._decided(State(state.track, inner, events=state.events), informed=True)
 
     def step(self, state: State, token: int, drawn: int | None = None) -> State:
         """The state after one more token.
@@ -116,16 +160,31 @@ class Program:
         event = Event(track.emitted, "diverged", script.why, (script.ids[state.at], token))
         return replace(state, track=track, edit=KEEP, script=None, at=0, events=(*state.events, event))
 
-    def _decided(self, state: State) -> State:
-        if state.track.ended:
+    def _decided(self, state: State, *, informed: bool = False) -> State:
+        track = state.track
+        if track.ended:
             return replace(state, edit=KEEP)
-        decision = self.processor.decide(state.inner, state.track)
+        if not informed:
+            needs = self.processor.needs(state.inner, track)
+            if needs:
+                state = replace(state, needs=needs)
+        decision = self.processor.decide(state.inner, track)
+        if isinstance(decision, Close):
+            closes = track.phase is Phase.THINKING and self.closing.allowed(track)
+            decision = self.closing.script(decision.why, track.cursor) if closes else decision.otherwise
         if isinstance(decision, Script):
             return replace(state, script=decision, edit=force(decision.ids[0]))
-        return replace(state, edit=decision)
+        return state if decision is KEEP else replace(state, edit=decision)
 
-    def receipt(self, state: State, prompt_tokens: int) -> Receipt:
-        """What the controls did to this sequence so far."""
+    def receipt(self, state: State, prompt_tokens: int, *, probe: int = 0, reread: int = 0) -> Receipt:
+        """What the controls did to this sequence so far.
+
+        Args:
+            state: of the sequence.
+            prompt_tokens: of its prompt.
+            probe: tokens generated in trials.
+            reread: tokens read again for them.
+        """
         track = state.track
         end: Literal["natural", "forced", "open", "none"]
         if not track.opened:
@@ -134,12 +193,18 @@ class Program:
             end = "open"
         else:
             end = "forced" if track.forced_end else "natural"
-        usage = Usage(prompt_tokens, track.thinking, track.injected + track.closing, track.marker, track.answer)
+        forced = track.injected + track.closing
+        usage = Usage(prompt_tokens, track.thinking, forced, track.marker, track.answer, probe, reread)
         return Receipt(self.armed, state.events, usage, track.spent, end, track.ended)
 
 
 def compile_program(
-    controls: Sequence[Control], vocabulary: Vocabulary, markers: Markers, *, max_new_tokens: int | None = None
+    controls: Sequence[Control],
+    vocabulary: Vocabulary,
+    markers: Markers,
+    *,
+    max_new_tokens: int | None = None,
+    context_tokens: int | None = None,
 ) -> Program:
     """Compile controls for a vocabulary.
 
@@ -148,6 +213,7 @@ def compile_program(
         vocabulary: of the engine's tokenizer.
         markers: of the model's thinking.
         max_new_tokens: the request's own limit, inside which room for an answer is kept.
+        context_tokens: how many tokens the model can hold, for controls that take a share of it.
 
     Raises:
         UnsupportedControl: if a control cannot work here, or two of them decide when thinking ends.
@@ -156,61 +222,85 @@ def compile_program(
     for control in controls:
         if not isinstance(control, Control):
             raise TypeError(f"expected a control such as ThinkBudget(max_tokens=512), got {control!r}")
-    deciding = [repr(control) for control in controls if control.decides_end]
+    deciding = [control for control in controls if control.decides_end]
     if len(deciding) > 1:
         raise UnsupportedControl(
-            f"only one control can decide when thinking ends, got {' and '.join(deciding)}: merge them"
+            f"only one control can decide when thinking ends, got {' and '.join(map(repr, deciding))}: merge them"
         )
     if max_new_tokens is not None and (not isinstance(max_new_tokens, int) or max_new_tokens < 1):
         raise ValueError(f"max_new_tokens must be a whole number >= 1, got {max_new_tokens!r}")
-    binding = Binding(vocabulary, markers.bind(vocabulary), max_new_tokens)
-    names = tuple(repr(control) for control in controls)
+    binding = Binding(vocabulary, markers.bind(vocabulary), max_new_tokens, context_tokens)
+    # what decides the end comes last: what it moves onto "Wait" is not touched by a ban of waits
+    ordered = sorted(controls, key=lambda control: control.decides_end)
+    processors = [control.compile(binding) for control in ordered]
+    known = lexicon(vocabulary)
     return Program(
-        chain(*(control.compile(binding) for control in controls), names=names),
-        Tracker(binding.markers, vocabulary.eos),
+        chain(*processors, names=tuple(repr(control) for control in ordered)),
+        Tracker(binding.markers, vocabulary.eos, known.partial),
+        deciding[0].closing(binding) if deciding else Closing(binding),
         vocabulary.size,
         vocabulary.unused,
-        names,
+        tuple(repr(control) for control in controls),
+        vocabulary.eos | known.line_ends,
     )
 
 
-def replay(
-    program: Program, prompt: Sequence[int], tokens: Sequence[int], drawn: Mapping[int, int] | None = None
-) -> State:
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a state depends on beside its tokens.
+
+    Args:
+        drawn: output index -> the id that the model drew there, where it was another one than came.
+        numbers: output index -> the numbers known of the row that this token was drawn from.
+    """
+
+    drawn: Mapping[int, int] = field(default_factory=dict)
+    numbers: Mapping[int, Numbers] = field(default_factory=dict)
+
+
+def states(program: Program, prompt: Sequence[int], tokens: Sequence[int], told: Told | None = None) -> Iterator[State]:
+    """The states before the first token, and after each one."""
+    told = told or Told()
+    state = program.start(prompt)
+    for i, token in enumerate(tokens):
+        if i in told.numbers:
+            state = program.inform(state, told.numbers[i])
+        yield state
+        state = program.step(state, token, told.drawn.get(i))
+    yield program.inform(state, told.numbers[len(tokens)]) if len(tokens) in told.numbers else state
+
+
+def replay(program: Program, prompt: Sequence[int], tokens: Sequence[int], told: Told | None = None) -> State:
     """The state after `tokens`, from nothing: equal to stepping through them.
 
     Args:
         program: what was compiled.
         prompt: ids of the prompt.
         tokens: ids of the output.
-        drawn: index into `tokens` -> the id that was drawn there, where it was another one.
+        told: what was drawn, and the numbers that were wanted.
     """
-    state = program.start(prompt)
-    for i, token in enumerate(tokens):
-        state = program.step(state, token, (drawn or {}).get(i))
-    return state
+    *_, last = states(program, prompt, tokens, told)
+    return last
 
 
 Kind = Literal["thinking", "injected", "closing", "marker", "answer"]
 
 
-def kinds(
-    program: Program, prompt: Sequence[int], tokens: Sequence[int], drawn: Mapping[int, int] | None = None
-) -> tuple[Kind, ...]:
+def kinds(program: Program, prompt: Sequence[int], tokens: Sequence[int], told: Told | None = None) -> tuple[Kind, ...]:
     """The kind of every output token, in agreement with the counts of the receipt.
 
     "injected" and "closing" are the forced ones: written into thinking, and to end it or after it.
     """
     out: list[Kind] = []
-    state = program.start(prompt)
-    for i, token in enumerate(tokens):
-        before = state.track
-        state = program.step(state, token, (drawn or {}).get(i))
-        after = state.track
+    for before, after in itertools.pairwise(state.track for state in states(program, prompt, tokens, told)):
         written = after.closing > before.closing
         found = after.marker - before.marker - (not written)
+        replaced = before.injected - after.injected  # tokens of a begun close that had come in place of others
+        if replaced > 0:
+            out[len(out) - replaced :] = ["closing"] * replaced
         if found >= 0 and after.marker > before.marker:  # tokens that had begun a marker turn out to be part of it
-            out[len(out) - found :] = ["marker"] * found
+            end = len(out) - max(0, replaced)
+            out[end - found : end] = ["marker"] * found
         if written:
             out.append("closing")
         elif after.marker > before.marker:

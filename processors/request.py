@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.base import Control
 from thinkpace.processors.markers import Markers
 from thinkpace.processors.program import Kind
@@ -65,6 +66,18 @@ class Request:
             raise ValueError("the prompt must have at least one token")
         if not isinstance(self.max_new_tokens, int) or self.max_new_tokens < 1:
             raise ValueError(f"max_new_tokens must be a whole number >= 1, got {self.max_new_tokens!r}")
+
+    def check_room(self, context_tokens: int | None) -> None:
+        """Refuse what a model that holds `context_tokens` cannot do.
+
+        Raises:
+            UnsupportedControl: if the prompt and the limit are more.
+        """
+        if context_tokens is not None and len(self.prompt) + self.max_new_tokens > context_tokens:
+            raise UnsupportedControl(
+                f"a prompt of {len(self.prompt)} tokens and max_new_tokens={self.max_new_tokens} do not fit the "
+                f"model's {context_tokens} positions"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,31 +1,157 @@
-"""Controls to JSON and back."""
+"""Controls to text and back: JSON, TOML, and the short form that they print as."""
 
 from __future__ import annotations
 
+import ast
+import tomllib
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 from thinkpace.processors.base import Control
-from thinkpace.processors.budget import BudgetForcing, ThinkBudget
+from thinkpace.processors.budget import ALIASES, Budget, BudgetForcing, ThinkBudget
+from thinkpace.processors.confidence import ConfidenceExit
+from thinkpace.processors.draft import DraftLimit
+from thinkpace.processors.gate import After, During
+from thinkpace.processors.loops import LoopBreaker
+from thinkpace.processors.speed import PhasedSpeed
+from thinkpace.processors.steps import StepBudget
+from thinkpace.processors.structured import StructuredAnswer
+from thinkpace.processors.suppress import SuppressExpressions
+from thinkpace.processors.switching import ThoughtBudget, ThoughtSwitchPenalty
 
-CONTROLS: dict[str, type[Control]] = {kind.__name__: kind for kind in (ThinkBudget, BudgetForcing)}
+CONTROLS: dict[str, type[Control]] = {
+    kind.__name__: kind
+    for kind in (
+        ThinkBudget,
+        BudgetForcing,
+        PhasedSpeed,
+        ThoughtSwitchPenalty,
+        ThoughtBudget,
+        StepBudget,
+        SuppressExpressions,
+        DraftLimit,
+        ConfidenceExit,
+        LoopBreaker,
+        StructuredAnswer,
+        During,
+        After,
+    )
+}
+_KNOWN = {name.lower(): kind for name, kind in CONTROLS.items()}
 
 
 def control_from_json(data: Mapping[str, Any]) -> Control:
     """The control that `Control.to_json` wrote.
 
     >>> control_from_json({"control": "ThinkBudget", "max_tokens": 64})
-    ThinkBudget(max_tokens=64, min_tokens=0, answer_reserve=100)
+    ThinkBudget(max_tokens=64)
 
     Raises:
         ValueError: for an unknown control or field; whatever the control itself raises for a bad value.
     """
+    if not isinstance(data, Mapping):
+        raise ValueError(f"expected an object with control and its fields, got {data!r}")
     rest = dict(data)
-    name = rest.pop("control", None)
-    if not isinstance(name, str) or name not in CONTROLS:
-        raise ValueError(f"unknown control {name!r}; known are {', '.join(sorted(CONTROLS))}")
-    known = [f.name for f in fields(CONTROLS[name])]  # type: ignore[arg-type]  # every control is a dataclass
-    if unknown := sorted(set(rest) - set(known)):
-        raise ValueError(f"{name} has no field {unknown[0]!r}; its fields are {', '.join(known)}")
-    return CONTROLS[name](**rest)
+    return _built(rest.pop("control", None), (), {name: _value(value) for name, value in rest.items()})
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, Mapping) and "control" in value:
+        return control_from_json(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def controls_from_toml(text: str) -> tuple[Control, ...]:
+    """The controls of a TOML text: tables `[[controls]]`, each with `control` and its fields, in order.
+
+    >>> controls_from_toml('[[controls]]\\ncontrol = "ThinkBudget"\\nmax_tokens = 64')
+    (ThinkBudget(max_tokens=64),)
+
+    Raises:
+        ValueError: for what is no TOML, has no such tables, or as `control_from_json` does.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"no TOML: {error}") from None
+    tables = data.get("controls")
+    if not isinstance(tables, list):
+        raise ValueError("the TOML has no [[controls]]")
+    return tuple(control_from_json(table) for table in tables)
+
+
+def controls_from_text(text: str) -> tuple[Control, ...]:
+    """The controls of a short text: what they print as, separated by `+`.
+
+    Case, `-` and `_` in the names do not matter, and a control without fields needs no parentheses.
+
+    >>> controls_from_text("think_budget(512, landing=64) + LoopBreaker + during('thinking', SuppressExpressions)")[0]
+    ThinkBudget(max_tokens=512, landing=64)
+
+    Raises:
+        ValueError: for what is no such text, says where; whatever the controls themselves raise for bad values.
+    """
+    if not text.strip():
+        return ()
+    try:
+        tree = ast.parse(_plain_names(text.strip()), mode="eval").body
+    except (SyntaxError, RecursionError, MemoryError) as error:
+        reason = error.msg if isinstance(error, SyntaxError) else "too deeply nested"
+        raise ValueError(f"no list of controls: {text!r} ({reason}); write ThinkBudget(512) + LoopBreaker()") from None
+    parts: list[ast.expr] = []
+    while isinstance(tree, ast.BinOp) and isinstance(tree.op, ast.Add):
+        parts.append(tree.right)
+        tree = tree.left
+    return tuple(_from_tree(part, text) for part in [tree, *reversed(parts)])
+
+
+def _plain_names(text: str) -> str:
+    """`think-budget(` is a name here: hyphens between letters, outside of quotes, become underscores."""
+    out, quote = list(text), ""
+    for i, char in enumerate(text):
+        if quote:
+            quote = "" if char == quote and text[i - 1] != "\\" else quote
+        elif char in "'\"":
+            quote = char
+        elif char == "-" and text[i - 1 : i].isalpha() and text[i + 1 : i + 2].isalpha():
+            out[i] = "_"
+    return "".join(out)
+
+
+def _from_tree(node: ast.expr, text: str) -> Control:
+    if isinstance(node, ast.Name):
+        return _built(node.id, (), {})
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        given = [_argument(value, text) for value in node.args]
+        named = {}
+        for keyword in node.keywords:
+            if keyword.arg is None:
+                raise ValueError(f"fields need a name in {text!r}")
+            named[keyword.arg] = _argument(keyword.value, text)
+        return _built(node.func.id, tuple(given), named)
+    raise ValueError(f"{ast.unparse(node)!r} in {text!r} is no control: write ThinkBudget(512)")
+
+
+def _argument(node: ast.expr, text: str) -> Any:
+    try:
+        return ast.literal_eval(node)
+    except ValueError:
+        return _from_tree(node, text)
+
+
+def _built(name: object, given: tuple[Any, ...], named: dict[str, Any]) -> Control:
+    kind = _KNOWN.get(name.lower().replace("_", "").replace("-", "")) if isinstance(name, str) else None
+    if kind is None:
+        raise ValueError(f"unknown control {name!r}; known are {', '.join(CONTROLS)}")
+    known = [f.name for f in fields(kind)]  # type: ignore[arg-type]  # every control is a dataclass
+    if issubclass(kind, Budget):
+        known += ["effort", *ALIASES]
+    if unknown := sorted(set(named) - set(known)):
+        raise ValueError(f"{kind.__name__} has no field {unknown[0]!r}; its fields are {', '.join(known)}")
+    try:
+        return kind(*given, **named)
+    except TypeError as error:
+        if "argument" in str(error):  # too many, too few, or one twice: in the words of a signature
+            raise ValueError(f"{kind.__name__}: {str(error).partition('__init__() ')[2] or error}") from None
+        raise

@@ -6,7 +6,7 @@ one of them, not what the tokenizer would have chosen.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from thinkpace.errors import UnsupportedControl
@@ -15,7 +15,7 @@ TokenIds = tuple[int, ...]
 
 
 class Vocabulary(Protocol):
-    """What a control needs to know of a tokenizer. Adapters build one per engine."""
+    """What a control needs to know of a tokenizer. Adapters build one per engine; it can be hashed."""
 
     @property
     def size(self) -> int:
@@ -37,6 +37,11 @@ class Vocabulary(Protocol):
         """Ids that are no text of the model's, such as turn and end markers: left out of answers."""
         ...
 
+    @property
+    def pieces(self) -> Sequence[bytes]:
+        """For every id below `size`: the bytes it adds to a text, which may be a part of a character."""
+        ...
+
     def encode(self, text: str) -> TokenIds:
         """The tokenizer's own spelling, special tokens recognised, none added."""
         ...
@@ -44,33 +49,6 @@ class Vocabulary(Protocol):
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of these tokens, special ones included."""
         ...
-
-
-def variants(text: str) -> Iterator[str]:
-    """The ways a phrase occurs in running text: as given, other cases, after a space or a line break.
-
-    >>> list(variants("Wait"))
-    ['Wait', ' Wait', '\\nWait', 'wait', ' wait', '\\nwait', 'WAIT', ' WAIT', '\\nWAIT']
-    """
-    for cased in dict.fromkeys((text, text.lower(), text.upper(), text[:1].upper() + text[1:])):
-        for before in ("", " ", "\n"):
-            yield before + cased
-
-
-def spellings(vocabulary: Vocabulary, text: str) -> tuple[TokenIds, ...]:
-    """All token sequences by which the tokenizer spells the variants of a phrase, without duplicates.
-
-    A variant that begins with a line break is spelled without it where the break is a token of its own.
-    """
-    newline = vocabulary.encode("\n")
-    found: dict[TokenIds, None] = {}
-    for variant in variants(text):
-        ids = vocabulary.encode(variant)
-        if variant.startswith("\n") and newline and ids[: len(newline)] == newline:
-            ids = ids[len(newline) :]
-        if ids and vocabulary.decode(ids).strip() == variant.strip():
-            found[ids] = None
-    return tuple(found)
 
 
 def spell(vocabulary: Vocabulary, text: str, what: str) -> TokenIds:

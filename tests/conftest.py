@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 settings.register_profile("default", deadline=None, max_examples=100, derandomize=True)
+settings.register_profile("thorough", deadline=None, max_examples=3000)  # --hypothesis-profile=thorough
 settings.load_profile("default")
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

@@ -66,6 +66,7 @@ class WordTokenizer:
         self.eos_token_id = min(vocabulary.eos)
         self.pad_token_id = self.eos_token_id
         self.all_special_ids = [self.eos_token_id]
+        self.pieces = vocabulary.pieces
 
     def get_vocab(self) -> dict[str, int]:
         return {word: i for i, word in enumerate(self.vocabulary.words)}

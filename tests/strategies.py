@@ -2,17 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import strategies as st
 
-from thinkpace import BudgetForcing, Control, Markers, ThinkBudget
+from thinkpace import (
+    BudgetForcing,
+    ConfidenceExit,
+    Control,
+    DraftLimit,
+    LoopBreaker,
+    Markers,
+    PhasedSpeed,
+    StepBudget,
+    StructuredAnswer,
+    SuppressExpressions,
+    ThinkBudget,
+    ThoughtBudget,
+    ThoughtSwitchPenalty,
+)
 from thinkpace.adapters.scripted import WordVocabulary
 from thinkpace.processors import Edit
+from thinkpace.processors.gate import After, During
 
 SIZE = 6
 IDS = st.integers(0, SIZE - 1)
 
 #: single-token markers, and markers of several tokens whose beginnings are ordinary words
-VOCABULARY = WordVocabulary(("<", "/", "think", ">", "Wait", "so", "a", "\n", "<eos>", "<t>", "</t>", "Q", "7"))
+VOCABULARY = WordVocabulary(
+    ("<", "/", "think", ">", "Wait", "so", "a", "\n", "<eos>", "<t>", "</t>", "Q", "7", " ", ";", "漢1", "漢2", "漢3")
+)
+#: the last three are the bytes of one character, as byte-level tokenizers have them
+PIECES = (*VOCABULARY.pieces[:-3], *("漢".encode()[i : i + 1] for i in range(3)))
+object.__setattr__(VOCABULARY, "pieces", PIECES)
 MARKERS = (Markers("<t>", "</t>"), Markers("<think>", "</think>"), Markers("<think>", "</think>", "\n</think>\n"))
 TOKENS = st.lists(st.integers(0, VOCABULARY.size - 1), max_size=30)
 
@@ -32,19 +54,76 @@ def edits(draw: st.DrawFn) -> Edit:
     return Edit(only, dropped - redrawn, redrawn, bias, redirect)
 
 
+WORDS = st.lists(st.sampled_from(["wait", "so", "a a", "a7", "wait so"]), min_size=1, max_size=3).map(tuple)
+SEPARATORS = st.sampled_from([("\n",), ("\n\n",), (";", "\n"), ("so",)])
+
+
 @st.composite
-def controls(draw: st.DrawFn) -> Control:
-    """Any control, with numbers small enough for everything to happen."""
+def budgets(draw: st.DrawFn) -> Control:
+    """Any control that decides when thinking ends, with numbers small enough for everything to happen."""
     limit = draw(st.none() | st.integers(0, 12))
     least = draw(st.integers(0, 6 if limit is None else min(6, limit)))
-    reserve = draw(st.integers(0, 3))
-    if draw(st.booleans()):
-        return ThinkBudget(limit, least, reserve)
+    common: dict[str, Any] = {
+        "answer_reserve": draw(st.integers(0, 3)),
+        "landing": draw(st.integers(0, 4 if limit is None else min(4, limit - least))),
+        "message": draw(st.sampled_from([None, "\nso", "aa"])),
+        "guard": draw(st.sampled_from([0, 0, 1, 4])),
+    }
+    kind = draw(st.sampled_from([ThinkBudget, BudgetForcing, PhasedSpeed]))
+    if kind is ThinkBudget:
+        return ThinkBudget(limit, least, **common)
+    if kind is PhasedSpeed:
+        slow = draw(st.integers(1, 8))
+        if limit is not None and slow > limit:
+            limit = None
+        return PhasedSpeed(limit, least, slow_tokens=slow, separators=draw(SEPARATORS), slow=draw(WORDS), **common)
     return BudgetForcing(
         limit,
         least,
         draw(st.integers(0, 3)),
-        draw(st.sampled_from(["Wait", "Wait so", "so", None]).map(lambda text: text and text.replace(" ", ""))),
+        draw(st.sampled_from(["Wait", "Waitso", "so", None])),
         draw(st.sampled_from(["so", "aso", None])),
-        answer_reserve=reserve,
+        **common,
     )
+
+
+#: controls that leave the end of thinking to others, or ask for it
+OTHERS = st.one_of(
+    st.builds(
+        ThoughtSwitchPenalty,
+        beta=st.integers(0, 6),
+        expressions=WORDS,
+        multi_token=st.sampled_from(["last", "first"]),
+        first_thought=st.sampled_from(["thinking", "generation"]),
+    ),
+    st.builds(ThoughtBudget, st.integers(1, 3), expressions=WORDS),
+    st.builds(SuppressExpressions, WORDS),
+    st.builds(DraftLimit, st.integers(1, 3), st.sampled_from(["hard", "soft"]), st.just(("\n", ";"))),
+    st.builds(StepBudget, st.integers(1, 3), SEPARATORS),
+    st.builds(LoopBreaker, st.integers(2, 3), st.integers(1, 4), st.integers(1, 8)),
+    st.builds(
+        ConfidenceExit,
+        st.sampled_from(["probability", "entropy", "margin", "trial"]),
+        st.sampled_from([0.3, 0.8]),
+        st.integers(1, 2),
+        separators=SEPARATORS,
+        trial=st.just("so"),
+    ),
+    st.builds(StructuredAnswer, choices=st.just(("7", "so", "aa"))),
+    st.builds(StructuredAnswer, regex=st.just("a*(7|so)")),
+)
+GATED = st.one_of(
+    OTHERS,
+    st.builds(During, st.sampled_from(["thinking", "answer"]), OTHERS),
+    st.builds(After, st.integers(0, 9), OTHERS),
+)
+
+
+def controls() -> st.SearchStrategy[Control]:
+    """Any control."""
+    return st.one_of(budgets(), budgets(), GATED)
+
+
+def chains() -> st.SearchStrategy[tuple[Control, ...]]:
+    """Any few controls that may stand together."""
+    return st.tuples(st.lists(GATED, max_size=3), st.lists(budgets(), max_size=1)).map(lambda two: (*two[0], *two[1]))

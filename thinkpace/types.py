@@ -26,6 +26,8 @@ class Usage:
         forced: tokens written for the model: waits, the close, the final text.
         marker: tokens of markers (open, close) the model wrote by itself.
         answer: everything else it drew, the end-of-sequence token included.
+        probe: tokens generated in trials and thrown away; no part of the output.
+        reread: tokens of the prompt and the output that were read again for trials.
     """
 
     prompt: int = 0
@@ -33,6 +35,8 @@ class Usage:
     forced: int = 0
     marker: int = 0
     answer: int = 0
+    probe: int = 0
+    reread: int = 0
 
     @property
     def completion(self) -> int:

@@ -23,6 +23,7 @@ def test_a_batch_is_written_as_its_rows_would_be(batch: list[Edit], temperature:
     scores = torch.from_numpy(rows.copy())
     writer = ScoreWriter(SIZE, temperature)
     pairs = [(row, edit) for row, edit in enumerate(batch) if edit is not KEEP]
+    writer.clear(scores)
     gathered = writer.write(scores, pairs)
     for row, edit in enumerate(batch):
         expected = edited(rows[row, :SIZE], edit, temperature)
@@ -31,7 +32,7 @@ def test_a_batch_is_written_as_its_rows_would_be(batch: list[Edit], temperature:
         if edit.redraw:
             assert gathered is not None
             share = refused(rows[row, :SIZE], edit, temperature)
-            assert float(gathered.refused[row]) == pytest.approx(share)
+            assert float(gathered.shares[row]) == pytest.approx(share)
 
 
 def test_scores_stay_finite_where_a_token_is_forced() -> None:

@@ -8,7 +8,7 @@ from strategies import MARKERS, TOKENS, VOCABULARY
 
 from thinkpace import BudgetForcing, ThinkBudget
 from thinkpace.adapters._slots import SequenceLog, Slots
-from thinkpace.processors import Edit, compile_program, replay
+from thinkpace.processors import Edit, Told, compile_program, replay
 
 PROGRAM = compile_program([BudgetForcing(12, 3, 2, "Waitso", "so", answer_reserve=0)], VOCABULARY, MARKERS[0])
 PROMPT = VOCABULARY.encode("Q<t>")
@@ -48,7 +48,7 @@ def test_rollback_further_than_the_kept_states() -> None:
     log = fresh(tokens)
     kept = {at: drawn for at, drawn in log.drawn.items() if at < 11}
     log.rewind(11)
-    assert log.state == replay(PROGRAM, PROMPT, tokens[:11], kept)
+    assert log.state == replay(PROGRAM, PROMPT, tokens[:11], Told(kept))
     assert log.drawn == kept
 
 

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from strategies import SIZE, edits
 
 from thinkpace import NoLegalToken
-from thinkpace.adapters._rows import edited, origin, probabilities
+from thinkpace.adapters._rows import SeenRow, edited, origin, probabilities
 from thinkpace.processors import KEEP, Edit, ban, bias, force, only, redirect, redraw
 
 LN = np.log(np.array([0.1, 0.2, 0.3, 0.4]))  # weights that are their own logits' exponentials
@@ -55,14 +55,15 @@ def test_greedy_takes_the_larger_and_never_the_sum() -> None:
 
 def test_where_a_moved_token_came_from() -> None:
     edit = redirect([3], 0)  # weights 0.4 and 0.1: the close came in four of five cases
-    drawn = [origin(LN, edit, 0, 1.0, u) for u in (0.0, 0.19, 0.21, 0.99)]
+    drawn = [origin(SeenRow(LN, edit, 1.0), edit, 0, 1.0, u) for u in (0.0, 0.19, 0.21, 0.99)]
     assert drawn == [0, 0, 3, 3]
-    assert origin(LN, edit, 1, 1.0, 0.99) == 1
-    assert origin(LN, edit, 0, 0.0, 0.0) == 3, "greedy: the larger of the two"
+    assert origin(SeenRow(LN, edit, 1.0), edit, 1, 1.0, 0.99) == 1
+    assert origin(SeenRow(LN, edit, 0.0), edit, 0, 0.0, 0.0) == 3, "greedy: the larger of the two"
 
 
 def test_a_refused_draw_is_told_with_its_probability() -> None:
-    assert [origin(LN, redraw([3]), 1, 1.0, u) for u in (0.0, 0.39, 0.41)] == [3, 3, 1]
+    edit = redraw([3])
+    assert [origin(SeenRow(LN, edit, 1.0), edit, 1, 1.0, u) for u in (0.0, 0.39, 0.41)] == [3, 3, 1]
 
 
 def test_an_edit_that_leaves_nothing_raises() -> None:

@@ -1,0 +1,53 @@
+"""From requests to programs, and from the log of a finished sequence to a completion: the same for every engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from thinkpace.adapters._slots import SequenceLog
+from thinkpace.processors.markers import Markers
+from thinkpace.processors.program import Program, compile_program, kinds
+from thinkpace.processors.request import Completion, Request
+from thinkpace.processors.vocabulary import Vocabulary
+
+
+def compile_requests(
+    requests: Sequence[Request], vocabulary: Vocabulary, markers: Markers, context_tokens: int | None = None
+) -> list[Program]:
+    """One program per request; requests that ask for the same share one.
+
+    Raises:
+        UnsupportedControl: if a control cannot work here, or a prompt and its limit are more than the model can hold.
+    """
+    made: dict[tuple[object, ...], Program] = {}
+    for request in requests:
+        request.check_room(context_tokens)
+        key = (request.controls, request.max_new_tokens)
+        if key not in made:
+            made[key] = compile_program(
+                request.controls,
+                vocabulary,
+                markers,
+                max_new_tokens=request.max_new_tokens,
+                context_tokens=context_tokens,
+            )
+    return [made[request.controls, request.max_new_tokens] for request in requests]
+
+
+def completion(log: SequenceLog, request: Request, vocabulary: Vocabulary) -> Completion:
+    """What the engine returns for a request whose sequence is done."""
+    tokens, special = tuple(log.tokens), vocabulary.special
+    sorts = kinds(log.program, log.prompt, log.tokens, log.told)
+    thinking = [token for token, kind in zip(tokens, sorts, strict=True) if kind in ("thinking", "injected")]
+    track = log.state.track
+    answer = [token for token in tokens[track.answer_from :] if token not in special] if track.answer_from >= 0 else []
+    return Completion(
+        tokens,
+        sorts,
+        vocabulary.decode(tokens),
+        vocabulary.decode(thinking),
+        vocabulary.decode(answer),
+        log.receipt(),
+        "stop" if track.ended else "length",
+        request.seed,
+    )

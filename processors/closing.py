@@ -1,0 +1,50 @@
+"""How thinking is closed by force: one way per sequence, whoever asks for it."""
+
+from __future__ import annotations
+
+from thinkpace.processors.base import Binding, Script
+from thinkpace.processors.match import Matcher
+from thinkpace.processors.phase import Track
+from thinkpace.processors.vocabulary import TokenIds
+
+
+class Closing:
+    """What is written to close thinking: a message, the forced close, a final text.
+
+    A marker that the model has half written is completed, without the message.
+
+    Args:
+        binding: where.
+        message: written before the marker; it is part of the closing sequence, and no thinking.
+        final: written after it.
+        min_tokens: thinking tokens below which no other control may close.
+    """
+
+    __slots__ = ("_begun", "_scripts", "final", "length", "message", "min_tokens")
+
+    def __init__(self, binding: Binding, message: TokenIds = (), final: TokenIds = (), min_tokens: int = 0) -> None:
+        markers, closes = binding.markers, Matcher(binding.markers.closes)
+        self.message, self.final, self.min_tokens = message, final, min_tokens
+        self._begun = [closes.begun(cursor) for cursor in range(len(closes))]
+        self._scripts: dict[str, list[Script]] = {}
+        for why in ("limit", "reserve"):
+            self._scripts[why] = [
+                Script((() if begun else message) + markers.rest_of_close(begun) + final, why, begun, closes=True)
+                for begun in self._begun
+            ]
+        #: tokens of the whole closing sequence
+        self.length = len(self._scripts["limit"][0].ids)
+
+    def begun(self, cursor: int) -> int:
+        """How many tokens of the marker the model has written."""
+        return len(self._begun[cursor])
+
+    def script(self, why: str, cursor: int) -> Script:
+        """What closes thinking at this cursor of the closing matcher."""
+        if why not in self._scripts:
+            self._scripts[why] = [Script(known.ids, why, known.begun, closes=True) for known in self._scripts["limit"]]
+        return self._scripts[why][cursor]
+
+    def allowed(self, track: Track) -> bool:
+        """Whether a control may close here: not below the minimum, and not inside a character."""
+        return track.missing == 0 and track.spent - self.begun(track.cursor) >= self.min_tokens

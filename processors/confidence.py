@@ -1,0 +1,190 @@
+"""Close early when the model is sure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from thinkpace.processors.base import FOREVER, NOTHING, Binding, Close, Control, Decision, Need, Numbers, Processor
+from thinkpace.processors.checks import checked_choice, checked_count, checked_number, checked_texts
+from thinkpace.processors.edit import KEEP
+from thinkpace.processors.phase import Track
+from thinkpace.processors.phrases import BEGIN, phrases
+from thinkpace.processors.steps import BLANK_LINE
+from thinkpace.processors.vocabulary import spell
+from thinkpace.types import Phase
+
+#: threshold and least number of looks, as published; see `ConfidenceExit`
+RULES: Mapping[str, tuple[float | None, int]] = {
+    "probability": (0.95, 1),
+    "entropy": (None, 25),
+    "margin": (1.0, 1),
+    "trial": (0.95, 1),
+}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ConfidenceExit(Control):
+    """Close the thinking block at the end of a step at which the model is sure.
+
+    What sure means is the rule; a rule looks wherever a separator has been completed while thinking:
+
+    * "probability": the mean, over the tokens of the step, of the largest probability is at least `threshold`. DEER's
+      measure on the thinking itself, where DEER measures a trial answer.
+    * "entropy": the variance of the entropy of the next token (nats), as an exponential moving average over the looks,
+      is below `threshold`. EAT's rule on the thinking itself, where EAT looks behind a close that it tries.
+    * "margin": closing is nearly the likeliest: the largest log-probability is less than `threshold` above that of
+      the closing marker (ThinkBrake's rule).
+    * "trial": DEER's own: the model is made to answer after `trial`, greedily, at most `trial_tokens` tokens, and the
+      geometric mean of the probabilities of all but the first is at least `threshold`. A trial leaves no trace in the
+      text; its tokens are in the receipt's usage as `probe` and `reread`. It needs an engine that can fork.
+
+    The first three need numbers from the row only. They are taken at temperature 1, before any edit.
+
+    Args:
+        rule: see above.
+        threshold: None: as published, 0.95 (DEER) for "probability" and "trial", 1.0 (ThinkBrake) for "margin". EAT
+            sweeps its threshold and publishes no single one: "entropy" needs it.
+        min_looks: looks before thinking may be closed. None: as published, 25 for "entropy" (EAT), else 1.
+        max_looks: trials at most, 1 or more (DEER: 10). Other rules look as often as they like.
+        decay: of the moving average of "entropy", in (0, 1]: the weight of the newest look. EAT: looks = 4 / decay.
+        separators: where it looks. Default: a blank line, EAT's; DEER looks where a thought would be switched.
+        trial: what a trial answer is asked for with. Default: DEER's text for mathematics.
+        trial_tokens: of a trial answer at most.
+
+    Raises:
+        TypeError, ValueError: for numbers out of range, an unknown rule, or "entropy" without a threshold.
+
+    >>> ConfidenceExit("margin")
+    ConfidenceExit(rule='margin')
+
+    Sources: DEER, arXiv 2504.15895 and iie-ycx/DEER c9dd19f, vllm-deer.py; EAT, arXiv 2509.26522 and xidulu/EAT
+    93a46f7, early_stopping_utils.py; ThinkBrake, arXiv 2510.00546. Difference from DEER: the trial is greedy.
+    """
+
+    rule: str = "probability"
+    threshold: float | None = None
+    min_looks: int | None = None
+    max_looks: int = 10
+    decay: float = 0.16
+    separators: tuple[str, ...] = BLANK_LINE
+    trial: str = "\n**Final Answer**\n\\boxed"
+    trial_tokens: int = 20
+
+    def __post_init__(self) -> None:
+        checked_choice("rule", self.rule, RULES)
+        if self.threshold is not None:
+            most = 1.0 if self.rule in ("probability", "trial") else 1e4
+            object.__setattr__(self, "threshold", checked_number("threshold", self.threshold, 0.0, most))
+        elif RULES[self.rule][0] is None:
+            raise ValueError(f"rule={self.rule!r} needs a threshold: none was published")
+        if self.min_looks is not None:
+            checked_count("min_looks", self.min_looks, 1)
+        checked_count("max_looks", self.max_looks, 1)
+        object.__setattr__(self, "decay", checked_number("decay", self.decay, 1e-6, 1.0))
+        object.__setattr__(self, "separators", checked_texts("separators", self.separators))
+        checked_texts("trial", self.trial)
+        checked_count("trial_tokens", self.trial_tokens, 2)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset({_NEEDS[self.rule]})
+
+    def compile(self, binding: Binding) -> Confidence:
+        return Confidence(self, binding)
+
+
+_NEEDS = {"probability": "top_probability", "entropy": "entropy", "margin": "close_margin", "trial": "trial"}
+
+
+@dataclass(frozen=True, slots=True)
+class SureState:
+    """Args: cursor: in the separators. looking: whether a step has just ended. looks: so far. mean, spread: of the
+    step's probabilities with `count`, or the moving averages. sure: whether thinking is to be closed."""
+
+    cursor: int = BEGIN
+    looking: bool = False
+    looks: int = 0
+    mean: float = 0.0
+    spread: float = 0.0
+    count: int = 0
+    sure: bool = False
+
+
+class Confidence(Processor[SureState]):
+    """The processor of `ConfidenceExit`."""
+
+    __slots__ = ("_control", "_every", "_least", "_needs", "_separators", "_threshold", "heeds")
+
+    def __init__(self, control: ConfidenceExit, binding: Binding) -> None:
+        self._control = control
+        default, looks = RULES[control.rule]
+        self._threshold = control.threshold if control.threshold is not None else default or 0.0
+        self._least = control.min_looks if control.min_looks is not None else looks
+        self._separators = phrases(binding.vocabulary, control.separators, exact=True)
+        self._every = control.rule == "probability"  # a number is wanted for every token
+        if control.rule == "trial":
+            suffix = spell(binding.vocabulary, control.trial, "trial")
+            self._needs = frozenset({Need("trial", suffix, control.trial_tokens)})
+        elif control.rule == "entropy":
+            self._needs = frozenset({Need("entropy")})
+        elif control.rule == "margin":
+            self._needs = frozenset({Need("close_margin")})
+        else:
+            self._needs = frozenset({Need("top_probability")})
+        self.heeds = self._separators.heeds
+
+    def init(self, track: Track) -> SureState:
+        return SureState()
+
+    def observe(self, state: SureState, before: Track, after: Track, token: int, drawn: int) -> SureState:
+        if after.phase is not Phase.THINKING:
+            return state
+        if before.phase is not Phase.THINKING:
+            return SureState(looks=state.looks)
+        cursor, found = self._separators.step(state.cursor, token)
+        looking = found is not None
+        if state.cursor == cursor and not looking and not state.looking:
+            return state
+        if self._every and looking:
+            sure = state.count > 0 and state.mean >= self._threshold and state.looks + 1 >= self._least
+            return SureState(cursor, looking, state.looks + 1, sure=sure)
+        return replace(state, cursor=cursor, looking=looking)
+
+    def needs(self, state: SureState, track: Track) -> frozenset[Need]:
+        if track.phase is not Phase.THINKING or state.sure:
+            return NOTHING
+        if self._every:
+            return self._needs
+        tired = self._control.rule == "trial" and state.looks >= self._control.max_looks
+        return self._needs if state.looking and not tired else NOTHING
+
+    def inform(self, state: SureState, track: Track, numbers: Numbers) -> SureState:
+        [need] = self._needs
+        if need not in numbers or track.phase is not Phase.THINKING or not (self._every or state.looking):
+            return state
+        number = numbers[need]
+        if self._every:
+            count = state.count + 1
+            return replace(state, count=count, mean=state.mean + (number - state.mean) / count)
+        looks = state.looks + 1
+        mean, spread = state.mean, state.spread
+        if self._control.rule == "entropy":
+            weight = self._control.decay
+            mean = number if looks == 1 else weight * number + (1 - weight) * mean
+            spread = 0.0 if looks == 1 else weight * (number - mean) ** 2 + (1 - weight) * spread
+            sure = spread < self._threshold
+        elif self._control.rule == "margin":
+            sure = number < self._threshold
+        else:
+            sure = number >= self._threshold
+        return replace(state, looks=looks, mean=mean, spread=spread, sure=sure and looks >= self._least)
+
+    def decide(self, state: SureState, track: Track) -> Decision:
+        return Close("confident") if state.sure and track.phase is Phase.THINKING else KEEP
+
+    def quiet(self, state: SureState, track: Track) -> int:
+        if track.phase is not Phase.THINKING:
+            return FOREVER
+        calm = not self._every and not state.sure and not state.looking and state.cursor == self._separators.rest
+        return FOREVER if calm else 0

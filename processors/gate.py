@@ -1,0 +1,147 @@
+"""Gates: let a control act only then."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from thinkpace.errors import UnsupportedControl
+from thinkpace.processors.base import NOTHING, Binding, Control, Decision, Need, Numbers, Processor
+from thinkpace.processors.checks import checked_choice, checked_count
+from thinkpace.processors.edit import KEEP
+from thinkpace.processors.phase import Track
+from thinkpace.types import Phase
+
+_PHASES = {"thinking": Phase.THINKING, "answer": Phase.ANSWER}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class During(Control):
+    """Let a control act in one phase only. It sees all tokens; see `during`.
+
+    Args:
+        phase: "thinking" or "answer".
+        inner: any but one that decides when thinking ends.
+
+    Raises:
+        TypeError, ValueError: for another phase, or something that is no control.
+        UnsupportedControl: for a control that decides when thinking ends: it must always act.
+
+    >>> from thinkpace import SuppressExpressions
+    >>> during("thinking", SuppressExpressions(("wait",)))
+    During(phase='thinking', inner=SuppressExpressions(expressions=('wait',)))
+    """
+
+    phase: str
+    inner: Control
+
+    def __post_init__(self) -> None:
+        checked_choice("phase", self.phase, _PHASES)
+        _check(self.inner)
+
+    @property
+    def moves_probability(self) -> bool:
+        return self.inner.moves_probability
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return self.inner.needs
+
+    def compile(self, binding: Binding) -> Gate:
+        return Gate(self.inner.compile(binding), _PHASES[self.phase], 0)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class After(Control):
+    """Let a control act only from output token number `tokens` on. It sees all tokens; see `after`.
+
+    Args:
+        tokens: output tokens of every kind, 0 or more, before it acts.
+        inner: any but one that decides when thinking ends.
+
+    Raises:
+        TypeError, ValueError: for a number out of range, or something that is no control.
+        UnsupportedControl: for a control that decides when thinking ends: it must always act.
+    """
+
+    tokens: int
+    inner: Control
+
+    def __post_init__(self) -> None:
+        checked_count("tokens", self.tokens)
+        _check(self.inner)
+
+    @property
+    def moves_probability(self) -> bool:
+        return self.inner.moves_probability
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return self.inner.needs
+
+    def compile(self, binding: Binding) -> Gate:
+        return Gate(self.inner.compile(binding), None, self.tokens)
+
+
+def _check(control: object) -> None:
+    if not isinstance(control, Control):
+        raise TypeError(f"a gate needs a control such as LoopBreaker(), got {control!r}")
+    if control.decides_end:
+        raise UnsupportedControl(f"{control!r} decides when thinking ends and must always act: take it out of the gate")
+
+
+class Gate(Processor[Any]):
+    """The processor of both: another one that is silenced outside.
+
+    Args:
+        inner: the processor.
+        phase: in which it acts; None for all.
+        tokens: output tokens before it acts.
+    """
+
+    __slots__ = ("_inner", "_phase", "_tokens", "heeds")
+
+    def __init__(self, inner: Processor[Any], phase: Phase | None, tokens: int) -> None:
+        self._inner = inner
+        self._phase = phase
+        self._tokens = tokens
+        self.heeds = inner.heeds
+
+    def _open(self, track: Track) -> bool:
+        return self._phase in (None, track.phase) and track.emitted >= self._tokens
+
+    def init(self, track: Track) -> Any:
+        return self._inner.init(track)
+
+    def observe(self, state: Any, before: Track, after: Track, token: int, drawn: int) -> Any:
+        return self._inner.observe(state, before, after, token, drawn)
+
+    def decide(self, state: Any, track: Track) -> Decision:
+        return self._inner.decide(state, track) if self._open(track) else KEEP
+
+    def explain(self, state: Any, before: Track, token: int, drawn: int) -> str:
+        return self._inner.explain(state, before, token, drawn) if self._open(before) else ""
+
+    def needs(self, state: Any, track: Track) -> frozenset[Need]:
+        return self._inner.needs(state, track) if self._open(track) else NOTHING
+
+    def inform(self, state: Any, track: Track, numbers: Numbers) -> Any:
+        return self._inner.inform(state, track, numbers) if self._open(track) else state
+
+    def quiet(self, state: Any, track: Track) -> int:
+        calm = self._inner.quiet(state, track)
+        return min(calm, self._tokens - 1 - track.emitted) if track.emitted < self._tokens else calm
+
+    def skip(self, state: Any, track: Track, tokens: Sequence[int]) -> Any:
+        return self._inner.skip(state, track, tokens)
+
+
+def during(phase: str, control: Control) -> During:
+    """`control`, acting only in one phase: "thinking" or "answer"."""
+    return During(phase, control)
+
+
+def after(tokens: int, control: Control) -> After:
+    """`control`, acting only from output token number `tokens` on."""
+    return After(tokens, control)

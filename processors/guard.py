@@ -1,0 +1,89 @@
+"""After a forced close: no going on with thinking, tagged or untagged, for a while."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from thinkpace.processors.base import FOREVER, Binding, Processor
+from thinkpace.processors.edit import KEEP, Edit
+from thinkpace.processors.match import START, Matcher
+from thinkpace.processors.phase import Track
+from thinkpace.processors.phrases import BEGIN, phrases
+from thinkpace.types import Phase
+
+#: expressions that begin another thought; TIP's own list is not published (arXiv 2501.18585), this one is ours, from
+#: recorded traces of R1 and its distilled models
+THOUGHT_SWITCHES = (
+    "wait",
+    "alternatively",
+    "hmm",
+    "hold on",
+    "on second thought",
+    "another approach",
+    "another way",
+    "let me try",
+    "let me reconsider",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GuardState:
+    """Args: since: output tokens when the answer began after a forced close; -1. phrase, close: cursors."""
+
+    since: int = -1
+    phrase: int = BEGIN
+    close: int = START
+
+
+class Guard(Processor[GuardState]):
+    """Bars reopening after a forced close, and for `tokens` answer tokens closing again and going on to think.
+
+    Args:
+        tokens: how long.
+        binding: where.
+    """
+
+    __slots__ = ("_closes", "_edits", "_opens", "_phrases", "_tokens", "heeds")
+
+    def __init__(self, tokens: int, binding: Binding) -> None:
+        self._tokens = tokens
+        self._phrases = phrases(binding.vocabulary, THOUGHT_SWITCHES)
+        self._closes = Matcher(binding.markers.closes)
+        self._opens = Matcher(binding.markers.opens)
+        self._edits: dict[tuple[int, int, int], Edit] = {}
+        self.heeds = self._phrases.heeds.union(*binding.markers.closes, *binding.markers.opens)
+
+    def init(self, track: Track) -> GuardState:
+        return GuardState()
+
+    def _guards(self, state: GuardState, track: Track) -> bool:
+        return state.since >= 0 and track.emitted - state.since < self._tokens
+
+    def observe(self, state: GuardState, before: Track, after: Track, token: int, drawn: int) -> GuardState:
+        if after.phase is not Phase.ANSWER or not after.forced_end:
+            return state if state.since < 0 else GuardState()
+        if before.phase is not Phase.ANSWER:
+            return GuardState(after.emitted)
+        if not self._guards(state, after):
+            return GuardState(state.since)
+        phrase, _ = self._phrases.step(state.phrase, token)
+        return GuardState(state.since, phrase, self._closes.step(state.close, token))
+
+    def decide(self, state: GuardState, track: Track) -> Edit:
+        if state.since < 0 or track.phase is not Phase.ANSWER:
+            return KEEP
+        phrase, close = (state.phrase, state.close) if self._guards(state, track) else (-1, START)
+        known = self._edits.get((phrase, close, track.cursor))
+        if known is None:
+            barred = set(self._opens.completions(track.cursor))
+            if phrase >= 0:
+                barred |= {*self._phrases.completions(phrase), *self._closes.completions(close)}
+            known = self._edits[phrase, close, track.cursor] = Edit(ban=frozenset(barred))
+        return known
+
+    def quiet(self, state: GuardState, track: Track) -> int:
+        if not self._guards(state, track):
+            return FOREVER
+        if state.phrase != self._phrases.rest or state.close != START:
+            return 0
+        return state.since + self._tokens - 1 - track.emitted

@@ -1,0 +1,170 @@
+"""Words and phrases in a stream of tokens, however they are spelled.
+
+The matching is of bytes, with word boundaries, so it sees a word in one token or in seven, after a space, a line
+break or nothing, in any case; and it never sees `any` in `company`. A cursor is an integer that the caller keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from thinkpace.processors.lexicon import Lexicon, Sort, folded, lexicon, sort_of
+from thinkpace.processors.match import START, Matcher
+from thinkpace.processors.vocabulary import Vocabulary
+
+_BOUNDARY = 256  # stands before every word, beside the 256 bytes
+_SORTS = len(Sort)
+BEGIN = START * _SORTS + Sort.OTHER  #: the cursor where nothing has been said
+INSIDE = START * _SORTS + Sort.WORD  #: the cursor inside a word that belongs to no phrase
+
+
+class Phrases:
+    """An automaton over the tokens of one vocabulary. Made by `phrases`.
+
+    A phrase is whole words: where it begins or ends with a letter or digit, none may stand beside it. White space in
+    it stands for any white space, ASCII letters for both cases. A phrase is complete with the token that holds its
+    last letter, whether or not the next token goes on with the word: that cannot be known in time.
+
+    Args:
+        vocabulary: whose tokens.
+        expressions: the phrases; `exact` ones are matched byte by byte, anywhere, such as a blank line.
+        exact: see `expressions`.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, expressions: Sequence[str], *, exact: bool = False) -> None:
+        self.expressions = tuple(expressions)
+        self.exact = exact
+        self._lexicon: Lexicon = lexicon(vocabulary)
+        self._texts = self._lexicon.texts
+        self._needles = {self._needle(text): text for text in expressions}
+        self._symbols = {self._encoded(needle): needle for needle in self._needles}
+        self._matcher = Matcher(self._symbols)
+        self._steps: dict[tuple[int, int], tuple[int, bytes | None]] = {}
+        self._completions: dict[int, tuple[int, ...]] = {}
+        self._within = self._holders()
+        #: the cursor that most tokens lead to, and from which only heeded ones lead away
+        self.rest = BEGIN if exact else INSIDE
+        self.heeds = frozenset(self._within) | self._openers()
+        if not exact:
+            self.heeds |= self._lexicon.not_word_ends
+
+    def _needle(self, text: str) -> bytes:
+        return text.encode() if self.exact else folded(text.encode())
+
+    def _encoded(self, needle: bytes) -> tuple[int, ...]:
+        """The symbols that the automaton sees of a phrase."""
+        out, before = list[int](), Sort.OTHER
+        for byte in needle:
+            sort = sort_of(byte, before)
+            if sort is Sort.WORD is not before and not self.exact:
+                out.append(_BOUNDARY)
+            out.append(byte)
+            before = sort
+        return tuple(out)
+
+    def _walk(self, cursor: int, piece: bytes) -> tuple[int, bytes | None]:
+        """The cursor after a piece, and the last phrase that is complete in it."""
+        node, before = cursor // _SORTS, Sort(cursor % _SORTS)
+        found: bytes | None = None
+        for at, byte in enumerate(piece):
+            if self.exact:
+                node = self._matcher.step(node, byte)
+                found = self._symbols.get(self._matcher.found(node) or (), found)
+                continue
+            sort = sort_of(byte, before)
+            if sort is Sort.SPACE:
+                if before is Sort.SPACE:
+                    continue
+                byte = 0x20
+            elif 0x41 <= byte <= 0x5A:
+                byte += 0x20
+            if sort is Sort.WORD is not before:
+                node = self._matcher.step(node, _BOUNDARY)
+            node = self._matcher.step(node, byte)
+            if (whole := self._matcher.found(node)) is not None and (
+                sort is not Sort.WORD or at + 1 == len(piece) or sort_of(piece[at + 1], sort) is not Sort.WORD
+            ):
+                found = self._symbols[whole]
+            before = sort
+        return node * _SORTS + before, found
+
+    def step(self, cursor: int, token: int) -> tuple[int, bytes | None]:
+        """The cursor after one more token, and the phrase that it completes, if any (as it is compared)."""
+        known = self._steps.get((cursor, token))
+        if known is None:
+            if len(self._steps) > 1 << 16:  # a cache, not a register
+                self._steps.clear()
+            piece = self._texts[token] if token < len(self._texts) else b""
+            known = self._walk(cursor, piece) if piece else (BEGIN, None)
+            self._steps[cursor, token] = known
+        return known
+
+    def expression(self, found: bytes) -> str:
+        """The phrase as it was given."""
+        return self._needles[found]
+
+    def completions(self, cursor: int) -> tuple[int, ...]:
+        """The tokens that would complete a phrase as the next token."""
+        known = self._completions.get(cursor)
+        if known is None:
+            candidates = set(self._within)
+            for rest in self._rests(cursor):
+                candidates.update(self._lexicon.beginning_with(rest, words=not self.exact))
+            known = tuple(
+                sorted(token for token in candidates if self._walk(cursor, self._texts[token])[1] is not None)
+            )
+            self._completions[cursor] = known
+        return known
+
+    def _rests(self, cursor: int) -> set[bytes]:
+        """What is left of every phrase that the stream has begun, as bytes."""
+        begun = self._matcher.begun(cursor // _SORTS)
+        out: set[bytes] = set()
+        for start in range(len(begun)):
+            tail = begun[start:]
+            for symbols in self._symbols:
+                if symbols[: len(tail)] == tail and len(symbols) > len(tail):
+                    rest = bytes(symbol for symbol in symbols[len(tail) :] if symbol != _BOUNDARY)
+                    out |= {rest, b" " + rest} if cursor % _SORTS == Sort.SPACE else {rest}
+        return out
+
+    def openings(self, cursor: int) -> tuple[int, ...]:
+        """The tokens that would begin or complete a phrase as the next token."""
+        tokens = self._openers() | set(self.completions(cursor))
+        return tuple(sorted(t for t in tokens if self._begins(cursor, t)))
+
+    def _begins(self, cursor: int, token: int) -> bool:
+        after, found = self._walk(cursor, self._texts[token])
+        return found is not None or bool(self._matcher.begun(after // _SORTS))
+
+    def _holders(self) -> tuple[int, ...]:
+        """Tokens that hold a whole phrase."""
+        pieces = self._texts if self.exact else self._lexicon.words
+        needles = sorted(self._needles)
+        return tuple(
+            i
+            for i, piece in enumerate(pieces)
+            if piece
+            and any(needle in piece for needle in needles)
+            and any(self._walk(start, self._texts[i])[1] is not None for start in (BEGIN, INSIDE))
+        )
+
+    def _openers(self) -> frozenset[int]:
+        """Tokens that end with the beginning of a phrase."""
+        pieces = self._texts if self.exact else self._lexicon.words
+        prefixes = {needle[:k] for needle in self._needles for k in range(1, len(needle))}
+        longest = max(map(len, prefixes), default=0)
+        found = set()
+        for i, piece in enumerate(pieces):
+            if any(piece[-k:] in prefixes for k in range(1, min(longest, len(piece)) + 1)):
+                after = [self._walk(start, self._texts[i])[0] // _SORTS for start in (BEGIN, INSIDE)]
+                if any(self._matcher.begun(node) for node in after):
+                    found.add(i)
+        return frozenset(found)
+
+
+@lru_cache(maxsize=64)
+def phrases(vocabulary: Vocabulary, expressions: tuple[str, ...], *, exact: bool = False) -> Phrases:
+    """The automaton for some phrases, made on first use and then kept."""
+    return Phrases(vocabulary, expressions, exact=exact)

@@ -1,0 +1,97 @@
+"""Steps: only so many of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from thinkpace.processors.base import FOREVER, Binding, Close, Control, Decision, Processor
+from thinkpace.processors.checks import checked_count, checked_texts
+from thinkpace.processors.edit import KEEP
+from thinkpace.processors.lexicon import lexicon
+from thinkpace.processors.phase import Track
+from thinkpace.processors.phrases import BEGIN, phrases
+from thinkpace.types import Phase
+
+BLANK_LINE = ("\n\n",)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class StepBudget(Control):
+    """Close the thinking block once `max_steps` steps have been thought.
+
+    A step is what stands between separators, if it is more than white space. The close comes right after the
+    separator that ends the last step.
+
+    Args:
+        max_steps: at most, 1 or more, all blocks of thinking together.
+        separators: what ends a step, byte for byte, however it is cut into tokens. Default: a blank line.
+
+    Raises:
+        TypeError, ValueError: for a number out of range, or no separators.
+
+    >>> StepBudget(16)
+    StepBudget(max_steps=16)
+
+    Source: step-conditional control, s1 (arXiv 2501.19393 v3, section 3.2 and appendix). s1 asks for the steps in the
+    prompt, of a model trained with step markers, and models then make longer steps; here any model is stopped.
+    """
+
+    max_steps: int
+    separators: tuple[str, ...] = BLANK_LINE
+
+    def __post_init__(self) -> None:
+        checked_count("max_steps", self.max_steps, 1)
+        object.__setattr__(self, "separators", checked_texts("separators", self.separators))
+
+    def compile(self, binding: Binding) -> Steps:
+        return Steps(self, binding)
+
+
+@dataclass(frozen=True, slots=True)
+class StepState:
+    """Args: steps: ended so far. begun: whether the current one holds anything. cursor: in the separators."""
+
+    steps: int = 0
+    begun: bool = False
+    cursor: int = BEGIN
+
+
+class Steps(Processor[StepState]):
+    """The processor of `StepBudget`."""
+
+    __slots__ = ("_most", "_separators", "_texts", "heeds")
+
+    def __init__(self, control: StepBudget, binding: Binding) -> None:
+        self._most = control.max_steps
+        self._separators = phrases(binding.vocabulary, control.separators, exact=True)
+        self._texts = lexicon(binding.vocabulary).texts
+        self.heeds = self._separators.heeds
+
+    def init(self, track: Track) -> StepState:
+        return StepState()
+
+    def observe(self, state: StepState, before: Track, after: Track, token: int, drawn: int) -> StepState:
+        if after.phase is not Phase.THINKING:
+            return state
+        if before.phase is not Phase.THINKING:
+            return StepState(state.steps)
+        cursor, found = self._separators.step(state.cursor, token)
+        begun = state.begun or bool(self._texts[token].strip())
+        if found is not None and begun:
+            return StepState(state.steps + 1, False, cursor)
+        return state if (cursor, begun) == (state.cursor, state.begun) else StepState(state.steps, begun, cursor)
+
+    def decide(self, state: StepState, track: Track) -> Decision:
+        over = track.phase is Phase.THINKING and state.steps >= self._most
+        return Close("steps") if over else KEEP
+
+    def quiet(self, state: StepState, track: Track) -> int:
+        if track.phase is not Phase.THINKING:
+            return FOREVER
+        return 0 if state.steps >= self._most or state.cursor != self._separators.rest else FOREVER
+
+    def skip(self, state: StepState, track: Track, tokens: Sequence[int]) -> StepState:
+        if track.phase is not Phase.THINKING or state.begun or not any(self._texts[token].strip() for token in tokens):
+            return state
+        return replace(state, begun=True)

@@ -1,0 +1,224 @@
+"""Thoughts: penalise changing over to another one, or allow only so many."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from thinkpace.errors import UnsupportedControl
+from thinkpace.processors.base import FOREVER, Binding, Close, Control, Decision, Processor
+from thinkpace.processors.checks import checked_choice, checked_count, checked_number, checked_texts
+from thinkpace.processors.edit import KEEP, Edit, bias, redirect
+from thinkpace.processors.guard import THOUGHT_SWITCHES
+from thinkpace.processors.phase import Track
+from thinkpace.processors.phrases import BEGIN, Phrases, phrases
+from thinkpace.processors.vocabulary import Vocabulary
+from thinkpace.types import Phase
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ThoughtSwitchPenalty(Control):
+    """Make changing to another thought less likely while the current one is young (TIP).
+
+    For the first `beta` tokens of every thought, `alpha` is taken off the logit of every token that would complete one
+    of the expressions. A thought begins where thinking is opened, and with the token after an expression. Only
+    thinking is touched; the penalty ends with the close. To allow only so many thoughts, see `ThoughtBudget`; to never
+    let a word be said, `SuppressExpressions`.
+
+    Args:
+        alpha: taken off the logits, before the temperature; 0 or more, 0 is off. Default: the paper's choice.
+        beta: how long, in tokens; 0 or more, 0 is off. Default: the paper's choice, for long competition mathematics.
+        expressions: what begins another thought: whole words or phrases in any case, after anything, however they are
+            cut into tokens.
+        multi_token: which token of an expression of several is penalised: the "last", so that words and phrases that
+            only begin alike are left alone; or the "first", and these with it.
+        first_thought: where the window of the first thought begins: with "thinking", or with the "generation", which
+            makes a difference where the model writes something before it opens thinking.
+
+    Raises:
+        TypeError, ValueError: for numbers out of range, or no expressions.
+
+    >>> ThoughtSwitchPenalty(beta=300)
+    ThoughtSwitchPenalty(beta=300)
+
+    Source: TIP, arXiv 2501.18585, section 4 (alpha = 3 and beta = 600 chosen on AIME 2022-23).
+    Not published, and therefore our choice: the expressions, where the first thought begins, which token of several is
+    penalised. A word that goes on after a complete expression ("waiting" as wait + ing) counts as the expression.
+    """
+
+    alpha: float = 3.0
+    beta: int = 600
+    expressions: tuple[str, ...] = THOUGHT_SWITCHES
+    multi_token: str = "last"
+    first_thought: str = "thinking"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "alpha", checked_number("alpha", self.alpha, 0.0, 1e4))
+        checked_count("beta", self.beta)
+        object.__setattr__(self, "expressions", checked_texts("expressions", self.expressions))
+        checked_choice("multi_token", self.multi_token, ("last", "first"))
+        checked_choice("first_thought", self.first_thought, ("thinking", "generation"))
+
+    def compile(self, binding: Binding) -> Penalty:
+        return Penalty(self, phrases(binding.vocabulary, self.expressions))
+
+
+@dataclass(frozen=True, slots=True)
+class ThoughtState:
+    """Args: cursor: in the expressions. began: output tokens when the thought began. thoughts: how many were begun.
+    over: whether thinking is to be closed."""
+
+    cursor: int = BEGIN
+    began: int = 0
+    thoughts: int = 0
+    over: bool = False
+
+
+def _followed(state: ThoughtState, table: Phrases, before: Track, after: Track, token: int) -> ThoughtState:
+    """The state after a token that belongs to thinking, or opens it."""
+    if after.phase is not Phase.THINKING:
+        return state
+    if before.phase is not Phase.THINKING:
+        return ThoughtState(BEGIN, after.emitted, state.thoughts + 1)
+    cursor, found = table.step(state.cursor, token)
+    if found is not None:
+        return replace(state, cursor=cursor, began=after.emitted, thoughts=state.thoughts + 1)
+    return state if cursor == state.cursor else replace(state, cursor=cursor)
+
+
+class Penalty(Processor[ThoughtState]):
+    """The processor of `ThoughtSwitchPenalty`."""
+
+    __slots__ = ("_control", "_edits", "_phrases", "heeds")
+
+    def __init__(self, control: ThoughtSwitchPenalty, table: Phrases) -> None:
+        self._control = control
+        self._phrases = table
+        self._edits: dict[int, Edit] = {}
+        self.heeds = table.heeds
+
+    def init(self, track: Track) -> ThoughtState:
+        return ThoughtState(thoughts=int(track.phase is Phase.THINKING))
+
+    def observe(self, state: ThoughtState, before: Track, after: Track, token: int, drawn: int) -> ThoughtState:
+        followed = _followed(state, self._phrases, before, after, token)
+        if followed.thoughts == 1 and state.thoughts == 0 and self._control.first_thought == "generation":
+            return replace(followed, began=0)
+        return followed
+
+    def decide(self, state: ThoughtState, track: Track) -> Edit:
+        if track.phase is not Phase.THINKING or track.emitted - state.began >= self._control.beta:
+            return KEEP
+        known = self._edits.get(state.cursor)
+        if known is None:
+            table, last = self._phrases, self._control.multi_token == "last"
+            tokens = table.completions(state.cursor) if last else table.openings(state.cursor)
+            known = self._edits[state.cursor] = bias(dict.fromkeys(tokens, -self._control.alpha))
+        return known
+
+    def quiet(self, state: ThoughtState, track: Track) -> int:
+        if track.phase is not Phase.THINKING:
+            return FOREVER
+        if state.cursor != self._phrases.rest:
+            return 0
+        left = state.began + self._control.beta - track.emitted
+        return left - 1 if left > 0 else FOREVER
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ThoughtBudget(Control):
+    """Close thinking instead of beginning thought number `max_thoughts` + 1.
+
+    Where the model would complete an expression that begins another thought, a line break comes instead (its
+    probability moves there), and thinking is closed by force. The first thought begins where thinking is opened.
+
+    Args:
+        max_thoughts: at most, 1 or more, all blocks of thinking together.
+        expressions: what begins another thought, as in `ThoughtSwitchPenalty`.
+
+    Raises:
+        TypeError, ValueError: for a number out of range, or no expressions.
+
+    >>> ThoughtBudget(8)
+    ThoughtBudget(max_thoughts=8)
+
+    Source: `max_thoughts` of ThinkDeeper (optillm a5e3588, optillm/thinkdeeper.py), which tests the token that was
+    drawn and closes after it; here the close comes in its place.
+    """
+
+    max_thoughts: int
+    expressions: tuple[str, ...] = THOUGHT_SWITCHES
+
+    def __post_init__(self) -> None:
+        checked_count("max_thoughts", self.max_thoughts, 1)
+        object.__setattr__(self, "expressions", checked_texts("expressions", self.expressions))
+
+    @property
+    def moves_probability(self) -> bool:
+        return True
+
+    def compile(self, binding: Binding) -> Thoughts:
+        table = phrases(binding.vocabulary, self.expressions)
+        return Thoughts(self.max_thoughts, table, line_break(binding.vocabulary, "ThoughtBudget"))
+
+
+class Thoughts(Processor[ThoughtState]):
+    """The processor of `ThoughtBudget`."""
+
+    __slots__ = ("_edits", "_line_break", "_most", "_phrases", "heeds")
+
+    def __init__(self, most: int, table: Phrases, line_break: int) -> None:
+        self._most = most
+        self._phrases = table
+        self._line_break = line_break
+        self._edits: dict[int, Edit] = {}
+        self.heeds = table.heeds | {line_break}
+
+    def init(self, track: Track) -> ThoughtState:
+        return ThoughtState(thoughts=int(track.phase is Phase.THINKING))
+
+    def observe(self, state: ThoughtState, before: Track, after: Track, token: int, drawn: int) -> ThoughtState:
+        followed = _followed(state, self._phrases, before, after, token)
+        return replace(followed, over=True) if self._replaced(state, before, token, drawn) else followed
+
+    def _replaced(self, state: ThoughtState, before: Track, token: int, drawn: int) -> bool:
+        return (
+            drawn >= 0
+            and drawn != token == self._line_break
+            and before.phase is Phase.THINKING
+            and drawn in self._edit(state).redirect
+        )
+
+    def _edit(self, state: ThoughtState) -> Edit:
+        if state.thoughts < self._most:
+            return KEEP
+        known = self._edits.get(state.cursor)
+        if known is None:
+            known = self._edits[state.cursor] = redirect(self._phrases.completions(state.cursor), self._line_break)
+        return known
+
+    def decide(self, state: ThoughtState, track: Track) -> Decision:
+        if track.phase is not Phase.THINKING:
+            return KEEP
+        edit = self._edit(state)
+        return Close("thoughts", edit) if state.over or state.thoughts > self._most else edit
+
+    def explain(self, state: ThoughtState, before: Track, token: int, drawn: int) -> str:
+        return "thoughts" if self._replaced(state, before, token, drawn) else ""
+
+    def quiet(self, state: ThoughtState, track: Track) -> int:
+        if track.phase is not Phase.THINKING:
+            return FOREVER
+        over = state.over or state.thoughts > self._most
+        return 0 if over or state.cursor != self._phrases.rest else FOREVER
+
+
+def line_break(vocabulary: Vocabulary, who: str) -> int:
+    """The id of a line break alone.
+
+    Raises:
+        UnsupportedControl: if the vocabulary has none.
+    """
+    for token, piece in enumerate(vocabulary.pieces):
+        if piece == b"\n" and token not in vocabulary.unused:
+            return token
+    raise UnsupportedControl(f"{who} needs a token for a line break alone, and this vocabulary has none")
