@@ -1,4 +1,4 @@
-"""The command line: `thinkpace sweep`, `thinkpace run`."""
+"""The command line: `thinkpace sweep`, `thinkpace run`, `thinkpace doctor`."""
 
 from __future__ import annotations
 
@@ -23,17 +23,20 @@ try:
     )
     from rich.text import Text
 
-    from thinkpace.eval import embedded, report
+    from thinkpace.adapters.hf_model_files import read_model_files
+    from thinkpace.eval import doctor, embedded, report
     from thinkpace.eval.embedded import problems
     from thinkpace.eval.journal import Journal
-    from thinkpace.eval.sweep import Plan, Setting, grid, results, run
+    from thinkpace.eval.sweep import Plan, Setting, grid, results, run, with_controls
     from thinkpace.eval.task import Example, load_jsonl
 except ModuleNotFoundError as error:
     raise MissingExtra("the command line", "eval,hf") from error
 
+from thinkpace.processors.base import Control
 from thinkpace.processors.budget import ANSWER_RESERVE, BudgetForcing
 from thinkpace.processors.markers import Markers
 from thinkpace.processors.request import Completion, Request, Sampling
+from thinkpace.processors.spec import controls_from_text, controls_from_toml
 from thinkpace.prompts.styles import PROMPTS, Prompt
 
 if TYPE_CHECKING:
@@ -60,6 +63,13 @@ Reserve = Annotated[
 ]
 Wait = Annotated[str, typer.Option(help="What is written instead of closing.")]
 Final = Annotated[str, typer.Option(help="What is written after a forced close; empty for nothing.")]
+Controls = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--control",
+        help="Controls as they print, joined by +: 'ThoughtSwitchPenalty(beta=300) + LoopBreaker'; or a .toml file.",
+    ),
+]
 Open = Annotated[str | None, typer.Option("--open", help="Opening marker, where the chat template does not tell.")]
 Close = Annotated[str | None, typer.Option("--close", help="Closing marker, likewise.")]
 
@@ -72,6 +82,7 @@ def sweep(
     waits: Annotated[
         str | None, typer.Option(help="Extensions, such as 0,1,2; every budget with every number.")
     ] = None,
+    control: Controls = None,
     wait: Wait = "Wait",
     final: Final = "Final Answer:",
     prompt: PromptName = "step-by-step",
@@ -89,8 +100,9 @@ def sweep(
 ) -> None:
     """Accuracy against thinking tokens: every budget with every number of waits, on the same questions.
 
-    Without --budgets and --waits: a line of budgets without waits, and a line of waits without a budget. The same
-    command goes on where it was stopped.
+    Without --budgets and --waits: a line of budgets without waits, and a line of waits without a budget; with
+    --control: no limit. Each --control adds its controls to every budget, or stands alone if it decides itself when
+    thinking ends. The same command goes on where it was stopped.
     """
     is_embedded = model == embedded.NAME
     reserve = _reserve(answer_reserve, is_embedded)
@@ -98,7 +110,7 @@ def sweep(
     plan = Plan(
         task=Path(task).stem if task.endswith(".jsonl") else task,
         examples=tuple(_examples(task, limit, seed)),
-        settings=_settings(budgets, waits, fixed),
+        settings=with_controls(_settings(budgets, waits, fixed, bool(control)), map(_controls, control or ())),
         prompt=_prompt(prompt),
         sampling=Sampling(temperature, top_p, top_k),
         samples=samples,
@@ -139,6 +151,7 @@ def run_one(
         str, typer.Argument(help="What is asked. For the embedded model: see 'thinkpace sweep' tasks.")
     ],
     model: Model = embedded.NAME,
+    control: Controls = None,
     budget: Annotated[str, typer.Option(help="Thinking tokens at most, or none.")] = "none",
     min_tokens: Annotated[int, typer.Option(help="Thinking tokens at least.")] = 0,
     waits: Annotated[int, typer.Option(help="Extensions.")] = 0,
@@ -156,14 +169,19 @@ def run_one(
 ) -> None:
     """One generation: thinking plain, what was written for the model yellow, markers dim, the answer green."""
     is_embedded = model == embedded.NAME
-    control = BudgetForcing(
-        max_tokens=_number(budget, "--budget"),
-        min_tokens=min_tokens,
-        waits=waits,
-        wait=wait,
-        final=final or None,
-        answer_reserve=_reserve(answer_reserve, is_embedded),
-    )
+    controls = tuple(one for text in control or () for one in _controls(text))
+    if not any(one.decides_end for one in controls):
+        forcing = BudgetForcing(
+            max_tokens=_number(budget, "--budget"),
+            min_tokens=min_tokens,
+            waits=waits,
+            wait=wait,
+            final=final or None,
+            answer_reserve=_reserve(answer_reserve, is_embedded),
+        )
+        controls = (*controls, forcing)
+    elif budget != "none" or min_tokens or waits:
+        raise ValueError("--control decides when thinking ends: leave out --budget, --min-tokens and --waits")
     sampling = Sampling(temperature, top_p, top_k)
     style = _prompt(prompt)
     if not question.strip():
@@ -175,8 +193,37 @@ def run_one(
     engine = _engine(model, _markers(open_marker, close_marker))
     messages = style.render(question) if style else [{"role": "user", "content": question}]
     new_tokens = _new_tokens(max_new_tokens, is_embedded)
-    [made] = engine.generate([Request(engine.chat(messages), (control,), new_tokens, sampling, seed)])
+    [made] = engine.generate([Request(engine.chat(messages), controls, new_tokens, sampling, seed)])
     _show(Console(), made, engine)
+
+
+@app.command("doctor")
+def examine_model(
+    model: Model = embedded.NAME,
+    control: Controls = None,
+    open_marker: Open = None,
+    close_marker: Close = None,
+) -> None:
+    """What a model's tokenizer and chat template, and the engine, will and won't honour; nothing is generated.
+
+    Without --control one of each kind is looked at. Exit code 0 if all will work, 1 if something is refused.
+    """
+    files = read_model_files(embedded.path("hf") if model == embedded.NAME else model)
+    findings = doctor.examine(
+        files.vocabulary,
+        files.chat_template,
+        markers=_markers(open_marker, close_marker),
+        controls=[_controls(text) for text in control or ()],
+        context_tokens=files.context_tokens,
+        special=files.special,
+    )
+    console = Console()
+    for finding in findings:
+        mark = {"works": "[green]works  [/]", "refused": "[bold red]refused[/]", "note": "[dim]note   [/]"}
+        console.print(f"{mark[finding.verdict]} {finding.topic:10}", end=" ", highlight=False)
+        console.print(f"{finding.subject}: {finding.says}", highlight=False, markup=False, soft_wrap=True)
+    if not doctor.all_work(findings):
+        raise typer.Exit(1)
 
 
 def _show(console: Console, made: Completion, engine: HFEngine) -> None:
@@ -226,7 +273,27 @@ def _examples(task: str, limit: int | None, seed: int) -> list[Example]:
     return examples[:limit]
 
 
-def _settings(budgets: str | None, waits: str | None, fixed: dict[str, Any]) -> tuple[Setting, ...]:
+def _controls(text: str) -> tuple[Control, ...]:
+    found = controls_from_toml(_text(Path(text))) if text.endswith(".toml") else controls_from_text(text)
+    if not found:
+        raise ValueError(f"--control {text!r} holds no control")
+    return found
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no UTF-8 text ({error.reason} at byte {error.start})") from None
+
+
+def _settings(
+    budgets: str | None, waits: str | None, fixed: dict[str, Any], controlled: bool = False
+) -> tuple[Setting, ...]:
+    if controlled and budgets is None and waits is None:
+        return grid([None], [0], **fixed)
     limits = [_number(text, "--budgets") for text in (EMBEDDED_BUDGETS if budgets is None else budgets).split(",")]
     extensions = [_number(text, "--waits") for text in (EMBEDDED_WAITS if waits is None else waits).split(",")]
     if None in extensions:

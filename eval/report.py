@@ -26,26 +26,47 @@ EMBEDDED_NOTE = (
 
 def table(results: Sequence[Result], title: str) -> Table:
     """The results for a terminal."""
-    kinds = " and ".join(dict.fromkeys(result.control for result in results))
     caption = "95 % intervals; thinking tokens as the budget counts them"
-    out = Table(title=f"{title}, {kinds}", caption=caption, box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    out = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     trouble = any(r.truncated or r.no_answer or r.errors for r in results)
-    columns = ["budget", "waits", "samples", "accuracy", "95 % interval", "thinking", "max", "forced"]
-    for column in columns + ["cut/none/error"] * trouble:
+    compared = any(not math.isnan(r.difference) for r in results)
+    named = not all(_is_forcing(r) for r in results)
+    left = ["row"] * named + ["budget", "waits"] + ["samples"] * (not compared)
+    right = ["accuracy", "95 % interval", "thinking"] + ["max", "forced"] * (not compared)
+    for column in left + right + ["against baseline"] * compared + ["cut/none/error"] * trouble:
         out.add_column(column, justify="right", no_wrap=True)
-    for r in results:
-        row = [
-            "none" if r.max_tokens is None else str(r.max_tokens),
-            str(r.waits),
-            str(r.samples),
-            _percent(r.accuracy),
-            f"{_percent(r.ci_low)} to {_percent(r.ci_high)}",
-            f"{r.thinking_tokens_mean:.1f}",
-            str(r.thinking_tokens_max),
-            _percent(r.forced_end),
-        ]
-        out.add_row(*row, *([f"{r.truncated}/{r.no_answer}/{r.errors}"] if trouble else []))
+    for number, r in enumerate(results, 1):
+        cells = {
+            "row": str(number),
+            "budget": "none" if r.max_tokens is None else str(r.max_tokens),
+            "waits": str(r.waits),
+            "samples": str(r.samples),
+            "accuracy": _percent(r.accuracy),
+            "95 % interval": f"{_percent(r.ci_low)} to {_percent(r.ci_high)}",
+            "thinking": f"{r.thinking_tokens_mean:.1f}",
+            "max": str(r.thinking_tokens_max),
+            "forced": _percent(r.forced_end),
+            "against baseline": gained(r),
+            "cut/none/error": f"{r.truncated}/{r.no_answer}/{r.errors}",
+        }
+        out.add_row(*(cells[str(column.header)] for column in out.columns))
+    if named:
+        out.caption = "\n".join([*(f"{number}: {r.control}" for number, r in enumerate(results, 1)), caption])
+        out.caption_justify = "left"
     return out
+
+
+def gained(result: Result) -> str:
+    """The difference from the baseline in points, with its interval; empty where there is none."""
+    if math.isnan(result.difference):
+        return ""
+    points = [f"{100 * x:+.1f}" for x in (result.difference, result.difference_low, result.difference_high)]
+    return f"{points[0]} ({points[1]} to {points[2]})"
+
+
+def _is_forcing(result: Result) -> bool:
+    """Whether a result is of budget forcing and nothing else: its budget and waits say all there is to say."""
+    return result.control.startswith("BudgetForcing(") and " + " not in result.control
 
 
 def _percent(share: float) -> str:
@@ -88,23 +109,33 @@ def draw_curve(results: Sequence[Result], path: Path, title: str, note: str = ""
     figure = Figure(figsize=(7.5, 4.8), layout="constrained")
     axes = figure.add_subplot()
     drawn = [r for r in results if not math.isnan(r.accuracy)]
-    fewest = min((r.waits for r in drawn), default=0)
+    plain = [r for r in drawn if _is_forcing(r)]
+    fewest = min((r.waits for r in plain), default=0)
     lines = {
-        "budget, no waits" if fewest == 0 else f"budget, {fewest} waits": [r for r in drawn if r.waits == fewest],
-        "waits, no budget": [r for r in drawn if r.max_tokens is None],
+        "budget, no waits" if fewest == 0 else f"budget, {fewest} waits": [r for r in plain if r.waits == fewest],
+        "waits, no budget": [r for r in plain if r.max_tokens is None],
     }
     shown = {id(r) for line in lines.values() for r in line}
     others = [r for r in drawn if id(r) not in shown]
+    numbers = {id(r): str(i + 1) for i, r in enumerate(drawn) if not _is_forcing(r)}
     for (label, points), colour, marker in zip(lines.items(), ("#1f5fa8", "#c2571a"), "os", strict=True):
         if len(points) > 1 or (points and label.startswith("budget")):
             _line(axes, sorted(points, key=lambda r: r.thinking_tokens_mean), label, colour, marker, "-")
     if others:
-        _line(axes, others, "budget and waits", "#5a5a5a", "^", "")
+        _line(
+            axes,
+            others,
+            "other controls (numbers: rows of results.csv)" if numbers else "budget and waits",
+            "#5a5a5a",
+            "^",
+            "",
+        )
     for r in drawn:
         limit = "no budget" if r.max_tokens is None else str(r.max_tokens)
         label = limit if r.waits == fewest else f"{r.waits} wait{'s' if r.waits > 1 else ''}"
         if r.waits != fewest and r.max_tokens is not None:
             label = f"{limit}, {label}"
+        label = numbers.get(id(r), label)
         axes.annotate(
             label, (r.thinking_tokens_mean, 100 * r.accuracy), (6, -12), textcoords="offset points", fontsize=8
         )

@@ -4,33 +4,63 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from thinkpace.eval.grade import grade
 from thinkpace.eval.journal import Entry, Journal
-from thinkpace.eval.stats import accuracy_interval
+from thinkpace.eval.stats import accuracy_interval, paired_difference
 from thinkpace.eval.task import Example
-from thinkpace.processors.budget import BudgetForcing
+from thinkpace.processors.base import Control
+from thinkpace.processors.budget import Budget, BudgetForcing
 from thinkpace.processors.program import compile_program
 from thinkpace.processors.request import Completion, Engine, Request, Sampling
 from thinkpace.prompts.styles import Prompt
 
+NO_CONTROL = "no control"
 CHUNK = 64  # samples per call of the engine, and per transaction of the journal
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One point of the grid: a control, and what the results call it."""
+    """One point of the grid.
 
-    control: BudgetForcing
+    Args:
+        controls: what holds for its samples, in order.
+    """
+
+    controls: tuple[Control, ...]
+
+    @property
+    def budget(self) -> Budget | None:
+        """The control that decides when thinking ends."""
+        return next((control for control in self.controls if isinstance(control, Budget)), None)
+
+    @property
+    def others(self) -> tuple[Control, ...]:
+        """All other controls."""
+        return tuple(control for control in self.controls if not isinstance(control, Budget))
+
+    @property
+    def max_tokens(self) -> int | None:
+        """Thinking tokens at most; None for no limit."""
+        return None if self.budget is None else self.budget.max_tokens
+
+    @property
+    def waits(self) -> int:
+        """Extensions asked for."""
+        return self.budget.waits if isinstance(self.budget, BudgetForcing) else 0
+
+    @property
+    def final(self) -> str | None:
+        """What is written after a forced close."""
+        return self.budget.final if isinstance(self.budget, BudgetForcing) else None
 
     @property
     def name(self) -> str:
-        """Unique within a sweep, readable, and in sorting order the same on every machine."""
-        limit = "none" if self.control.max_tokens is None else f"{self.control.max_tokens:06d}"
-        return f"{type(self.control).__name__}/max={limit}/waits={self.control.waits}"
+        """The controls as they print: unique within a sweep."""
+        return " + ".join(map(repr, self.controls)) or NO_CONTROL
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +99,21 @@ class Plan:
             raise ValueError(f"seed must be >= 0, got {self.seed}")
         names = [setting.name for setting in self.settings]
         if len(set(names)) < len(names):
-            raise ValueError("two settings of the sweep are the same: give every budget and number of waits once")
+            raise ValueError(
+                "two settings of the sweep are the same: give every budget, number of waits and control once"
+            )
+
+    def baseline(self, setting: Setting) -> Setting | None:
+        """What a setting is compared with: the same budget without its other controls, else no control at all.
+
+        None if the sweep has neither, and for what is a baseline itself.
+        """
+        alone = (setting.budget,) if setting.budget is not None else ()
+        for controls in (alone, ()):
+            found = next((other for other in self.settings if other.controls == controls), None)
+            if found is not None and found != setting:
+                return found
+        return None
 
     def identity(self, engine: Engine) -> dict[str, Any]:
         """What the journal knows the run by: everything that decides a result."""
@@ -77,7 +121,7 @@ class Plan:
         return {
             "task": self.task,
             "questions": f"{len(self.examples)}, sha256 {questions}",
-            "settings": [setting.control.to_json() for setting in self.settings],
+            "settings": [[control.to_json() for control in setting.controls] for setting in self.settings],
             "prompt": None if self.prompt is None else self.prompt.name,
             "sampling": asdict(self.sampling),
             "samples": self.samples,
@@ -94,9 +138,21 @@ def grid(budgets: Iterable[int | None], waits: Iterable[int], **fixed: Any) -> t
     """Every budget with every number of waits, as budget forcing; `fixed` are its other fields.
 
     >>> [s.name for s in grid([64, None], [0])]
-    ['BudgetForcing/max=000064/waits=0', 'BudgetForcing/max=none/waits=0']
+    ['BudgetForcing(max_tokens=64)', 'BudgetForcing()']
     """
-    return tuple(Setting(BudgetForcing(max_tokens=b, waits=w, **fixed)) for b in budgets for w in waits)
+    return tuple(Setting((BudgetForcing(max_tokens=b, waits=w, **fixed),)) for b in budgets for w in waits)
+
+
+def with_controls(settings: Iterable[Setting], chains: Iterable[tuple[Control, ...]]) -> tuple[Setting, ...]:
+    """The settings, and then every chain of controls beside each of them; a chain with a budget of its own alone."""
+    settings = tuple(settings)
+    out = list(settings)
+    for controls in chains:
+        if any(control.decides_end for control in controls):
+            out.append(Setting(controls))
+        else:
+            out += [Setting((*controls, *setting.controls)) for setting in settings]
+    return tuple(out)
 
 
 def sample_seed(seed: int, question: str, sample: int) -> int:
@@ -119,7 +175,13 @@ def run(plan: Plan, engine: Engine, journal: Journal, progress: Callable[[int], 
         OSError: if the journal cannot be written.
     """
     for setting in plan.settings:
-        compile_program((setting.control,), engine.vocabulary, engine.markers, max_new_tokens=plan.max_new_tokens)
+        compile_program(
+            setting.controls,
+            engine.vocabulary,
+            engine.markers,
+            max_new_tokens=plan.max_new_tokens,
+            context_tokens=engine.context_tokens,
+        )
     prompts = {example.id: engine.chat(_messages(plan.prompt, example)) for example in plan.examples}
     done = journal.keys()
     for chunk in _chunks(plan):
@@ -152,7 +214,7 @@ def _chunks(plan: Plan) -> Iterator[list[_Job]]:
 def _do(jobs: list[_Job], plan: Plan, engine: Engine, prompts: dict[str, tuple[int, ...]]) -> list[Entry]:
     def request(job: _Job) -> Request:
         seed = sample_seed(plan.seed, job.example.id, job.sample)
-        return Request(prompts[job.example.id], (job.setting.control,), plan.max_new_tokens, plan.sampling, seed)
+        return Request(prompts[job.example.id], job.setting.controls, plan.max_new_tokens, plan.sampling, seed)
 
     try:
         completions = engine.generate([request(job) for job in jobs])
@@ -164,7 +226,7 @@ def _do(jobs: list[_Job], plan: Plan, engine: Engine, prompts: dict[str, tuple[i
 
 
 def _entry(job: _Job, completion: Completion) -> Entry:
-    verdict, found = grade(completion, job.example.answer, job.setting.control.final)
+    verdict, found = grade(completion, job.example.answer, job.setting.final)
     receipt = completion.receipt
     row = {
         "verdict": verdict,
@@ -193,7 +255,9 @@ class Result:
     """One row of `results.csv`: a setting over all its samples.
 
     Args:
-        max_tokens: of the control; None for no limit.
+        control: the controls, as they print.
+        max_tokens: thinking tokens at most; None for no limit.
+        waits: extensions asked for.
         samples: that were generated and graded; errors are apart.
         accuracy, ci_low, ci_high: of these; truncated ones and those without an answer count as not right.
         thinking_tokens_mean, thinking_tokens_max: what the budget counts.
@@ -203,6 +267,8 @@ class Result:
         truncated: samples whose token limit came before an answer.
         no_answer: samples that ended without an answer.
         errors: samples that could not be generated.
+        difference, difference_low, difference_high: accuracy less that of the baseline on the same questions, with
+            its paired 95 % interval; NaN where there is no baseline (`Plan.baseline`).
     """
 
     task: str
@@ -221,6 +287,9 @@ class Result:
     truncated: int
     no_answer: int
     errors: int
+    difference: float
+    difference_low: float
+    difference_high: float
 
 
 def results(plan: Plan, entries: Iterable[Entry]) -> list[Result]:
@@ -228,14 +297,24 @@ def results(plan: Plan, entries: Iterable[Entry]) -> list[Result]:
     by_setting: dict[str, list[Entry]] = {setting.name: [] for setting in plan.settings}
     for entry in entries:
         by_setting[entry.setting].append(entry)
-    return [_result(plan, setting, by_setting[setting.name]) for setting in plan.settings]
+    return [_result(plan, setting, by_setting) for setting in plan.settings]
 
 
-def _result(plan: Plan, setting: Setting, entries: list[Entry]) -> Result:
+def _rights(entries: list[Entry]) -> dict[str, list[bool]]:
+    """For each question whether its samples were right; errors are no samples."""
+    out: dict[str, list[bool]] = {}
+    for entry in entries:
+        if entry.row["verdict"] != "error":
+            out.setdefault(entry.question, []).append(entry.row["verdict"] == "right")
+    return out
+
+
+def _result(plan: Plan, setting: Setting, by_setting: Mapping[str, list[Entry]]) -> Result:
+    entries = by_setting[setting.name]
     graded = [entry for entry in entries if entry.row["verdict"] != "error"]
-    per_question: dict[str, list[bool]] = {}
-    for entry in graded:
-        per_question.setdefault(entry.question, []).append(entry.row["verdict"] == "right")
+    per_question = _rights(entries)
+    baseline = plan.baseline(setting)
+    difference = paired_difference(_rights(by_setting[baseline.name]) if baseline else {}, per_question, seed=plan.seed)
     accuracy, low, high = accuracy_interval(list(per_question.values()), seed=plan.seed)
     verdicts = [entry.row["verdict"] for entry in graded]
     thinking = [entry.row["thinking_tokens"] for entry in graded]
@@ -243,9 +322,9 @@ def _result(plan: Plan, setting: Setting, entries: list[Entry]) -> Result:
     completion = [sum(count for kind, count in usage.items() if kind != "prompt") for usage in usages]
     return Result(
         plan.task,
-        type(setting.control).__name__,
-        setting.control.max_tokens,
-        setting.control.waits,
+        setting.name,
+        setting.max_tokens,
+        setting.waits,
         len(graded),
         accuracy,
         low,
@@ -258,6 +337,7 @@ def _result(plan: Plan, setting: Setting, entries: list[Entry]) -> Result:
         verdicts.count("truncated"),
         verdicts.count("no_answer"),
         len(entries) - len(graded),
+        *difference,
     )
 
 

@@ -134,6 +134,11 @@ class Engine(Protocol):
         """Of its model's thinking."""
         ...
 
+    @property
+    def context_tokens(self) -> int | None:
+        """How many tokens its model can hold, prompt included; None if that is not known."""
+        ...
+
     def chat(self, messages: Sequence[dict[str, str]]) -> TokenIds:
         """The prompt ids of a conversation, ready for the model to answer."""
         ...

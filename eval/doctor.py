@@ -1,0 +1,162 @@
+"""What a tokenizer, a chat template and an engine will and won't honour, found out before anything is run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from thinkpace.errors import MissingExtra, NoLegalToken, UnsupportedControl
+from thinkpace.processors.base import Control
+from thinkpace.processors.budget import BudgetForcing, ThinkBudget
+from thinkpace.processors.chat_template import NOT_FOUND, switches
+from thinkpace.processors.confidence import ConfidenceExit
+from thinkpace.processors.draft import DraftLimit
+from thinkpace.processors.loops import LoopBreaker
+from thinkpace.processors.markers import Markers
+from thinkpace.processors.program import compile_program
+from thinkpace.processors.speed import PhasedSpeed
+from thinkpace.processors.steps import StepBudget
+from thinkpace.processors.structured import StructuredAnswer
+from thinkpace.processors.suppress import SuppressExpressions
+from thinkpace.processors.switching import ThoughtBudget, ThoughtSwitchPenalty
+from thinkpace.processors.vocabulary import Vocabulary
+
+#: one of each, looked at when none is named
+USUAL: tuple[Control, ...] = (
+    ThinkBudget(1024, landing=64),
+    BudgetForcing(1024, waits=1),
+    PhasedSpeed(slow_tokens=512),
+    ThoughtSwitchPenalty(),
+    ThoughtBudget(8),
+    StepBudget(16),
+    SuppressExpressions(),
+    DraftLimit(),
+    ConfidenceExit("margin"),
+    ConfidenceExit("trial"),
+    LoopBreaker(),
+    StructuredAnswer(choices=("yes", "no")),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report.
+
+    Args:
+        topic: "vocabulary", "markers", "template", "control" or "engine".
+        verdict: "works", "refused", or "note" for what is neither.
+        subject: what was looked at.
+        says: what was found; for a refusal, what to do.
+    """
+
+    topic: str
+    verdict: Literal["works", "refused", "note"]
+    subject: str
+    says: str
+
+
+def examine(
+    vocabulary: Vocabulary,
+    chat_template: str | None,
+    *,
+    markers: Markers | None = None,
+    controls: Sequence[Sequence[Control]] = (),
+    context_tokens: int | None = None,
+    special: dict[str, str] | None = None,
+) -> list[Finding]:
+    """Look at everything that can be looked at without weights.
+
+    Args:
+        vocabulary: of the tokenizer.
+        chat_template: its source; None if there is none.
+        markers: instead of those that the template tells.
+        controls: lists of controls, each as it would be used; none: one of each kind.
+        context_tokens: how many tokens the model can hold.
+        special: texts of special tokens that the template uses.
+    """
+    found = list(_vocabulary(vocabulary))
+    try:
+        if markers is None:
+            if chat_template is None:
+                raise UnsupportedControl(NOT_FOUND.format("there is no chat template"))
+            markers = Markers.from_chat_template(chat_template, **(special or {}))
+        found += _markers(vocabulary, markers)
+    except (UnsupportedControl, MissingExtra) as error:
+        return [*found, Finding("markers", "refused", "thinking", str(error))]
+    if chat_template is not None:
+        found += _template(chat_template, markers, special or {})
+    for chain in controls or [[control] for control in USUAL]:
+        found.append(_control(chain, vocabulary, markers, context_tokens))
+    return [*found, *_ENGINE]
+
+
+def all_work(findings: Iterable[Finding]) -> bool:
+    """Whether nothing was refused."""
+    return all(finding.verdict != "refused" for finding in findings)
+
+
+def _vocabulary(vocabulary: Vocabulary) -> Iterator[Finding]:
+    ends = ", ".join(f"{token} {vocabulary.decode((token,))!r}" for token in sorted(vocabulary.eos)) or "none"
+    says = f"{vocabulary.size} ids, {len(vocabulary.unused)} of them unused; a sequence ends with {ends}"
+    yield Finding("vocabulary", "works" if vocabulary.eos else "refused", "ids", says)
+    try:
+        pieces = vocabulary.pieces
+    except UnsupportedControl as error:
+        yield Finding("vocabulary", "refused", "bytes of tokens", str(error))
+        return
+    yield Finding("vocabulary", "works", "bytes of tokens", f"known for {sum(map(bool, pieces))} ids")
+
+
+def _markers(vocabulary: Vocabulary, markers: Markers) -> Iterator[Finding]:
+    bound = markers.bind(vocabulary)
+    for name, text, spelled in (("open", markers.open, bound.opens), ("close", markers.close, bound.closes)):
+        ids = spelled[0]
+        back = vocabulary.decode(ids)
+        says = f"{text!r} is {_ids(ids)}, reads back as {back!r}"
+        if len(spelled) > 1:
+            says += f"; {len(spelled)} spellings where it merges with what stands beside it"
+        yield Finding("markers", "works", name, says)
+    forced = bound.forced_close
+    yield Finding("markers", "works", "written to close", f"{markers.forced_close!r} is {_ids(forced)}")
+
+
+def _ids(ids: Sequence[int]) -> str:
+    return f"one token, {ids[0]}" if len(ids) == 1 else f"{len(ids)} tokens, {', '.join(map(str, ids))}"
+
+
+def _template(source: str, markers: Markers, special: dict[str, str]) -> Iterator[Finding]:
+    if markers.opened_by_prompt is not None:
+        says = "opens thinking" if markers.opened_by_prompt else "does not open thinking"
+        yield Finding("template", "note", "prompt", says)
+    try:
+        found = switches(source, **special)
+    except UnsupportedControl:
+        return  # the markers were given because the template does not tell
+    for argument, does in found.items():
+        yield Finding("template", "note", argument, does)
+
+
+def _control(chain: Sequence[Control], vocabulary: Vocabulary, markers: Markers, context_tokens: int | None) -> Finding:
+    name = " + ".join(map(repr, chain))
+    try:
+        compile_program(chain, vocabulary, markers, context_tokens=context_tokens)
+    except (ValueError, TypeError, MissingExtra, NoLegalToken) as error:
+        return Finding("control", "refused", name, str(error))
+    says = []
+    if any("trial" in control.needs for control in chain):
+        says.append("with HFEngine only: a plain logits processor cannot fork")
+    if any(control.moves_probability for control in chain):
+        says.append("moves probability: tell logits_processors the temperature")
+    hits = [len(control.hits(vocabulary)) for control in chain if isinstance(control, SuppressExpressions)]
+    if hits:
+        says.append(f"{sum(hits)} vocabulary entries cannot come")
+    return Finding("control", "works", name, "; ".join(says) or "as described")
+
+
+_ENGINE = (
+    Finding(
+        "engine", "note", "generate", "greedy, sampling, batches, beams, assisted generation, prompt lookup, streaming"
+    ),
+    Finding("engine", "note", "generate_batch", "refused: continuous batching ignores logits processors"),
+)
