@@ -18,6 +18,9 @@ Ids = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 
+CERTAIN = 3e4  # a score that nothing else has; finite, and within half precision
+
+
 @dataclass(frozen=True, slots=True)
 class _Cells:
     """An edit as arrays: the ids that are written, the last of them without any source, and what each is made of."""
@@ -52,12 +55,16 @@ class ScoreWriter:
         size: ids from here on stand for nothing; their scores become -inf.
         temperature: that the scores will be sampled at; 0 for greedy and beams.
         unused: ids below `size` that stand for nothing either.
+        beams: whether the scores may be those of beams, which are added up: then a token that comes for certain keeps
+            its score and the rest of its row is dropped. Otherwise it gets a score that nothing else has: one cell
+            is written instead of a row.
     """
 
-    __slots__ = ("_known", "_plan", "_unused", "size", "temperature")
+    __slots__ = ("_known", "_plan", "_unused", "beams", "size", "temperature")
 
-    def __init__(self, size: int, temperature: float, unused: Iterable[int] = ()) -> None:
+    def __init__(self, size: int, temperature: float, unused: Iterable[int] = (), *, beams: bool = True) -> None:
         self.size = size
+        self.beams = beams
         self.temperature = temperature
         self._unused = torch.tensor(sorted(unused), dtype=torch.long)
         self._known: dict[int, tuple[Edit, _Cells]] = {}
@@ -92,10 +99,13 @@ class ScoreWriter:
         values = scores[plan.source_rows, plan.sources] + plan.biases
         merged = values if plan.one_to_one else self._merged(values, plan)
         barred = {row: _barred(scores[row], edit) for row, edit in edits if edit.redraw}
-        if plan.limited is not None and plan.certain is not None:
+        if plan.limited is not None:
             scores.index_fill_(0, plan.limited, -torch.inf)
+        if plan.certain is not None and self.beams:
             # a written token comes even if another processor has barred it
             merged = merged.masked_fill(torch.isneginf(merged) & plan.certain, 0.0)
+        elif plan.certain is not None:
+            merged = merged.masked_fill(plan.certain, CERTAIN)
         scores.index_put_((plan.rows, plan.ids), merged.to(scores.dtype))
         shares = {row: self._share(logits, scores[row]) for row, logits in barred.items()}
         return Gathered(plan, values, barred, shares)
@@ -118,8 +128,8 @@ class ScoreWriter:
         sources = np.concatenate([cells.sources for _, cells in found])
         owners = np.concatenate([cells.owners + at for (_, cells), at in zip(found, offsets, strict=True)])
         biases = np.concatenate([cells.biases for _, cells in found])
-        limited = [row for row, edit in edits if edit.only is not None]
-        certain = np.repeat([edit.forced is not None for _, edit in edits], sizes)
+        limited = [row for row, edit in edits if edit.only is not None and (self.beams or edit.forced is None)]
+        forced = [edit.forced is not None for _, edit in edits]
 
         def there(array: NDArray[np.generic]) -> torch.Tensor:
             return torch.from_numpy(array).to(device, non_blocking=True)
@@ -135,7 +145,7 @@ class ScoreWriter:
             there(owners),
             len(owners) == len(ids) and bool((owners == np.arange(len(ids))).all()),
             torch.tensor(limited, device=device) if limited else None,
-            there(certain) if limited else None,
+            there(np.repeat(forced, sizes)) if any(forced) else None,
         )
         return self._plan
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from thinkpace.processors.base import Need, Numbers
+from thinkpace.processors.base import NO_TOKENS, Need, Numbers
 from thinkpace.processors.edit import Edit
 from thinkpace.processors.program import Program, State, Told
 from thinkpace.types import Receipt
@@ -35,6 +35,7 @@ class SequenceLog:
         "_calm",
         "_evidence",
         "_heeds",
+        "_marks",
         "_states",
         "drawn",
         "numbers",
@@ -53,7 +54,8 @@ class SequenceLog:
         self.drawn: dict[int, int] = {}
         self.numbers: dict[int, Numbers] = {}
         self.trials = (0, 0)  # tokens generated in trials, and tokens read again for them
-        self._heeds = program.heeds
+        self._marks = program.tracker.heeds
+        self._heeds = NO_TOKENS
         self._states: deque[tuple[int, State]] = deque(maxlen=KEPT)
         self._evidence: dict[int, Evidence] = {}
         self._begin()
@@ -67,6 +69,8 @@ class SequenceLog:
             state = self.program.inform(state, self.numbers[length])
         self._states.append((length, state))
         self._calm = self.program.quiet(state)
+        if self._calm:
+            self._heeds = self.program.heeds(state)
 
     @property
     def state(self) -> State:
@@ -116,7 +120,7 @@ class SequenceLog:
 
     def advance(self, token: int) -> None:
         """One more output token."""
-        if self._calm and token not in self._heeds:
+        if self._calm and token not in self._heeds and token not in self._marks:
             self._calm -= 1
             self.tokens.append(token)
             return
@@ -150,8 +154,8 @@ class SequenceLog:
             del self.numbers[past]
         if not self._states:
             self._begin()
-        at, state = self._states[-1]
-        self._calm = self.program.quiet(state)
+        at, state = self._states.pop()
+        self._hold(at, state)
         self.tokens = kept[:at]
         for token in kept[at:]:
             self._follow(token)
@@ -168,7 +172,8 @@ class SequenceLog:
         copy = SequenceLog.__new__(SequenceLog)
         copy.program, copy.prompt, copy.seed = self.program, self.prompt, self.seed
         copy.tokens, copy.drawn, copy.numbers = self.tokens.copy(), self.drawn.copy(), self.numbers.copy()
-        copy.trials, copy._heeds, copy._calm = self.trials, self._heeds, self._calm
+        copy.trials, copy._calm = self.trials, self._calm
+        copy._heeds, copy._marks = self._heeds, self._marks
         copy._states, copy._evidence = self._states.copy(), self._evidence.copy()
         return copy
 

@@ -146,7 +146,9 @@ class HFEngine:
         sampling, limit = requests[0].sampling, requests[0].max_new_tokens
         ids, mask = self._padded([request.prompt for request in requests])
         seeds = [request.seed for request in requests]
-        processor = ThinkpaceLogitsProcessor(programs, self._pad, sampling.temperature, seeds, self._try_answers)
+        processor = ThinkpaceLogitsProcessor(
+            programs, self._pad, sampling.temperature, seeds, self._try_answers, beams=False
+        )
         processors = LogitsProcessorList([processor])
         if sampling.temperature > 0:
             processors.append(_SeededSampler(sampling, seeds, ids.shape[1]))

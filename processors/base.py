@@ -82,6 +82,7 @@ class Need:
 Decision = Edit | Script | Close
 Numbers = Mapping[Need, float]
 NOTHING: frozenset[Need] = frozenset()
+NO_TOKENS: frozenset[int] = frozenset()
 FOREVER = 1 << 40
 
 
@@ -89,8 +90,6 @@ class Processor(ABC, Generic[S]):
     """A control compiled for one vocabulary. Pure: the same arguments give the same result, and nothing is changed."""
 
     __slots__ = ()
-    #: tokens that `observe` must be shown one at a time
-    heeds: frozenset[int] = frozenset()
 
     @abstractmethod
     def init(self, track: Track) -> S:
@@ -126,11 +125,15 @@ class Processor(ABC, Generic[S]):
         return state
 
     def quiet(self, state: S, track: Track) -> int:
-        """How many more tokens of this phase, none of them heeded, would change neither state nor decision.
+        """How many more tokens of this phase may pass, none of them heeded, before the decision could change.
 
-        A `skip` may still have to be told of them. 0 is always right, and slow.
+        The state makes up for them in `skip`. 0 is always right, and slow.
         """
         return 0
+
+    def heeds(self, state: S, track: Track) -> frozenset[int]:
+        """The tokens that `quiet` leaves out: they must be observed. One of few sets that are made once."""
+        return NO_TOKENS
 
     def skip(self, state: S, track: Track, tokens: Sequence[int]) -> S:
         """The state after tokens that `quiet` let pass; equal to observing them one at a time. `track`: before them."""

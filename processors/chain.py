@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from thinkpace.errors import NoLegalToken
-from thinkpace.processors.base import FOREVER, NOTHING, Close, Decision, Need, Numbers, Processor, Script
+from thinkpace.processors.base import FOREVER, NO_TOKENS, NOTHING, Close, Decision, Need, Numbers, Processor, Script
 from thinkpace.processors.edit import KEEP, KNOWN_EDITS, Edit
 from thinkpace.processors.phase import Track
 
@@ -16,12 +16,12 @@ States = tuple[Any, ...]
 class Chain(Processor[States]):
     """Processors whose edits apply one after the other; the state is the tuple of theirs. Made by `chain`."""
 
-    __slots__ = ("_composed", "heeds", "names", "parts")
+    __slots__ = ("_composed", "_unions", "names", "parts")
 
     def __init__(self, parts: tuple[Processor[Any], ...], names: tuple[str, ...]) -> None:
         self.parts = parts
         self.names = names
-        self.heeds = frozenset[int]().union(*(part.heeds for part in parts))
+        self._unions: dict[tuple[int, ...], tuple[list[frozenset[int]], frozenset[int]]] = {}  # of sets that are heeded
         # edits are few objects used again and again, and composing large ones takes a while: (a, b) -> (a, b, a then b)
         self._composed: dict[tuple[int, int], tuple[Edit, Edit, Edit]] = {}
 
@@ -94,6 +94,14 @@ class Chain(Processor[States]):
             if least <= 0:
                 return 0
         return least
+
+    def heeds(self, state: States, track: Track) -> frozenset[int]:
+        sets = [part.heeds(own, track) for part, own in zip(self.parts, state, strict=True)]
+        key = tuple(map(id, sets))
+        known = self._unions.get(key)
+        if known is None:
+            known = self._unions[key] = (sets, NO_TOKENS.union(*sets))
+        return known[1]
 
     def skip(self, state: States, track: Track, tokens: Sequence[int]) -> States:
         return tuple([part.skip(own, track, tokens) for part, own in zip(self.parts, state, strict=True)])

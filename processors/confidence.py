@@ -114,7 +114,7 @@ class SureState:
 class Confidence(Processor[SureState]):
     """The processor of `ConfidenceExit`."""
 
-    __slots__ = ("_control", "_every", "_least", "_needs", "_separators", "_threshold", "heeds")
+    __slots__ = ("_control", "_every", "_least", "_needs", "_separators", "_threshold")
 
     def __init__(self, control: ConfidenceExit, binding: Binding) -> None:
         self._control = control
@@ -132,7 +132,6 @@ class Confidence(Processor[SureState]):
             self._needs = frozenset({Need("close_margin")})
         else:
             self._needs = frozenset({Need("top_probability")})
-        self.heeds = self._separators.heeds
 
     def init(self, track: Track) -> SureState:
         return SureState()
@@ -186,5 +185,8 @@ class Confidence(Processor[SureState]):
     def quiet(self, state: SureState, track: Track) -> int:
         if track.phase is not Phase.THINKING:
             return FOREVER
-        calm = not self._every and not state.sure and not state.looking and state.cursor == self._separators.rest
+        calm = not self._every and not state.sure and not state.looking and self._separators.at_rest(state.cursor)
         return FOREVER if calm else 0
+
+    def heeds(self, state: SureState, track: Track) -> frozenset[int]:
+        return self._separators.heeds

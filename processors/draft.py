@@ -143,14 +143,13 @@ def words(vocabulary: Vocabulary, separators: tuple[str, ...]) -> Words:
 class Drafts(Processor[WordState]):
     """The processor of `DraftLimit`."""
 
-    __slots__ = ("_control", "_edits", "_separator", "_words", "heeds")
+    __slots__ = ("_control", "_edits", "_separator", "_words")
 
     def __init__(self, control: DraftLimit, table: Words, separator: int) -> None:
         self._control = control
         self._words = table
         self._separator = separator
         self._edits: dict[tuple[int, int, int], Edit] = {}
-        self.heeds = frozenset({separator})
 
     def init(self, track: Track) -> WordState:
         return WordState()

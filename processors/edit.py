@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from thinkpace.errors import NoLegalToken
 
@@ -155,8 +155,9 @@ class Edit:
 KEEP = Edit()
 
 
+@lru_cache(maxsize=KNOWN_EDITS)
 def force(token: int) -> Edit:
-    """Exactly this token comes next."""
+    """Exactly this token comes next. The same object for the same token, so that adapters know it again."""
     return Edit(only=frozenset({token}))
 
 

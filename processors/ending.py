@@ -92,6 +92,7 @@ class Ending(Processor[EndingState]):
         "_edits",
         "_emitted_turns",
         "_finish",
+        "_heeds",
         "_known",
         "_no_opening",
         "_partial",
@@ -100,7 +101,6 @@ class Ending(Processor[EndingState]):
         "_spent_turns",
         "_wait_script",
         "eos",
-        "heeds",
         "limits",
     )
 
@@ -139,7 +139,7 @@ class Ending(Processor[EndingState]):
             None if limits.max_new_tokens is None else limits.max_new_tokens - closing.length - limits.answer_reserve
         )
         self._emitted_turns = tuple(_turns(latest, limits))
-        self.heeds = eos.union(limits.wait[:1], *markers.closes, *markers.opens)
+        self._heeds = eos.union(limits.wait[:1], *markers.closes, *markers.opens)
         needed = limits.min_tokens + closing.length + limits.answer_reserve
         if limits.max_new_tokens is not None and needed > limits.max_new_tokens:
             raise UnsupportedControl(
@@ -263,6 +263,9 @@ class Ending(Processor[EndingState]):
         if thinking:
             calm = min(calm, *(turn - 1 - track.spent for turn in self._spent_turns if turn > track.spent))
         return calm
+
+    def heeds(self, state: EndingState, track: Track) -> frozenset[int]:
+        return self._heeds
 
     def skip(self, state: EndingState, track: Track, tokens: Sequence[int]) -> EndingState:
         if self._sentences is None:

@@ -100,13 +100,12 @@ class Gate(Processor[Any]):
         tokens: output tokens before it acts.
     """
 
-    __slots__ = ("_inner", "_phase", "_tokens", "heeds")
+    __slots__ = ("_inner", "_phase", "_tokens")
 
     def __init__(self, inner: Processor[Any], phase: Phase | None, tokens: int) -> None:
         self._inner = inner
         self._phase = phase
         self._tokens = tokens
-        self.heeds = inner.heeds
 
     def _open(self, track: Track) -> bool:
         return self._phase in (None, track.phase) and track.emitted >= self._tokens
@@ -132,6 +131,9 @@ class Gate(Processor[Any]):
     def quiet(self, state: Any, track: Track) -> int:
         calm = self._inner.quiet(state, track)
         return min(calm, self._tokens - 1 - track.emitted) if track.emitted < self._tokens else calm
+
+    def heeds(self, state: Any, track: Track) -> frozenset[int]:
+        return self._inner.heeds(state, track)
 
     def skip(self, state: Any, track: Track, tokens: Sequence[int]) -> Any:
         return self._inner.skip(state, track, tokens)

@@ -43,7 +43,7 @@ class Guard(Processor[GuardState]):
         binding: where.
     """
 
-    __slots__ = ("_closes", "_edits", "_opens", "_phrases", "_tokens", "heeds")
+    __slots__ = ("_closes", "_edits", "_heeds", "_opens", "_phrases", "_tokens")
 
     def __init__(self, tokens: int, binding: Binding) -> None:
         self._tokens = tokens
@@ -51,7 +51,7 @@ class Guard(Processor[GuardState]):
         self._closes = Matcher(binding.markers.closes)
         self._opens = Matcher(binding.markers.opens)
         self._edits: dict[tuple[int, int, int], Edit] = {}
-        self.heeds = self._phrases.heeds.union(*binding.markers.closes, *binding.markers.opens)
+        self._heeds = self._phrases.alert.union(*binding.markers.closes, *binding.markers.opens)
 
     def init(self, track: Track) -> GuardState:
         return GuardState()
@@ -84,6 +84,9 @@ class Guard(Processor[GuardState]):
     def quiet(self, state: GuardState, track: Track) -> int:
         if not self._guards(state, track):
             return FOREVER
-        if state.phrase != self._phrases.rest or state.close != START:
+        if not self._phrases.settled(state.phrase) or state.close != START:
             return 0
         return state.since + self._tokens - 1 - track.emitted
+
+    def heeds(self, state: GuardState, track: Track) -> frozenset[int]:
+        return self._heeds

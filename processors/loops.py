@@ -11,7 +11,7 @@ from thinkpace.processors.edit import KEEP
 from thinkpace.processors.phase import Track
 from thinkpace.types import Phase
 
-STRIDE = 16  # tokens between two looks
+STRIDE = 32  # tokens between two looks
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -19,7 +19,7 @@ class LoopBreaker(Control):
     """Close the thinking block when it goes round in circles.
 
     A loop is the same sequence of at most `max_period` tokens, `repeats` times in a row and for `min_tokens` tokens at
-    least, right before the current place; ids are compared, and all must be equal. It is looked for every 16 thinking
+    least, right before the current place; ids are compared, and all must be equal. It is looked for every 32 thinking
     tokens of a block.
 
     Args:

@@ -143,9 +143,20 @@ class Tracker:
 
     def passed(self, track: Track, count: int) -> Track:
         """The track after `count` tokens that the model drew, none of them heeded, with no marker begun."""
-        if track.phase is Phase.THINKING:
-            return replace(track, emitted=track.emitted + count, thinking=track.thinking + count, missing=0)
-        return replace(track, emitted=track.emitted + count, answer=track.answer + count, missing=0)
+        thinks = track.phase is Phase.THINKING
+        return Track(
+            track.phase,
+            track.cursor,
+            track.emitted + count,
+            track.thinking + count * thinks,
+            track.injected,
+            track.closing,
+            track.marker,
+            track.answer + count * (not thinks),
+            track.opened,
+            track.forced_end,
+            track.answer_from,
+        )
 
     def _missing(self, track: Track, token: int) -> int:
         found = self.partial.get(token, 0)

@@ -43,11 +43,10 @@ class Phrases:
         self._steps: dict[tuple[int, int], tuple[int, bytes | None]] = {}
         self._completions: dict[int, tuple[int, ...]] = {}
         self._within = self._holders()
-        #: the cursor that most tokens lead to, and from which only heeded ones lead away
-        self.rest = BEGIN if exact else INSIDE
+        #: tokens that begin or hold a phrase; from a resting cursor all others lead to a resting cursor
         self.heeds = frozenset(self._within) | self._openers()
-        if not exact:
-            self.heeds |= self._lexicon.not_word_ends
+        #: these, and the tokens that lead away from `INSIDE`
+        self.alert = self.heeds if exact else self.heeds | self._lexicon.not_word_ends
 
     def _needle(self, text: str) -> bytes:
         return text.encode() if self.exact else folded(text.encode())
@@ -96,9 +95,26 @@ class Phrases:
             if len(self._steps) > 1 << 16:  # a cache, not a register
                 self._steps.clear()
             piece = self._texts[token] if token < len(self._texts) else b""
-            known = self._walk(cursor, piece) if piece else (BEGIN, None)
+            if not piece:
+                known = BEGIN, None
+            elif self.at_rest(cursor) and token not in self.heeds and piece[-1] < 0x80:
+                known = self.rested((token,)), None
+            else:
+                known = self._walk(cursor, piece)
             self._steps[cursor, token] = known
         return known
+
+    def at_rest(self, cursor: int) -> bool:
+        """Whether no phrase has been begun."""
+        return cursor // _SORTS == START
+
+    def rested(self, tokens: Sequence[int]) -> int:
+        """The resting cursor after tokens none of which is heeded."""
+        return BEGIN if self.exact else START * _SORTS + self._lexicon.last_sorts[tokens[-1]]
+
+    def settled(self, cursor: int) -> bool:
+        """Whether the tokens that `alert` leaves out lead nowhere else."""
+        return cursor == (BEGIN if self.exact else INSIDE)
 
     def expression(self, found: bytes) -> str:
         """The phrase as it was given."""

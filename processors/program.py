@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any, Literal
 
 from thinkpace.errors import UnsupportedControl
@@ -85,16 +84,18 @@ class Program:
     armed: tuple[str, ...]
     ends_trials: frozenset[int]
 
-    @cached_property
-    def heeds(self) -> frozenset[int]:
-        """Tokens that must be stepped through, however quiet it is."""
-        return self.processor.heeds | self.tracker.heeds
-
     def quiet(self, state: State) -> int:
-        """How many tokens outside `heeds` may pass, to be made up for by `skip`: the edit holds for all of them."""
+        """How many tokens may pass that neither it nor the tracker heeds; `skip` makes up for them.
+
+        The edit holds for all of them.
+        """
         if state.script is not None or state.needs or state.track.cursor != START or state.edit.redraw:
             return 0
         return FOREVER if state.track.ended else self.processor.quiet(state.inner, state.track)
+
+    def heeds(self, state: State) -> frozenset[int]:
+        """The tokens that `quiet` leaves out, beside those that the tracker heeds: they must be stepped through."""
+        return self.processor.heeds(state.inner, state.track)
 
     def skip(self, state: State, tokens: Sequence[int]) -> State:
         """The state after tokens that `quiet` let pass; equal to stepping through them."""
@@ -163,18 +164,15 @@ class Program:
     def _decided(self, state: State, *, informed: bool = False) -> State:
         track = state.track
         if track.ended:
-            return replace(state, edit=KEEP)
-        if not informed:
-            needs = self.processor.needs(state.inner, track)
-            if needs:
-                state = replace(state, needs=needs)
+            return state
+        needs = NOTHING if informed else self.processor.needs(state.inner, track)
         decision = self.processor.decide(state.inner, track)
         if isinstance(decision, Close):
             closes = track.phase is Phase.THINKING and self.closing.allowed(track)
             decision = self.closing.script(decision.why, track.cursor) if closes else decision.otherwise
         if isinstance(decision, Script):
-            return replace(state, script=decision, edit=force(decision.ids[0]))
-        return state if decision is KEEP else replace(state, edit=decision)
+            return State(track, state.inner, force(decision.ids[0]), decision, 0, state.events, needs)
+        return State(track, state.inner, decision, None, 0, state.events, needs)
 
     def receipt(self, state: State, prompt_tokens: int, *, probe: int = 0, reread: int = 0) -> Receipt:
         """What the controls did to this sequence so far.

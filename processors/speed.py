@@ -109,7 +109,7 @@ class SpeedState:
 class Speed(Processor[SpeedState]):
     """The two phases; the budget's own machine beside it keeps the limits."""
 
-    __slots__ = ("_control", "_edits", "_ending", "_line_break", "_phrases", "_script", "_separators", "heeds")
+    __slots__ = ("_control", "_edits", "_ending", "_heeds", "_line_break", "_phrases", "_script", "_separators")
 
     def __init__(self, control: PhasedSpeed, ending: Ending, binding: Binding) -> None:
         self._control = control
@@ -119,7 +119,7 @@ class Speed(Processor[SpeedState]):
         self._phrases = phrases(binding.vocabulary, control.slow)
         self._line_break = line_break(binding.vocabulary, "PhasedSpeed")
         self._edits: dict[int, Edit] = {}
-        self.heeds = self._separators.heeds | self._phrases.heeds | {self._line_break}
+        self._heeds = self._separators.heeds | self._phrases.alert | {self._line_break}
 
     def init(self, track: Track) -> SpeedState:
         return SpeedState()
@@ -181,7 +181,10 @@ class Speed(Processor[SpeedState]):
     def quiet(self, state: SpeedState, track: Track) -> int:
         if track.phase is not Phase.THINKING:
             return FOREVER
-        at_rest = state.separator == self._separators.rest and state.phrase == self._phrases.rest
+        at_rest = self._separators.settled(state.separator) and self._phrases.settled(state.phrase)
         if not at_rest or state.at_break or state.write or state.over:
             return 0
         return FOREVER if self._fast(track) else self._control.slow_tokens - 1 - track.spent
+
+    def heeds(self, state: SpeedState, track: Track) -> frozenset[int]:
+        return self._heeds

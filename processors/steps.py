@@ -60,13 +60,12 @@ class StepState:
 class Steps(Processor[StepState]):
     """The processor of `StepBudget`."""
 
-    __slots__ = ("_most", "_separators", "_texts", "heeds")
+    __slots__ = ("_most", "_separators", "_texts")
 
     def __init__(self, control: StepBudget, binding: Binding) -> None:
         self._most = control.max_steps
         self._separators = phrases(binding.vocabulary, control.separators, exact=True)
         self._texts = lexicon(binding.vocabulary).texts
-        self.heeds = self._separators.heeds
 
     def init(self, track: Track) -> StepState:
         return StepState()
@@ -89,7 +88,10 @@ class Steps(Processor[StepState]):
     def quiet(self, state: StepState, track: Track) -> int:
         if track.phase is not Phase.THINKING:
             return FOREVER
-        return 0 if state.steps >= self._most or state.cursor != self._separators.rest else FOREVER
+        return 0 if state.steps >= self._most or not self._separators.at_rest(state.cursor) else FOREVER
+
+    def heeds(self, state: StepState, track: Track) -> frozenset[int]:
+        return self._separators.heeds
 
     def skip(self, state: StepState, track: Track, tokens: Sequence[int]) -> StepState:
         if track.phase is not Phase.THINKING or state.begun or not any(self._texts[token].strip() for token in tokens):

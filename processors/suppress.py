@@ -97,12 +97,11 @@ _WHERE = {True: "anywhere", False: "start of a word"}
 class Suppression(Processor[int]):
     """The processor: the state is the cursor in the expressions."""
 
-    __slots__ = ("_edits", "_phrases", "heeds")
+    __slots__ = ("_edits", "_phrases")
 
     def __init__(self, table: Phrases) -> None:
         self._phrases = table
         self._edits: dict[int, Edit] = {}
-        self.heeds = table.heeds
 
     def init(self, track: Track) -> int:
         return BEGIN
@@ -117,4 +116,7 @@ class Suppression(Processor[int]):
         return known
 
     def quiet(self, state: int, track: Track) -> int:
-        return FOREVER if state == self._phrases.rest else 0
+        return FOREVER if self._phrases.settled(state) else 0
+
+    def heeds(self, state: int, track: Track) -> frozenset[int]:
+        return self._phrases.alert

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from thinkpace.errors import UnsupportedControl
-from thinkpace.processors.base import FOREVER, Binding, Close, Control, Decision, Processor
+from thinkpace.processors.base import FOREVER, NO_TOKENS, Binding, Close, Control, Decision, Processor
 from thinkpace.processors.checks import checked_choice, checked_count, checked_number, checked_texts
 from thinkpace.processors.edit import KEEP, Edit, bias, redirect
 from thinkpace.processors.guard import THOUGHT_SWITCHES
@@ -81,20 +82,25 @@ def _followed(state: ThoughtState, table: Phrases, before: Track, after: Track, 
         return ThoughtState(BEGIN, after.emitted, state.thoughts + 1)
     cursor, found = table.step(state.cursor, token)
     if found is not None:
-        return replace(state, cursor=cursor, began=after.emitted, thoughts=state.thoughts + 1)
-    return state if cursor == state.cursor else replace(state, cursor=cursor)
+        return ThoughtState(cursor, after.emitted, state.thoughts + 1, state.over)
+    return state if cursor == state.cursor else ThoughtState(cursor, state.began, state.thoughts, state.over)
+
+
+def _skipped(state: ThoughtState, table: Phrases, track: Track, tokens: Sequence[int]) -> ThoughtState:
+    """The state after tokens none of which is heeded."""
+    cursor = table.rested(tokens) if track.phase is Phase.THINKING else state.cursor
+    return state if cursor == state.cursor else ThoughtState(cursor, state.began, state.thoughts, state.over)
 
 
 class Penalty(Processor[ThoughtState]):
     """The processor of `ThoughtSwitchPenalty`."""
 
-    __slots__ = ("_control", "_edits", "_phrases", "heeds")
+    __slots__ = ("_control", "_edits", "_phrases")
 
     def __init__(self, control: ThoughtSwitchPenalty, table: Phrases) -> None:
         self._control = control
         self._phrases = table
         self._edits: dict[int, Edit] = {}
-        self.heeds = table.heeds
 
     def init(self, track: Track) -> ThoughtState:
         return ThoughtState(thoughts=int(track.phase is Phase.THINKING))
@@ -118,10 +124,19 @@ class Penalty(Processor[ThoughtState]):
     def quiet(self, state: ThoughtState, track: Track) -> int:
         if track.phase is not Phase.THINKING:
             return FOREVER
-        if state.cursor != self._phrases.rest:
-            return 0
         left = state.began + self._control.beta - track.emitted
-        return left - 1 if left > 0 else FOREVER
+        if left <= 0:
+            return FOREVER if self._phrases.at_rest(state.cursor) else 0
+        return left - 1 if self._phrases.settled(state.cursor) else 0
+
+    def heeds(self, state: ThoughtState, track: Track) -> frozenset[int]:
+        if track.phase is not Phase.THINKING:
+            return NO_TOKENS
+        active = track.emitted - state.began < self._control.beta
+        return self._phrases.alert if active else self._phrases.heeds
+
+    def skip(self, state: ThoughtState, track: Track, tokens: Sequence[int]) -> ThoughtState:
+        return _skipped(state, self._phrases, track, tokens)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -164,14 +179,14 @@ class ThoughtBudget(Control):
 class Thoughts(Processor[ThoughtState]):
     """The processor of `ThoughtBudget`."""
 
-    __slots__ = ("_edits", "_line_break", "_most", "_phrases", "heeds")
+    __slots__ = ("_edits", "_line_break", "_most", "_phrases", "_watched")
 
     def __init__(self, most: int, table: Phrases, line_break: int) -> None:
         self._most = most
         self._phrases = table
         self._line_break = line_break
         self._edits: dict[int, Edit] = {}
-        self.heeds = table.heeds | {line_break}
+        self._watched = table.alert | {line_break}
 
     def init(self, track: Track) -> ThoughtState:
         return ThoughtState(thoughts=int(track.phase is Phase.THINKING))
@@ -208,8 +223,18 @@ class Thoughts(Processor[ThoughtState]):
     def quiet(self, state: ThoughtState, track: Track) -> int:
         if track.phase is not Phase.THINKING:
             return FOREVER
-        over = state.over or state.thoughts > self._most
-        return 0 if over or state.cursor != self._phrases.rest else FOREVER
+        if state.over or state.thoughts > self._most:
+            return 0
+        ready = self._phrases.at_rest if state.thoughts < self._most else self._phrases.settled
+        return FOREVER if ready(state.cursor) else 0
+
+    def heeds(self, state: ThoughtState, track: Track) -> frozenset[int]:
+        if track.phase is not Phase.THINKING:
+            return NO_TOKENS
+        return self._phrases.heeds if state.thoughts < self._most else self._watched
+
+    def skip(self, state: ThoughtState, track: Track, tokens: Sequence[int]) -> ThoughtState:
+        return _skipped(state, self._phrases, track, tokens)
 
 
 def line_break(vocabulary: Vocabulary, who: str) -> int:
