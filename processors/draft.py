@@ -67,7 +67,7 @@ class DraftLimit(Control):
             raise UnsupportedControl(
                 f"this vocabulary has no single token for the separator {self.separators[0]!r}: put another one first"
             )
-        return Drafts(self, words(binding.vocabulary, self.separators), written[0])
+        return Drafts(self, words(binding.vocabulary, self.separators, binding.markers.single), written[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +83,8 @@ class WordState:
 class Words:
     """Counts words and steps through tokens. Made by `words`."""
 
-    def __init__(self, vocabulary: Vocabulary, separators: tuple[str, ...]) -> None:
-        self._texts = lexicon(vocabulary).texts
+    def __init__(self, vocabulary: Vocabulary, separators: tuple[str, ...], apart: frozenset[int]) -> None:
+        self._texts = tuple(b"" if i in apart else text for i, text in enumerate(lexicon(vocabulary).texts))
         self._separators = Matcher([tuple(text.encode()) for text in separators])
         self._known: dict[tuple[int, int, int], tuple[int, int, int, bool]] = {}
         self._beyond: dict[tuple[int, int, int], tuple[int, ...]] = {}
@@ -135,9 +135,9 @@ class Words:
 
 
 @lru_cache(maxsize=16)
-def words(vocabulary: Vocabulary, separators: tuple[str, ...]) -> Words:
-    """The counter of a vocabulary, made on first use and then kept."""
-    return Words(vocabulary, separators)
+def words(vocabulary: Vocabulary, separators: tuple[str, ...], apart: frozenset[int] = frozenset()) -> Words:
+    """The counter of a vocabulary, made on first use and then kept; `apart`: tokens that are no text."""
+    return Words(vocabulary, separators, apart)
 
 
 class Drafts(Processor[WordState]):
@@ -160,7 +160,8 @@ class Drafts(Processor[WordState]):
         return self._words.after(state, token) if before.phase is Phase.THINKING else WordState()
 
     def decide(self, state: WordState, track: Track) -> Edit:
-        return self._edit(state) if track.phase is Phase.THINKING else KEEP
+        # a marker that has been begun may go on, whatever it spells
+        return self._edit(state) if track.phase is Phase.THINKING and track.cursor == START else KEEP
 
     def _edit(self, state: WordState) -> Edit:
         allowed = max(0, self._control.words_per_step - state.words)
@@ -177,7 +178,8 @@ class Drafts(Processor[WordState]):
         return known
 
     def explain(self, state: WordState, before: Track, token: int, drawn: int) -> str:
-        moved = before.phase is Phase.THINKING and token == self._separator and drawn in self._edit(state).redirect
+        thinking = before.phase is Phase.THINKING and before.cursor == START
+        moved = thinking and token == self._separator and drawn in self._edit(state).redirect
         return "draft limit" if moved else ""
 
     def quiet(self, state: WordState, track: Track) -> int:

@@ -47,7 +47,7 @@ class Guard(Processor[GuardState]):
 
     def __init__(self, tokens: int, binding: Binding) -> None:
         self._tokens = tokens
-        self._phrases = phrases(binding.vocabulary, THOUGHT_SWITCHES)
+        self._phrases = phrases(binding.vocabulary, THOUGHT_SWITCHES, apart=binding.markers.single)
         self._closes = Matcher(binding.markers.closes)
         self._opens = Matcher(binding.markers.opens)
         self._edits: dict[tuple[int, int, int], Edit] = {}

@@ -106,6 +106,11 @@ class BoundMarkers:
     opened_by_prompt: bool | None = None
 
     @property
+    def single(self) -> frozenset[int]:
+        """Markers that are one token: no words of the text, whatever they are spelled like."""
+        return frozenset(ids[0] for ids in (*self.opens, *self.closes) if len(ids) == 1)
+
+    @property
     def after_close(self) -> TokenIds:
         """What the forced close holds after its marker."""
         for close in self.closes:

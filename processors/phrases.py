@@ -15,6 +15,7 @@ from thinkpace.processors.vocabulary import Vocabulary
 
 _BOUNDARY = 256  # stands before every word, beside the 256 bytes
 _SORTS = len(Sort)
+NO_TOKENS: frozenset[int] = frozenset()
 BEGIN = START * _SORTS + Sort.OTHER  #: the cursor where nothing has been said
 INSIDE = START * _SORTS + Sort.WORD  #: the cursor inside a word that belongs to no phrase
 
@@ -30,13 +31,21 @@ class Phrases:
         vocabulary: whose tokens.
         expressions: the phrases; `exact` ones are matched byte by byte, anywhere, such as a blank line.
         exact: see `expressions`.
+        apart: tokens that are no text, such as markers.
     """
 
-    def __init__(self, vocabulary: Vocabulary, expressions: Sequence[str], *, exact: bool = False) -> None:
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        expressions: Sequence[str],
+        *,
+        exact: bool = False,
+        apart: frozenset[int] = NO_TOKENS,
+    ) -> None:
         self.expressions = tuple(expressions)
         self.exact = exact
         self._lexicon: Lexicon = lexicon(vocabulary)
-        self._texts = self._lexicon.texts
+        self._texts = tuple(b"" if i in apart else text for i, text in enumerate(self._lexicon.texts))
         self._needles = {self._needle(text): text for text in expressions}
         self._symbols = {self._encoded(needle): needle for needle in self._needles}
         self._matcher = Matcher(self._symbols)
@@ -46,7 +55,7 @@ class Phrases:
         #: tokens that begin or hold a phrase; from a resting cursor all others lead to a resting cursor
         self.heeds = frozenset(self._within) | self._openers()
         #: these, and the tokens that lead away from `INSIDE`
-        self.alert = self.heeds if exact else self.heeds | self._lexicon.not_word_ends
+        self.alert = self.heeds if exact else self.heeds | self._lexicon.not_word_ends | apart
 
     def _needle(self, text: str) -> bytes:
         return text.encode() if self.exact else folded(text.encode())
@@ -110,7 +119,9 @@ class Phrases:
 
     def rested(self, tokens: Sequence[int]) -> int:
         """The resting cursor after tokens none of which is heeded."""
-        return BEGIN if self.exact else START * _SORTS + self._lexicon.last_sorts[tokens[-1]]
+        if self.exact or not self._texts[tokens[-1]]:
+            return BEGIN
+        return START * _SORTS + self._lexicon.last_sorts[tokens[-1]]
 
     def settled(self, cursor: int) -> bool:
         """Whether the tokens that `alert` leaves out lead nowhere else."""
@@ -162,6 +173,7 @@ class Phrases:
             i
             for i, piece in enumerate(pieces)
             if piece
+            and self._texts[i]
             and any(needle in piece for needle in needles)
             and any(self._walk(start, self._texts[i])[1] is not None for start in (BEGIN, INSIDE))
         )
@@ -173,7 +185,7 @@ class Phrases:
         longest = max(map(len, prefixes), default=0)
         found = set()
         for i, piece in enumerate(pieces):
-            if any(piece[-k:] in prefixes for k in range(1, min(longest, len(piece)) + 1)):
+            if self._texts[i] and any(piece[-k:] in prefixes for k in range(1, min(longest, len(piece)) + 1)):
                 after = [self._walk(start, self._texts[i])[0] // _SORTS for start in (BEGIN, INSIDE)]
                 if any(self._matcher.begun(node) for node in after):
                     found.add(i)
@@ -181,6 +193,12 @@ class Phrases:
 
 
 @lru_cache(maxsize=64)
-def phrases(vocabulary: Vocabulary, expressions: tuple[str, ...], *, exact: bool = False) -> Phrases:
+def phrases(
+    vocabulary: Vocabulary,
+    expressions: tuple[str, ...],
+    *,
+    exact: bool = False,
+    apart: frozenset[int] = NO_TOKENS,
+) -> Phrases:
     """The automaton for some phrases, made on first use and then kept."""
-    return Phrases(vocabulary, expressions, exact=exact)
+    return Phrases(vocabulary, expressions, exact=exact, apart=apart)

@@ -116,7 +116,7 @@ class Speed(Processor[SpeedState]):
         self._ending = ending
         self._script = Script(spell(binding.vocabulary, control.wait, "wait"), "slow")
         self._separators = phrases(binding.vocabulary, control.separators, exact=True)
-        self._phrases = phrases(binding.vocabulary, control.slow)
+        self._phrases = phrases(binding.vocabulary, control.slow, apart=binding.markers.single)
         self._line_break = line_break(binding.vocabulary, "PhasedSpeed")
         self._edits: dict[int, Edit] = {}
         self._heeds = self._separators.heeds | self._phrases.alert | {self._line_break}

@@ -76,7 +76,7 @@ class SuppressExpressions(Control):
         object.__setattr__(self, "expressions", checked_texts("expressions", self.expressions))
 
     def compile(self, binding: Binding) -> Suppression:
-        return Suppression(phrases(binding.vocabulary, self.expressions))
+        return Suppression(phrases(binding.vocabulary, self.expressions, apart=binding.markers.single))
 
     def hits(self, vocabulary: Vocabulary) -> list[Hit]:
         """Exactly the entries that cannot come where none of the expressions has been begun, in order of ids.

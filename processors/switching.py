@@ -60,7 +60,7 @@ class ThoughtSwitchPenalty(Control):
         checked_choice("first_thought", self.first_thought, ("thinking", "generation"))
 
     def compile(self, binding: Binding) -> Penalty:
-        return Penalty(self, phrases(binding.vocabulary, self.expressions))
+        return Penalty(self, phrases(binding.vocabulary, self.expressions, apart=binding.markers.single))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ class ThoughtBudget(Control):
         return True
 
     def compile(self, binding: Binding) -> Thoughts:
-        table = phrases(binding.vocabulary, self.expressions)
+        table = phrases(binding.vocabulary, self.expressions, apart=binding.markers.single)
         return Thoughts(self.max_thoughts, table, line_break(binding.vocabulary, "ThoughtBudget"))
 
 

@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-from typing import Any
+import random
 
 import pytest
 from conftest import SHARED
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-from tokenizers import Tokenizer
-from transformers import PreTrainedTokenizerFast
+from real_vocabularies import FILES, needs_shared, vocabulary
 
 from thinkpace import BudgetForcing, Markers, UnsupportedControl
 from thinkpace.adapters.hf_vocabulary import HFVocabulary, find_markers
 from thinkpace.processors import compile_program, replay
 
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data is not beside this checkout")
-VOCABULARIES = {
-    "qwen3": ("derived/qwen3.tokenizer.json.gz", "<|im_end|>"),
-    "qwen2.5": ("derived/qwen2.5.tokenizer.json.gz", "<|im_end|>"),
-    "deepseek-v3-r1": ("deepseek/deepseek-v3-r1.tokenizer.json.gz", "<｜end▁of▁sentence｜>"),
-}
 
-
-@pytest.fixture(scope="module", params=list(VOCABULARIES))
+@pytest.fixture(params=list(FILES))
 def named(request: pytest.FixtureRequest) -> tuple[str, HFVocabulary]:
-    file, eos = VOCABULARIES[request.param]
-    backend = Tokenizer.from_str(gzip.decompress((SHARED / "tokenizers" / file).read_bytes()).decode())
-    return request.param, HFVocabulary(PreTrainedTokenizerFast(tokenizer_object=backend, eos_token=eos))
+    return request.param, vocabulary(request.param)
 
 
 @needs_shared
@@ -53,31 +41,66 @@ def test_budget_forcing_on_a_real_vocabulary(named: tuple[str, HFVocabulary]) ->
         assert (receipt.end, receipt.thinking_tokens <= 2) == ("natural", True), ending
 
 
-class Template:
-    """A chat template that renders as transformers does, without a tokenizer."""
+@needs_shared
+def test_what_is_written_is_its_own_ids_whatever_stands_before(named: tuple[str, HFVocabulary]) -> None:
+    """Joined as text, these pairs are spelled otherwise: nothing may go through text and back."""
+    name, words = named
+    pairs = json.loads((SHARED / "tokenizers" / "derived" / "boundary_merge_hazards.json").read_text())[name]
+    assert len(pairs) >= 15
+    markers, writable = Markers("<think>", "</think>"), 0
+    for before, after in pairs:
+        assert words.encode(before + after) != words.encode(before) + words.encode(after)
+        if not after.strip() or "think>" in before + after:
+            continue
+        program = compile_program([BudgetForcing(0, final=after)], words, markers)
+        state = replay(program, words.encode("Q\n<think>\n" + before), ())
+        assert state.pending[-len(words.encode(after)) :] == words.encode(after)
+        writable += 1
+    assert writable
+
+
+@needs_shared
+def test_pieces_are_the_bytes_of_a_text(named: tuple[str, HFVocabulary]) -> None:
+    _, words = named
+    for text in ("Wait, so 3.14 × 漢字 🤔!\n\n", "</think>\n\nFinal Answer: é", "\tnaïve   spaces "):
+        ids = words.encode(text)
+        assert b"".join(words.pieces[i] for i in ids).decode() == text
+    rng, used = random.Random(0), [i for i in range(words.size) if i not in words.unused]
+    for _ in range(200):
+        ids = tuple(rng.choices(used, k=3))
+        assert b"".join(words.pieces[i] for i in ids).decode(errors="replace") == words.decode(ids)
+
+
+def test_a_sentencepiece_tokenizer_has_its_bytes_too() -> None:
+    from tokenizers import Tokenizer, decoders, models
+    from transformers import PreTrainedTokenizerFast
+
+    known = {"<unk>": 0, "</s>": 1, "▁Wait": 2, "ing": 3, "<0xE6>": 4, "<0xBC>": 5, "<0xA2>": 6, "<0x0A>": 7}
+    backend = Tokenizer(models.BPE(vocab=known, merges=[], unk_token="<unk>", byte_fallback=True))
+    backend.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()])
+    words = HFVocabulary(PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="</s>"))
+    assert words.pieces[2:] == (b" Wait", b"ing", b"\xe6", b"\xbc", b"\xa2", b"\n")
+
+
+def test_a_tokenizer_whose_bytes_cannot_be_told_is_refused() -> None:
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    backend = Tokenizer(models.WordLevel(vocab={"a": 0, "</s>": 1}, unk_token="a"))
+    words = HFVocabulary(PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="</s>"))
+    with pytest.raises(UnsupportedControl, match="bytes of this tokenizer's tokens cannot be told"):
+        words.pieces  # noqa: B018  # a property that raises
+
+
+class Bare:
+    """A tokenizer with nothing but a template."""
 
     def __init__(self, chat_template: str | None) -> None:
         self.chat_template = chat_template
 
-    def apply_chat_template(self, messages: list[dict[str, str]], tokenize: bool, **arguments: Any) -> str:
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
-        )
-        environment.filters["tojson"] = lambda value, **_: json.dumps(value)
-        environment.globals["raise_exception"] = lambda text: (_ for _ in ()).throw(ValueError(text))
-        environment.globals["strftime_now"] = lambda _: "2026-01-02"
-        template = environment.from_string(self.chat_template or "")
-        return template.render(messages=messages, bos_token="<BOS>", eos_token="<EOS>", tools=None, **arguments)
 
-
-@pytest.mark.parametrize(
-    ("template", "reason"),
-    [
-        (None, "no chat template"),
-        ("{{ messages }}", "names no thinking tags"),
-        ("<think></think><thought></thought>", "2 pairs"),
-    ],
-)
-def test_no_markers(template: str | None, reason: str) -> None:
-    with pytest.raises(UnsupportedControl, match=reason):
-        find_markers(Template(template))
+def test_markers_of_a_tokenizer() -> None:
+    found = find_markers(Bare("{{ bos_token }}{% if add_generation_prompt %}<think>{% endif %}{# </think> #}"))
+    assert (found.open, found.close, found.opened_by_prompt) == ("<think>", "</think>", None), "read from each prompt"
+    with pytest.raises(UnsupportedControl, match="no chat template"):
+        find_markers(Bare(None))

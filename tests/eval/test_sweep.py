@@ -136,7 +136,7 @@ def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:
 
 def test_what_cannot_work_is_refused_before_anything_is_generated(tmp_path: Path) -> None:
     engine = Counting()
-    what = Plan("toy", EXAMPLES, (Setting(BudgetForcing(waits=1, wait="Hmm")),), None, Sampling(1.0), 1, 200, 0)
+    what = Plan("toy", EXAMPLES, (Setting((BudgetForcing(waits=1, wait="Hmm"),)),), None, Sampling(1.0), 1, 200, 0)
     with journal(tmp_path, what, engine) as book, pytest.raises(UnsupportedControl, match="cannot spell wait"):
         run(what, engine, book)
     assert engine.calls == 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 import itertools
 import json
 import pickle
-from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from machine import Armed, Wish, run
 from strategies import MARKERS, TOKENS, VOCABULARY, chains, controls, edits
 
 from thinkpace import (
@@ -28,33 +28,15 @@ from thinkpace.processors import (
     KEEP,
     Close,
     Edit,
-    Need,
     Processor,
-    Program,
     Script,
-    State,
     Told,
     chain,
     compile_program,
     kinds,
     replay,
 )
-from thinkpace.processors.budget import Budget
 from thinkpace.processors.phase import Track
-
-Wish = tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Armed:
-    """Controls, and the program they compile into."""
-
-    controls: tuple[Control, ...]
-    program: Program
-
-    @property
-    def budget(self) -> Budget | None:
-        return next((control for control in self.controls if isinstance(control, Budget)), None)
 
 
 def armed(controls: tuple[Control, ...], markers: Markers) -> Armed:
@@ -64,48 +46,6 @@ def armed(controls: tuple[Control, ...], markers: Markers) -> Armed:
 ARMED = st.builds(armed, chains(), st.sampled_from(MARKERS))
 #: what an engine might do at each step: the token it would like, and a number that settles all else
 WISHES = st.lists(st.tuples(st.integers(0, VOCABULARY.size - 1), st.integers(0, 5)), max_size=30)
-
-
-def taken(edit: Edit, wish: int, origin: int) -> tuple[int, int]:
-    """(token, drawn) of an engine that would like `wish` and keeps to the edit."""
-    if edit.forced is not None and not edit.moved_onto:
-        return edit.forced, edit.forced
-    if wish in edit.redraw:
-        legal = [t for t in range(VOCABULARY.size) if t not in edit.redraw and t not in edit.ban]
-        return legal[origin % len(legal)], wish
-    allowed = sorted(edit.only) if edit.only is not None else [i for i in range(VOCABULARY.size) if i not in edit.ban]
-    if wish not in allowed:
-        wish = allowed[wish % len(allowed)]
-    return edit.redirect.get(wish, wish), wish
-
-
-def numbers_for(state: State, origin: int) -> dict[Need, float]:
-    return dict.fromkeys(state.needs, 0.2 * origin)
-
-
-def run(program: Program, prompt: list[int], wishes: list[Wish]) -> tuple[list[State], list[int], Told]:
-    """The states after every token, the tokens, and what was told. Ends where no token is legal."""
-    drawn, numbers = dict[int, int](), dict[int, dict[Need, float]]()
-    states, tokens = [program.start(prompt)], list[int]()
-    for wish, origin in wishes:
-        state = states[-1]
-        if state.needs:
-            numbers[len(tokens)] = numbers_for(state, origin)
-            try:
-                state = program.inform(state, numbers[len(tokens)])
-            except NoLegalToken:
-                del numbers[len(tokens)]
-                break
-        token, came_from = taken(state.edit, wish, origin)
-        try:
-            after = program.step(state, token, came_from)
-        except NoLegalToken:
-            break
-        if came_from != token:
-            drawn[len(tokens)] = came_from
-        tokens.append(token)
-        states.append(after)
-    return states, tokens, Told(drawn, {at: known for at, known in numbers.items() if at < len(tokens)})
 
 
 @given(ARMED, TOKENS, WISHES)
