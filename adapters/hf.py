@@ -278,8 +278,8 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
     def _row_seeds(self, count: int) -> Sequence[int]:
         if self.seeds is None:
             kind = self._device.type  # each kind of device draws from a generator of its own
-            of_device = torch.get_rng_state if kind == "cpu" else getattr(torch, kind).get_rng_state
-            state = of_device(self._device) if kind in ("cuda", "xpu") else of_device()
+            device: Any = torch if kind == "cpu" else getattr(torch, kind)
+            state = device.get_rng_state(*([self._device] if kind in ("cuda", "xpu") else []))
             base = state.numpy().tobytes()
         elif isinstance(self.seeds, int):
             base = f"{self.seeds}/{self.started}".encode()

@@ -9,7 +9,7 @@ from typing import Literal
 from thinkpace.errors import MissingExtra, NoLegalToken, UnsupportedControl
 from thinkpace.processors.base import Control
 from thinkpace.processors.budget import BudgetForcing, ThinkBudget
-from thinkpace.processors.chat_template import NOT_FOUND, switches
+from thinkpace.processors.chat_template import NOT_FOUND, stance, switches
 from thinkpace.processors.confidence import ConfidenceExit
 from thinkpace.processors.draft import DraftLimit
 from thinkpace.processors.loops import LoopBreaker
@@ -85,7 +85,7 @@ def examine(
     except (UnsupportedControl, MissingExtra) as error:
         return [*found, Finding("markers", "refused", "thinking", str(error))]
     if chat_template is not None:
-        found += _template(chat_template, markers, special or {})
+        found += _template(chat_template, special or {})
     for chain in controls or [[control] for control in USUAL]:
         found.append(_control(chain, vocabulary, markers, context_tokens))
     return [*found, *_ENGINE]
@@ -125,14 +125,12 @@ def _ids(ids: Sequence[int]) -> str:
     return f"one token, {ids[0]}" if len(ids) == 1 else f"{len(ids)} tokens, {', '.join(map(str, ids))}"
 
 
-def _template(source: str, markers: Markers, special: dict[str, str]) -> Iterator[Finding]:
-    if markers.opened_by_prompt is not None:
-        says = "opens thinking" if markers.opened_by_prompt else "does not open thinking"
-        yield Finding("template", "note", "prompt", says)
+def _template(source: str, special: dict[str, str]) -> Iterator[Finding]:
     try:
-        found = switches(source, **special)
+        usual, found = stance(source, **special), switches(source, **special)
     except UnsupportedControl:
         return  # the markers were given because the template does not tell
+    yield Finding("template", "note", "the generation prompt, to thinking", usual)
     for argument, does in found.items():
         yield Finding("template", "note", argument, does)
 

@@ -51,7 +51,7 @@ def table(results: Sequence[Result], title: str) -> Table:
         }
         out.add_row(*(cells[str(column.header)] for column in out.columns))
     if named:
-        out.caption = "\n".join([*(f"{number}: {r.control}" for number, r in enumerate(results, 1)), caption])
+        out.caption = "\n".join([*(f"{number}: {r.controls}" for number, r in enumerate(results, 1)), caption])
         out.caption_justify = "left"
     return out
 
@@ -66,7 +66,7 @@ def gained(result: Result) -> str:
 
 def _is_forcing(result: Result) -> bool:
     """Whether a result is of budget forcing and nothing else: its budget and waits say all there is to say."""
-    return result.control.startswith("BudgetForcing(") and " + " not in result.control
+    return result.control == "BudgetForcing"
 
 
 def _percent(share: float) -> str:

@@ -58,6 +58,11 @@ class Setting:
         return self.budget.final if isinstance(self.budget, BudgetForcing) else None
 
     @property
+    def kind(self) -> str:
+        """What kinds of controls they are."""
+        return "+".join(type(control).__name__ for control in self.controls) or "none"
+
+    @property
     def name(self) -> str:
         """The controls as they print: unique within a sweep."""
         return " + ".join(map(repr, self.controls)) or NO_CONTROL
@@ -255,7 +260,7 @@ class Result:
     """One row of `results.csv`: a setting over all its samples.
 
     Args:
-        control: the controls, as they print.
+        control: the kinds of its controls.
         max_tokens: thinking tokens at most; None for no limit.
         waits: extensions asked for.
         samples: that were generated and graded; errors are apart.
@@ -269,6 +274,7 @@ class Result:
         errors: samples that could not be generated.
         difference, difference_low, difference_high: accuracy less that of the baseline on the same questions, with
             its paired 95 % interval; NaN where there is no baseline (`Plan.baseline`).
+        controls: as they print.
     """
 
     task: str
@@ -290,6 +296,7 @@ class Result:
     difference: float
     difference_low: float
     difference_high: float
+    controls: str
 
 
 def results(plan: Plan, entries: Iterable[Entry]) -> list[Result]:
@@ -322,7 +329,7 @@ def _result(plan: Plan, setting: Setting, by_setting: Mapping[str, list[Entry]])
     completion = [sum(count for kind, count in usage.items() if kind != "prompt") for usage in usages]
     return Result(
         plan.task,
-        setting.name,
+        setting.kind,
         setting.max_tokens,
         setting.waits,
         len(graded),
@@ -338,6 +345,7 @@ def _result(plan: Plan, setting: Setting, by_setting: Mapping[str, list[Entry]])
         verdicts.count("no_answer"),
         len(entries) - len(graded),
         *difference,
+        setting.name,
     )
 
 

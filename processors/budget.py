@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import InitVar, dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.base import Binding, Control, Processor
@@ -119,7 +119,7 @@ class Budget(Control):
             self.min_tokens,
         )
 
-    def compile(self, binding: Binding) -> Processor[object]:
+    def compile(self, binding: Binding) -> Processor[Any]:
         ending = Ending(self._limits(binding), self.closing(binding), binding)
         return chain(ending, Guard(self.guard, binding)) if self.guard else ending
 
@@ -151,10 +151,13 @@ class Budget(Control):
         )
 
 
+def _effort(budget: Budget) -> str | None:
+    return next((name for name, limit in EFFORTS.items() if limit == budget.max_tokens), None)
+
+
 # read when a budget is built; afterwards they are other ways to ask for `max_tokens`
-for _name in ALIASES:
-    setattr(Budget, _name, property(lambda budget: budget.max_tokens))
-Budget.effort = property(lambda budget: next((name for name, n in EFFORTS.items() if n == budget.max_tokens), None))  # type: ignore[assignment]  # an InitVar before
+for _name, _read in {**dict.fromkeys(ALIASES, lambda budget: budget.max_tokens), "effort": _effort}.items():
+    setattr(Budget, _name, property(_read))
 
 
 @dataclass(frozen=True, slots=True, repr=False)

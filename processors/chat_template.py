@@ -228,11 +228,17 @@ def switches(source: str, **arguments: Any) -> dict[str, str]:
         if text in ("", usual):
             continue
         tail, before = text.rpartition(_USER)[2], usual.rpartition(_USER)[2]
-        if tail == before:
-            does = "says so in the prompt"
-        elif tail.rfind(opened) > tail.rfind(closed):
-            does = "opens"
-        else:
-            does = "closes" if closed in tail else "leaves it to the model"
-        out[f"{name}={value}"] = does
+        out[f"{name}={value}"] = "says so in the prompt" if tail == before else _stance(tail, opened, closed)
     return out
+
+
+def stance(source: str, **arguments: Any) -> str:
+    """What the generation prompt does to thinking under these arguments: as in `switches`."""
+    opened, closed, _, _ = find_pair(source, arguments)
+    return _stance(ChatTemplate(source, arguments).tail(), opened, closed)
+
+
+def _stance(tail: str, opened: str, closed: str) -> str:
+    if tail.rfind(opened) > tail.rfind(closed):
+        return "opens"
+    return "closes" if closed in tail else "leaves it to the model"

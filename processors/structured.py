@@ -48,7 +48,7 @@ class StructuredAnswer(Control):
     """
 
     regex: str | None = None
-    json_schema: str | None = None
+    json_schema: str | Mapping[str, Any] | None = None
     choices: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
@@ -65,7 +65,7 @@ class StructuredAnswer(Control):
                 raise TypeError(f"{name} must be a text, got {value!r}")
             if value == "":
                 raise ValueError(f"{name} must not be empty")
-        if self.json_schema is not None:
+        if isinstance(self.json_schema, str):
             try:
                 json.loads(self.json_schema)
             except ValueError as error:
@@ -84,7 +84,7 @@ class StructuredAnswer(Control):
         except ModuleNotFoundError as error:
             raise MissingExtra("StructuredAnswer", "structured") from error
         try:
-            return build_regex_from_schema(self.json_schema)
+            return str(build_regex_from_schema(self.json_schema))
         except Exception as error:
             raise ValueError(f"outlines cannot read this json_schema: {error}") from error
 

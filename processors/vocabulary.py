@@ -6,7 +6,7 @@ one of them, not what the tokenizer would have chosen.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Protocol
 
 from thinkpace.errors import UnsupportedControl
@@ -14,7 +14,7 @@ from thinkpace.errors import UnsupportedControl
 TokenIds = tuple[int, ...]
 
 
-class Vocabulary(Protocol):
+class Vocabulary(Hashable, Protocol):
     """What a control needs to know of a tokenizer. Adapters build one per engine; it can be hashed."""
 
     @property

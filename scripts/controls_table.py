@@ -1,0 +1,170 @@
+"""The table of all controls on the embedded model in docs/controls.md: accuracy and tokens against no control.
+
+    python scripts/controls_table.py [--questions 512] [--out docs/controls.md]
+
+Every row is asked the same questions with the same seeds as the row without any control of its task and prompt; what is
+between the two marks in the page is replaced. Samples are kept in runs/controls, so a stopped run goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from pathlib import Path
+from typing import Literal
+
+from thinkpace import (
+    BudgetForcing,
+    ConfidenceExit,
+    Control,
+    DraftLimit,
+    LoopBreaker,
+    PhasedSpeed,
+    StepBudget,
+    StructuredAnswer,
+    SuppressExpressions,
+    ThinkBudget,
+    ThoughtBudget,
+    ThoughtSwitchPenalty,
+)
+from thinkpace.adapters.hf_engine import HFEngine
+from thinkpace.eval import embedded
+from thinkpace.eval.embedded import problems
+from thinkpace.eval.journal import Entry, Journal
+from thinkpace.eval.report import gained
+from thinkpace.eval.sweep import Plan, Result, Setting, results, run
+from thinkpace.processors import Sampling
+from thinkpace.prompts.styles import DRAFT, STEP_BY_STEP, Prompt
+
+BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+LINES = ("\n",)
+SWITCHES = ("alternatively",)
+Task = Literal["chain", "search"]
+Group = tuple[str, Task, Prompt, tuple[tuple[Control, ...], ...]]
+
+
+def forced(limit: int | None = None, **fields: object) -> BudgetForcing:
+    return BudgetForcing(limit, answer_reserve=16, **fields)  # type: ignore[arg-type]  # fields of a budget
+
+
+GROUPS: tuple[Group, ...] = (
+    (
+        "*chain*, step by step",
+        "chain",
+        STEP_BY_STEP,
+        (
+            (),
+            (ThinkBudget(64, answer_reserve=16),),
+            (ThinkBudget(64, landing=16, answer_reserve=16),),
+            (forced(64),),
+            (forced(waits=2),),
+            (PhasedSpeed(slow_tokens=128, separators=("ok\n", "fix\n"), wait_probability=0.5, answer_reserve=16),),
+            (StepBudget(7, LINES),),
+            (ConfidenceExit("probability", 0.99, separators=LINES),),
+            (ConfidenceExit("margin", 4.0, separators=LINES),),
+            (ConfidenceExit("entropy", 0.02, 4, separators=LINES),),
+            (ConfidenceExit("trial", 0.9, separators=LINES, trial="</think>\nFinal Answer:"),),
+            (LoopBreaker(),),
+            (StructuredAnswer(regex="Final Answer: [0-9]"),),
+        ),
+    ),
+    (
+        "*chain*, three ablations of drafts: the limit alone, the prompt alone (first row), both",
+        "chain",
+        DRAFT,
+        (
+            (),
+            (DraftLimit(2),),
+            (DraftLimit(3),),
+            (DraftLimit(3, "soft"),),
+        ),
+    ),
+    (
+        "*chain*, step by step, with a limit of words",
+        "chain",
+        STEP_BY_STEP,
+        (
+            (),
+            (DraftLimit(2),),
+            (DraftLimit(3),),
+            (DraftLimit(3, "soft"),),
+            (DraftLimit(4),),
+        ),
+    ),
+    (
+        "*search*, at most 240 thinking tokens in every row",
+        "search",
+        STEP_BY_STEP,
+        (
+            (forced(240),),
+            (ThoughtSwitchPenalty(3.0, 24, SWITCHES), forced(240)),
+            (ThoughtSwitchPenalty(5.0, 28, SWITCHES), forced(240)),
+            (ThoughtSwitchPenalty(3.0, 600, SWITCHES), forced(240)),
+            (ThoughtBudget(4, SWITCHES), forced(240)),
+            (SuppressExpressions(SWITCHES), forced(240)),
+        ),
+    ),
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--questions", type=int, default=512)
+    parser.add_argument("--out", type=Path, default=Path("docs/controls.md"))
+    options = parser.parse_args()
+    engine = HFEngine.from_path(embedded.path("hf"), name=embedded.NAME)
+    parts = [_group(group, engine, options.questions) for group in GROUPS]
+    page = options.out.read_text(encoding="utf-8")
+    before, _, rest = page.partition(BEGIN)
+    after = rest.partition(END)[2]
+    options.out.write_text(f"{before}{BEGIN}\n\n{chr(10).join(parts)}\n{END}{after}", encoding="utf-8")
+
+
+def _group(group: Group, engine: HFEngine, questions: int) -> str:
+    title, task, prompt, chains = group
+    plan = Plan(
+        task=task,
+        examples=tuple(problems.examples(task, questions)),
+        settings=tuple(Setting(chain) for chain in chains),
+        prompt=prompt,
+        sampling=Sampling(1.0),
+        samples=1,
+        max_new_tokens=800,
+        seed=0,
+    )
+    folder = Path("runs/controls") / f"{task}-{prompt.name}-{len(chains)}-{questions}.sqlite"
+    with Journal(folder, plan.identity(engine)) as journal:
+        total = 0
+
+        def progress(done: int) -> None:
+            nonlocal total
+            total += done
+            print(f"\r{title}: {total} of {len(chains) * questions}", end="", flush=True)
+
+        run(plan, engine, journal, progress)
+        print()
+        entries = list(journal.entries())
+    rows = [_row(result, entries) for result in results(plan, entries)]
+    head = (
+        f"**{title}**\n\n"
+        "| controls | accuracy (95 %) | against the first row (95 %) | thinking tokens | forced | switches | probes |\n"
+        "|---|---|---|---|---|---|---|\n"
+    )
+    return head + "\n".join(rows) + "\n"
+
+
+def _row(result: Result, entries: list[Entry]) -> str:
+    own = [entry.row for entry in entries if entry.setting == result.controls]
+    switches = math.fsum(row["text"].count("Alternatively") for row in own) / len(own)
+    probes = math.fsum(row["usage"]["probe"] for row in own) / len(own)
+    name = " + ".join(f"`{part}`" for part in result.controls.replace("answer_reserve=16", "...").split(" + "))
+    name = name.replace(", ...)", ")").replace("(...)", "()").replace("\n", "\\n").replace("|", "\\|")
+    return (
+        f"| {name} | {100 * result.accuracy:.1f} % ({100 * result.ci_low:.1f} to {100 * result.ci_high:.1f}) "
+        f"| {gained(result) or '-'} | {result.thinking_tokens_mean:.1f} | {100 * result.forced_end:.0f} % "
+        f"| {switches:.2f} | {probes:.0f} |"
+    )
+
+
+if __name__ == "__main__":
+    main()
