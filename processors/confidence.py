@@ -43,8 +43,8 @@ class ConfidenceExit(Control):
 
     Args:
         rule: see above.
-        threshold: None: as published, 0.95 (DEER) for "probability" and "trial", 1.0 (ThinkBrake) for "margin". EAT
-            sweeps its threshold and publishes no single one: "entropy" needs it.
+        threshold: None: as published, 0.95 (DEER) for "probability" and "trial", 1.0 (ThinkBrake) for "margin". EAT's
+            code has no default: "entropy" needs one.
         min_looks: looks before thinking may be closed. None: as published, 25 for "entropy" (EAT), else 1.
         max_looks: trials at most, 1 or more (DEER: 10). Other rules look as often as they like.
         decay: of the moving average of "entropy", in (0, 1]: the weight of the newest look. EAT: looks = 4 / decay.
@@ -77,7 +77,7 @@ class ConfidenceExit(Control):
             most = 1.0 if self.rule in ("probability", "trial") else 1e4
             object.__setattr__(self, "threshold", checked_number("threshold", self.threshold, 0.0, most))
         elif RULES[self.rule][0] is None:
-            raise ValueError(f"rule={self.rule!r} needs a threshold: none was published")
+            raise ValueError(f"rule={self.rule!r} needs a threshold: none was published as a default")
         if self.min_looks is not None:
             checked_count("min_looks", self.min_looks, 1)
         checked_count("max_looks", self.max_looks, 1)

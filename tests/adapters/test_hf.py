@@ -10,7 +10,21 @@ from scripted_hf import ScriptedHF, WordTokenizer
 from strategies import VOCABULARY
 from transformers import GenerationMixin
 
-from thinkpace import BudgetForcing, Markers, Phase, Receipt, ThinkBudget, UnsupportedControl
+from thinkpace import (
+    BudgetForcing,
+    ConfidenceExit,
+    DraftLimit,
+    LoopBreaker,
+    Markers,
+    Phase,
+    Receipt,
+    StepBudget,
+    StructuredAnswer,
+    SuppressExpressions,
+    ThinkBudget,
+    ThoughtSwitchPenalty,
+    UnsupportedControl,
+)
 from thinkpace.adapters.hf import logits_processors
 from thinkpace.adapters.hf_engine import HFEngine
 from thinkpace.adapters.scripted import says
@@ -336,3 +350,69 @@ def test_mixed_requests_come_back_in_order(engine: HFEngine, prompts: list[tuple
 def test_a_prompt_that_does_not_fit(engine: HFEngine) -> None:
     with pytest.raises(UnsupportedControl, match="do not fit the model's 1024 positions"):
         engine.generate([Request((1,) * 1000, (), 100)])
+
+
+def test_trials_are_forks_and_are_in_the_ledger(engine: HFEngine, prompts: list[tuple[int, ...]]) -> None:
+    """Tried answers leave no trace: the text is that of no control up to the exit, and their tokens are counted."""
+    trial = ConfidenceExit("trial", 0.99, separators=("\n",), trial="</think>\nFinal Answer:")
+    requests = [Request(prompt, chain, 150, Sampling(1.0)) for prompt in prompts[:3] for chain in ((), (trial,))]
+    made = engine.generate(requests)
+    alone = [engine.generate([request])[0] for request in requests]
+    assert [one.tokens for one in made] == [one.tokens for one in alone], "a batch tries for each row by itself"
+    for plain, tried in zip(made[::2], made[1::2], strict=True):
+        at = next((event.at for event in tried.receipt.events), len(tried.tokens))
+        assert plain.tokens[:at] == tried.tokens[:at]
+        assert plain.usage.probe == plain.usage.reread == 0
+        assert tried.usage.probe > 0
+        assert tried.usage.reread > tried.usage.prompt
+        assert tried.usage.completion == len(tried.tokens)
+
+
+def test_a_processor_alone_cannot_fork(engine: HFEngine) -> None:
+    with pytest.raises(UnsupportedControl, match="use HFEngine"):
+        logits_processors(engine.tokenizer, ConfidenceExit("trial"), temperature=0)
+
+
+def test_numbers_of_the_row_reach_controls_in_generate(engine: HFEngine, prompts: list[tuple[int, ...]]) -> None:
+    """The same exits through `generate`, in a batch and alone, as through the engine."""
+    control = ConfidenceExit("margin", 4.0, separators=("\n",))
+    processors = logits_processors(engine.tokenizer, control, temperature=0, max_new_tokens=120)
+    found = tokens_of(engine, generate(engine, prompts[:6], processors), prompts[:6])
+    requests = [Request(prompt, (control,), 120, Sampling(0)) for prompt in prompts[:6]]
+    made = engine.generate(requests)
+    assert [list(one.tokens) for one in made] == found
+    assert any(event.why == "confident" for one in made for event in one.receipt.events)
+
+
+def test_every_kind_of_control_goes_through_beams_and_drafts(engine: HFEngine, prompts: list[tuple[int, ...]]) -> None:
+    chain = (
+        ThoughtSwitchPenalty(beta=20),
+        SuppressExpressions(("alternatively",)),
+        DraftLimit(3),
+        StepBudget(6, ("\n",)),
+        LoopBreaker(),
+        ThinkBudget(50, landing=10, guard=4, answer_reserve=8),
+    )
+    for arguments in ({"num_beams": 3, "num_return_sequences": 2}, {"prompt_lookup_num_tokens": 3}):
+        asked = prompts[:1] if "prompt_lookup_num_tokens" in arguments else prompts[:3]
+        processors = logits_processors(engine.tokenizer, *chain, temperature=0, max_new_tokens=120)
+        sequences = generate(engine, asked, processors, **arguments)
+        for receipt, row in zip(processors.receipts(sequences), sequences.tolist(), strict=True):
+            assert receipt.thinking_tokens <= 50
+            assert receipt.diverged == 0
+            assert "lternatively" not in engine.vocabulary.decode(row)
+
+
+def test_structured_answers_after_natural_and_forced_closes(engine: HFEngine, prompts: list[tuple[int, ...]]) -> None:
+    import json
+    import re
+
+    schema = '{"type": "object", "properties": {"answer": {"type": "integer"}}, "required": ["answer"]}'
+    for budget in (BudgetForcing(24, final=None, answer_reserve=40), BudgetForcing(answer_reserve=40, final=None)):
+        chain = (StructuredAnswer(json_schema=schema), LoopBreaker(), budget)
+        made = engine.generate([Request(prompt, chain, 400, Sampling(1.0)) for prompt in prompts[:4]])
+        assert {one.receipt.end for one in made} == {"forced" if budget.max_tokens else "natural"}
+        finished = [one for one in made if one.finish_reason == "stop"]
+        assert finished
+        assert all(isinstance(json.loads(one.answer)["answer"], int) for one in finished)
+        assert all(re.match(r"\s*\{", one.answer) for one in made)

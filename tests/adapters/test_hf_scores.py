@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from strategies import SIZE, edits
 
 from thinkpace import NoLegalToken
-from thinkpace.adapters._hf_scores import ScoreWriter
+from thinkpace.adapters._hf_scores import ScoreWriter, measured
 from thinkpace.adapters._rows import edited, refused
+from thinkpace.adapters._rows import measured as rows_measured
 from thinkpace.processors import KEEP, Edit, force, redirect
 
 BATCHES = st.lists(edits(), min_size=1, max_size=4)
@@ -72,3 +73,19 @@ def test_a_set_that_is_barred_altogether_is_an_error_in_the_reference() -> None:
     row = np.full(SIZE, -np.inf)
     with pytest.raises(NoLegalToken, match="barred"):
         edited(row, Edit(only=frozenset({1, 2})), 1.0)
+
+
+@given(st.lists(st.floats(-9, 9), min_size=SIZE, max_size=SIZE), st.lists(st.integers(0, SIZE - 1), max_size=2))
+def test_numbers_about_rows_are_those_of_the_reference(row: list[float], closes: list[int]) -> None:
+    reference = np.array([*row, -np.inf])
+    scores = torch.from_numpy(np.stack((reference, reference)))
+    for kind in ("entropy", "top_probability", "close_margin"):
+        expected = rows_measured(reference, kind, closes)
+        assert measured(scores, kind, [closes, closes]) == pytest.approx([expected, expected])
+
+
+def test_a_certain_token_without_beams_is_one_cell() -> None:
+    scores = torch.zeros(2, SIZE)
+    ScoreWriter(SIZE, 1.0, beams=False).write(scores, [(1, force(3))])
+    assert torch.softmax(scores[1], 0)[3] == 1
+    assert (scores[1, [0, 1, 2, 4, 5]] == 0).all(), "the rest of the row is left alone"

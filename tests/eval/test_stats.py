@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from thinkpace.eval.stats import accuracy_interval
+from thinkpace.eval.stats import accuracy_interval, paired_difference
 
 
 def test_wilson_against_a_published_example() -> None:
@@ -38,3 +38,21 @@ def test_nothing_is_undefined_and_a_question_without_samples_is_an_error() -> No
 def test_the_bootstrap_is_seeded() -> None:
     data = [[True, False], [True, True], [False, False], [True, False]]
     assert accuracy_interval(data, seed=3) == accuracy_interval(data, seed=3)
+
+
+def test_a_paired_difference_by_hand() -> None:
+    before = {"a": [True], "b": [False], "c": [False], "only here": [True]}
+    after = {"a": [True], "b": [True], "c": [False], "only there": [False]}
+    difference, low, high = paired_difference(before, after)
+    assert difference == pytest.approx(1 / 3)
+    assert low <= difference <= high
+    assert paired_difference(before, after, seed=1) == paired_difference(before, after, seed=1)
+    assert all(math.isnan(number) for number in paired_difference({}, after))
+
+
+def test_pairs_tell_more_than_two_intervals() -> None:
+    """Fifty hard and fifty easy questions, five of them gained: what is common to both does not count."""
+    before = {str(i): [i < 50] for i in range(100)}
+    after = {str(i): [i < 55] for i in range(100)}
+    difference, low, high = paired_difference(before, after)
+    assert (difference, low > 0, high < 0.12) == (pytest.approx(0.05), True, True)

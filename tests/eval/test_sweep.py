@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from strategies import VOCABULARY
 
-from thinkpace import BudgetForcing, Markers, UnsupportedControl
+from thinkpace import BudgetForcing, LoopBreaker, Markers, ThinkBudget, ThoughtSwitchPenalty, UnsupportedControl
 from thinkpace.adapters.scripted import ScriptedEngine
 from thinkpace.eval import report
 from thinkpace.eval.journal import Entry, Journal
-from thinkpace.eval.sweep import CHUNK, Plan, Setting, grid, results, run, sample_seed
+from thinkpace.eval.sweep import CHUNK, Plan, Setting, grid, results, run, sample_seed, with_controls
 from thinkpace.eval.task import Example, load_jsonl
 from thinkpace.processors import Completion, Request, Sampling
 
@@ -243,3 +243,34 @@ def test_journals_are_readable_while_they_are_written(tmp_path: Path) -> None:
         other = sqlite3.connect(tmp_path / "journal.sqlite")
         assert other.execute("SELECT count(*) FROM samples").fetchone() == (18,)
         other.close()
+
+
+def test_controls_are_compared_with_the_same_budget_alone(tmp_path: Path) -> None:
+    penalty, landing = ThoughtSwitchPenalty(beta=2, expressions=("so",)), ThinkBudget(9, landing=3, answer_reserve=2)
+    settings = with_controls(grid([4, None], [0], final="so", answer_reserve=2), [(penalty,), (landing,)])
+    assert [setting.kind for setting in settings] == [
+        "BudgetForcing",
+        "BudgetForcing",
+        "ThoughtSwitchPenalty+BudgetForcing",
+        "ThoughtSwitchPenalty+BudgetForcing",
+        "ThinkBudget",
+    ]
+    what = Plan("toy", EXAMPLES, settings, None, Sampling(1.0), 1, 30, 0)
+    assert [what.baseline(setting) for setting in settings] == [None, None, settings[0], settings[1], None]
+    engine = Counting()
+    with journal(tmp_path, what, engine) as book:
+        run(what, engine, book)
+        found = results(what, book.entries())
+    assert [np.isnan(result.difference) for result in found] == [True, True, False, False, True]
+    assert found[2].difference == pytest.approx(found[2].accuracy - found[0].accuracy)
+    assert found[2].difference_low <= found[2].difference <= found[2].difference_high
+    report.draw_curve(found, tmp_path / "curve.png", "toy")
+    table = report.table(found, "toy")
+    assert "ThoughtSwitchPenalty(beta=2, expressions=('so',))" in str(table.caption)
+
+
+def test_without_any_control_is_a_baseline_too() -> None:
+    settings = (Setting(()), Setting((ThinkBudget(4),)), Setting((LoopBreaker(), ThinkBudget(4))))
+    what = Plan("toy", EXAMPLES, settings, None, Sampling(1.0), 1, 200, 0)
+    assert [what.baseline(setting) for setting in settings] == [None, settings[0], settings[1]]
+    assert settings[0].name == "no control"
