@@ -60,6 +60,9 @@ class Close:
     otherwise: Edit = KEEP
 
 
+Kind = Literal["entropy", "top_probability", "close_margin", "uniform", "trial"]
+
+
 @dataclass(frozen=True, slots=True)
 class Need:
     """A number that a control needs about the row the next token is drawn from.
@@ -74,7 +77,7 @@ class Need:
         max_tokens: for a trial: its length at most; it ends at the end of the sequence or of a line, too.
     """
 
-    kind: Literal["entropy", "top_probability", "close_margin", "uniform", "trial"]
+    kind: Kind
     suffix: TokenIds = ()
     max_tokens: int = 0
 

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from thinkpace.processors.base import FOREVER, NOTHING, Binding, Close, Control, Decision, Need, Numbers, Processor
+from thinkpace.processors.base import (
+    FOREVER,
+    NOTHING,
+    Binding,
+    Close,
+    Control,
+    Decision,
+    Kind,
+    Need,
+    Numbers,
+    Processor,
+)
 from thinkpace.processors.checks import checked_choice, checked_count, checked_number, checked_texts
 from thinkpace.processors.edit import KEEP
 from thinkpace.processors.phase import Track
@@ -94,7 +105,12 @@ class ConfidenceExit(Control):
         return Confidence(self, binding)
 
 
-_NEEDS = {"probability": "top_probability", "entropy": "entropy", "margin": "close_margin", "trial": "trial"}
+_NEEDS: Mapping[str, Kind] = {
+    "probability": "top_probability",
+    "entropy": "entropy",
+    "margin": "close_margin",
+    "trial": "trial",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,15 +139,8 @@ class Confidence(Processor[SureState]):
         self._least = control.min_looks if control.min_looks is not None else looks
         self._separators = phrases(binding.vocabulary, control.separators, exact=True)
         self._every = control.rule == "probability"  # a number is wanted for every token
-        if control.rule == "trial":
-            suffix = spell(binding.vocabulary, control.trial, "trial")
-            self._needs = frozenset({Need("trial", suffix, control.trial_tokens)})
-        elif control.rule == "entropy":
-            self._needs = frozenset({Need("entropy")})
-        elif control.rule == "margin":
-            self._needs = frozenset({Need("close_margin")})
-        else:
-            self._needs = frozenset({Need("top_probability")})
+        suffix = spell(binding.vocabulary, control.trial, "trial") if control.rule == "trial" else ()
+        self._needs = frozenset({Need(_NEEDS[control.rule], suffix, control.trial_tokens if suffix else 0)})
 
     def init(self, track: Track) -> SureState:
         return SureState()

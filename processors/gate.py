@@ -16,8 +16,23 @@ from thinkpace.types import Phase
 _PHASES = {"thinking": Phase.THINKING, "answer": Phase.ANSWER}
 
 
+class Gated(Control):
+    """What the gates share: they ask for what the control inside asks for."""
+
+    __slots__ = ()
+    inner: Control
+
+    @property
+    def moves_probability(self) -> bool:
+        return self.inner.moves_probability
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return self.inner.needs
+
+
 @dataclass(frozen=True, slots=True, repr=False)
-class During(Control):
+class During(Gated):
     """Let a control act in one phase only. It sees all tokens; see `during`.
 
     Args:
@@ -40,20 +55,12 @@ class During(Control):
         checked_choice("phase", self.phase, _PHASES)
         _check(self.inner)
 
-    @property
-    def moves_probability(self) -> bool:
-        return self.inner.moves_probability
-
-    @property
-    def needs(self) -> frozenset[str]:
-        return self.inner.needs
-
     def compile(self, binding: Binding) -> Gate:
         return Gate(self.inner.compile(binding), _PHASES[self.phase], 0)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class After(Control):
+class After(Gated):
     """Let a control act only from output token number `tokens` on. It sees all tokens; see `after`.
 
     Args:
@@ -71,14 +78,6 @@ class After(Control):
     def __post_init__(self) -> None:
         checked_count("tokens", self.tokens)
         _check(self.inner)
-
-    @property
-    def moves_probability(self) -> bool:
-        return self.inner.moves_probability
-
-    @property
-    def needs(self) -> frozenset[str]:
-        return self.inner.needs
 
     def compile(self, binding: Binding) -> Gate:
         return Gate(self.inner.compile(binding), None, self.tokens)
