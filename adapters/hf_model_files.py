@@ -34,6 +34,8 @@ def read_model_files(path: str | Path) -> ModelFiles:
         from transformers import AutoConfig, AutoTokenizer, GenerationConfig
     except ModuleNotFoundError as error:
         raise MissingExtra("looking at a transformers model", "hf") from error
+    if str(path).startswith((".", "/", "~")) and not Path(path).is_dir():
+        raise ValueError(f"there is no folder {str(path)!r}")
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
     except (OSError, ValueError, KeyError) as error:

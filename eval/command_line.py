@@ -209,14 +209,22 @@ def examine_model(
     Without --control one of each kind is looked at. Exit code 0 if all will work, 1 if something is refused.
     """
     files = read_model_files(embedded.path("hf") if model == embedded.NAME else model)
+    chains, unread = list[tuple[Control, ...]](), list[doctor.Finding]()
+    for text in control or ():
+        try:
+            chains.append(_controls(text))
+        except (ValueError, TypeError) as error:
+            unread.append(doctor.Finding("control", "refused", text, str(error)))
     findings = doctor.examine(
         files.vocabulary,
         files.chat_template,
         markers=_markers(open_marker, close_marker),
-        controls=[_controls(text) for text in control or ()],
+        controls=chains,
+        usual=not control,
         context_tokens=files.context_tokens,
         special=files.special,
     )
+    findings += unread
     console = Console()
     for finding in findings:
         mark = {"works": "[green]works  [/]", "refused": "[bold red]refused[/]", "note": "[dim]note   [/]"}

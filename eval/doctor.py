@@ -8,7 +8,7 @@ from typing import Literal
 
 from thinkpace.errors import MissingExtra, NoLegalToken, UnsupportedControl
 from thinkpace.processors.base import Control
-from thinkpace.processors.budget import BudgetForcing, ThinkBudget
+from thinkpace.processors.budget import Budget, BudgetForcing, ThinkBudget
 from thinkpace.processors.chat_template import NOT_FOUND, stance, switches
 from thinkpace.processors.confidence import ConfidenceExit
 from thinkpace.processors.draft import DraftLimit
@@ -62,6 +62,7 @@ def examine(
     *,
     markers: Markers | None = None,
     controls: Sequence[Sequence[Control]] = (),
+    usual: bool = False,
     context_tokens: int | None = None,
     special: dict[str, str] | None = None,
 ) -> list[Finding]:
@@ -71,22 +72,24 @@ def examine(
         vocabulary: of the tokenizer.
         chat_template: its source; None if there is none.
         markers: instead of those that the template tells.
-        controls: lists of controls, each as it would be used; none: one of each kind.
+        controls: lists of controls, each as it would be used.
+        usual: whether to look at one of each kind as well.
         context_tokens: how many tokens the model can hold.
         special: texts of special tokens that the template uses.
     """
     found = list(_vocabulary(vocabulary))
     try:
-        if markers is None:
-            if chat_template is None:
-                raise UnsupportedControl(NOT_FOUND.format("there is no chat template"))
+        if markers is not None:
+            found += _markers(vocabulary, markers)
+        elif chat_template is None:
+            raise UnsupportedControl(NOT_FOUND.format("there is no chat template"))
+        else:
             markers = Markers.from_chat_template(chat_template, **(special or {}))
-        found += _markers(vocabulary, markers)
+            found += [*_markers(vocabulary, markers), *_template(chat_template, special or {})]
     except (UnsupportedControl, MissingExtra) as error:
-        return [*found, Finding("markers", "refused", "thinking", str(error))]
-    if chat_template is not None:
-        found += _template(chat_template, special or {})
-    for chain in controls or [[control] for control in USUAL]:
+        says = f"{error} (on the command line: --open and --close)" if "pass markers" in str(error) else str(error)
+        return [*found, Finding("markers", "refused", "thinking", says)]
+    for chain in [*controls, *([control] for control in USUAL if usual)]:
         found.append(_control(chain, vocabulary, markers, context_tokens))
     return [*found, *_ENGINE]
 
@@ -126,12 +129,10 @@ def _ids(ids: Sequence[int]) -> str:
 
 
 def _template(source: str, special: dict[str, str]) -> Iterator[Finding]:
-    try:
-        usual, found = stance(source, **special), switches(source, **special)
-    except UnsupportedControl:
-        return  # the markers were given because the template does not tell
-    yield Finding("template", "note", "the generation prompt, to thinking", usual)
-    for argument, does in found.items():
+    usual = stance(source, **special)
+    says = "closes it: without an argument that opens it there is nothing to control" if usual == "closes" else usual
+    yield Finding("template", "note", "the generation prompt, to thinking", says)
+    for argument, does in switches(source, **special).items():
         yield Finding("template", "note", argument, does)
 
 
@@ -148,7 +149,10 @@ def _control(chain: Sequence[Control], vocabulary: Vocabulary, markers: Markers,
         says.append("moves probability: tell logits_processors the temperature")
     hits = [len(control.hits(vocabulary)) for control in chain if isinstance(control, SuppressExpressions)]
     if hits:
-        says.append(f"{sum(hits)} vocabulary entries cannot come")
+        says.append(f"{sum(hits)} vocabulary {'entry' if sum(hits) == 1 else 'entries'} cannot come")
+    limits = [control.max_tokens or 0 for control in chain if isinstance(control, Budget)]
+    if context_tokens is not None and max(limits, default=0) >= context_tokens:
+        says.append(f"the model holds {context_tokens} tokens: the limit cannot be reached")
     return Finding("control", "works", name, "; ".join(says) or "as described")
 
 

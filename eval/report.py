@@ -121,32 +121,32 @@ def draw_curve(results: Sequence[Result], path: Path, title: str, note: str = ""
     for (label, points), colour, marker in zip(lines.items(), ("#1f5fa8", "#c2571a"), "os", strict=True):
         if len(points) > 1 or (points and label.startswith("budget")):
             _line(axes, sorted(points, key=lambda r: r.thinking_tokens_mean), label, colour, marker, "-")
-    if others:
-        _line(
-            axes,
-            others,
-            "other controls (numbers: rows of results.csv)" if numbers else "budget and waits",
-            "#5a5a5a",
-            "^",
-            "",
-        )
+    crossed = [r for r in others if id(r) not in numbers]
+    if crossed:
+        _line(axes, crossed, "budget and waits", "#5a5a5a", "^", "")
+    for r in others:
+        if id(r) in numbers:  # the number is the marker: nothing else is written beside it
+            _line(axes, [r], "", "#2e7d4f", f"${numbers[id(r)]}$", "", size=9)
+    if numbers:
+        axes.plot([], [], "", color="#2e7d4f", marker="$n$", linestyle="", label="n: row n of the table")
     for r in drawn:
+        if id(r) in numbers:
+            continue
         limit = "no budget" if r.max_tokens is None else str(r.max_tokens)
         label = limit if r.waits == fewest else f"{r.waits} wait{'s' if r.waits > 1 else ''}"
         if r.waits != fewest and r.max_tokens is not None:
             label = f"{limit}, {label}"
-        label = numbers.get(id(r), label)
         axes.annotate(
             label, (r.thinking_tokens_mean, 100 * r.accuracy), (6, -12), textcoords="offset points", fontsize=8
         )
     axes.set_xlabel("thinking tokens per sample (mean)")
     axes.set_ylabel("accuracy (%), 95 % interval")
-    axes.set_ylim(0, 100)
+    axes.set_ylim(0, 102)
     most = max((r.thinking_tokens_mean for r in drawn), default=1.0) or 1.0
     axes.set_xlim(-0.03 * most, 1.12 * most)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="lower right", frameon=False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False)
     axes.set_title(title, loc="left", fontsize=11)
     if note:
         figure.supxlabel(note, fontsize=7.5, color="#5a5a5a")
@@ -154,7 +154,9 @@ def draw_curve(results: Sequence[Result], path: Path, title: str, note: str = ""
         figure.savefig(new, dpi=150, format="png")
 
 
-def _line(axes: Any, points: Sequence[Result], label: str, colour: str, marker: str, style: str) -> None:
+def _line(
+    axes: Any, points: Sequence[Result], label: str, colour: str, marker: str, style: str, size: float = 5
+) -> None:
     middle = [100 * r.accuracy for r in points]
     low = [max(0.0, 100 * (r.accuracy - r.ci_low)) for r in points]
     high = [max(0.0, 100 * (r.ci_high - r.accuracy)) for r in points]
@@ -162,12 +164,12 @@ def _line(axes: Any, points: Sequence[Result], label: str, colour: str, marker: 
         [r.thinking_tokens_mean for r in points],
         middle,
         yerr=[low, high],
-        label=label,
+        label=label or None,
         color=colour,
         marker=marker,
         linestyle=style,
         capsize=2.5,
         linewidth=1.4,
-        markersize=5,
+        markersize=size,
         elinewidth=0.9,
     )

@@ -25,7 +25,7 @@ def accuracy_interval(
         seed: of the bootstrap.
 
     Returns:
-        (accuracy, low, high); three NaN if there is no question.
+        (accuracy, low, high); three NaN if there is no question, no ends if several samples are of one question.
 
     >>> accuracy, low, high = accuracy_interval([[True], [True], [False], [True]])
     >>> f"{accuracy:.2f} [{low:.2f}, {high:.2f}]"
@@ -41,6 +41,8 @@ def accuracy_interval(
     if (count == 1).all():
         interval = stats.binomtest(int(right.sum()), len(right)).proportion_ci(confidence, method="wilson")
         return accuracy, float(interval.low), float(interval.high)
+    if len(right) == 1:
+        return accuracy, math.nan, math.nan  # one question says nothing of others
     drawn = np.random.default_rng(seed).integers(len(right), size=(RESAMPLES, len(right)))
     resampled = right[drawn].sum(1) / count[drawn].sum(1)
     low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])

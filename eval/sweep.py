@@ -109,12 +109,16 @@ class Plan:
             )
 
     def baseline(self, setting: Setting) -> Setting | None:
-        """What a setting is compared with: the same budget without its other controls, else no control at all.
+        """What a setting is compared with.
 
-        None if the sweep has neither, and for what is a baseline itself.
+        The same budget without its other controls, else no control at all, else budget forcing without limit and
+        waits. None if the sweep has none of these, for what is one itself, and for plain forcing beside the last.
         """
         alone = (setting.budget,) if setting.budget is not None else ()
-        for controls in (alone, ()):
+        plain = len(setting.controls) == 1 and isinstance(setting.budget, BudgetForcing)
+        free = [o for o in self.settings if o.kind == "BudgetForcing" and o.max_tokens is None and not o.waits]
+        wanted = [alone, (), *(other.controls for other in free if not plain)]
+        for controls in wanted:
             found = next((other for other in self.settings if other.controls == controls), None)
             if found is not None and found != setting:
                 return found

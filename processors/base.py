@@ -165,6 +165,10 @@ class Control(ABC):
     __slots__ = ()
     #: controls that decide when thinking ends; a sequence takes one of them
     decides_end: ClassVar[bool] = False
+    #: controls that say all that an answer may be; a sequence takes one of them
+    rules_answer: ClassVar[bool] = False
+    #: where it can act: gates for elsewhere are refused
+    phases: ClassVar[tuple[str, ...]] = ("thinking", "answer")
 
     @abstractmethod
     def compile(self, binding: Binding) -> Processor[Any]:

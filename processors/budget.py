@@ -38,28 +38,7 @@ ALIASES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Budget(Control):
-    """What `ThinkBudget` and `BudgetForcing` share; not to be used itself.
-
-    Args:
-        max_tokens: thinking tokens at most, all blocks together; injected tokens count, markers and the closing
-            sequence do not. None or -1: no limit. 0: close at once.
-        min_tokens: thinking tokens at least, 0 or more, at most `max_tokens` less `landing`.
-        answer_reserve: output tokens kept for the answer inside the request's own limit; thinking is closed early
-            enough. Counts only where the limit is known (`max_new_tokens`). Default 100, as s1's evaluation code has.
-        landing: the last thinking tokens before the limit (or before the reserve), in which thinking ends at the
-            first end of a sentence or line, and in which closing becomes ever more likely. The limit holds anyway.
-        landing_boost: what is added to the logit of closing at the last token of the landing, 0 or more; it grows
-            from 1/landing of it in equal steps.
-        message: written before the closing marker whenever thinking is closed by force, unless the model has begun
-            the marker; it belongs to the closing sequence. `QWEN3_MESSAGE` is a preset. None writes nothing.
-        context_share: limits thinking to this share of what the model can hold, in (0, 1]; with `max_tokens` the
-            smaller holds. Needs an engine that tells how much that is.
-        guard: for so many answer tokens after a forced close the model can neither say what starts another thought
-            ("Wait", "Alternatively", ...) nor close again; and with any guard thinking is not opened again.
-        effort: instead of `max_tokens`: "low", "medium" or "high" (1,024, 4,096, 16,384).
-        thinking_token_budget, thinking_budget, reasoning_budget, max_thinking_tokens, budget_tokens: other names of
-            `max_tokens`; at most one of all of these may be given.
-    """
+    """What all budgets share; `ThinkBudget` describes the fields."""
 
     max_tokens: int | None = None
     min_tokens: int = 0
@@ -170,11 +149,27 @@ class ThinkBudget(Budget):
     cannot be opened when nothing is left. To write "Wait" instead of closing, see `BudgetForcing`.
 
     Args:
-        max_tokens, min_tokens, answer_reserve, landing, landing_boost, message, context_share, guard, effort: as in
-            `Budget`, and so are the other names of `max_tokens`.
+        max_tokens: thinking tokens at most, all blocks together; injected tokens count, markers and the closing
+            sequence do not. None or -1: no limit. 0: close at once.
+        min_tokens: thinking tokens at least, 0 or more, at most `max_tokens` less `landing`.
+        answer_reserve: output tokens kept for the answer inside the request's own limit; thinking is closed early
+            enough. Counts only where the limit is known (`max_new_tokens`). Default 100, as s1's evaluation code has.
+        landing: the last thinking tokens before the limit (or before the reserve), in which thinking ends at the
+            first end of a sentence or line, and in which closing becomes ever more likely. The limit holds anyway.
+        landing_boost: what is added to the logit of closing at the last token of the landing, 0 or more; it grows
+            from 1/landing of it in equal steps.
+        message: written before the closing marker whenever thinking is closed by force, unless the model has begun
+            the marker; it belongs to the closing sequence. `QWEN3_MESSAGE` is a preset. None writes nothing.
+        context_share: limits thinking to this share of what the model can hold, in (0, 1]; with `max_tokens` the
+            smaller holds. Needs an engine that tells how much that is.
+        guard: for so many answer tokens after a forced close the model can neither say what starts another thought
+            ("Wait", "Alternatively", ...) nor close again; and with any guard thinking is not opened again.
+        effort: instead of `max_tokens`: "low", "medium" or "high" (1,024, 4,096, 16,384).
+        thinking_token_budget, thinking_budget, reasoning_budget, max_thinking_tokens, budget_tokens: other names of
+            `max_tokens`; at most one of all of these may be given.
 
     Raises:
-        TypeError, ValueError: for numbers out of range.
+        TypeError, ValueError: for numbers out of range, an unknown effort, or two names of the limit at once.
 
     >>> ThinkBudget(512)
     ThinkBudget(max_tokens=512)
@@ -203,7 +198,7 @@ class BudgetForcing(Budget):
 
     Args:
         max_tokens, min_tokens, answer_reserve, landing, landing_boost, message, context_share, guard, effort: as in
-            `Budget`, and so are the other names of `max_tokens`. Every attempt to close below `min_tokens` is
+            `ThinkBudget`, and so are the other names of `max_tokens`. Every attempt to close below `min_tokens` is
             extended, and counts among `waits`.
         waits: how many attempts to close are extended, whatever the minimum.
         wait: the text of an extension. None writes nothing: the close is refused and another token drawn, which still

@@ -195,7 +195,8 @@ def _named_pair(template: ChatTemplate) -> tuple[str, str, str]:
         if len(found) == 1:
             opened, closed = found[0]
             return opened, closed, closed
-    which = f"{len(pairs)} pairs of thinking tags, and does not write just one itself" if pairs else "no thinking tags"
+    which = f"pairs of thinking tags ({len(pairs)}), and does not itself write just one of them"
+    which = which if pairs else "no thinking tags"
     raise UnsupportedControl(NOT_FOUND.format(f"the chat template names {which}"))
 
 

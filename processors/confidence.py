@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from thinkpace.processors.base import (
     FOREVER,
@@ -81,6 +82,8 @@ class ConfidenceExit(Control):
     separators: tuple[str, ...] = BLANK_LINE
     trial: str = "\n**Final Answer**\n\\boxed"
     trial_tokens: int = 20
+
+    phases: ClassVar[tuple[str, ...]] = ("thinking",)
 
     def __post_init__(self) -> None:
         checked_choice("rule", self.rule, RULES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.base import FOREVER, Binding, Control, Processor
@@ -48,6 +49,8 @@ class DraftLimit(Control):
     form: str = "hard"
     separators: tuple[str, ...] = ("\n", ";")
     penalty: float = 3.0
+
+    phases: ClassVar[tuple[str, ...]] = ("thinking",)
 
     def __post_init__(self) -> None:
         checked_count("words_per_step", self.words_per_step, 1)

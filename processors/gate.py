@@ -27,6 +27,14 @@ class Gated(Control):
         return self.inner.moves_probability
 
     @property
+    def phases(self) -> tuple[str, ...]:  # type: ignore[override]  # of a gate it depends on what is inside
+        return (self.phase,) if isinstance(self, During) else self.inner.phases
+
+    @property
+    def rules_answer(self) -> bool:  # type: ignore[override]  # likewise
+        return self.inner.rules_answer
+
+    @property
     def needs(self) -> frozenset[str]:
         return self.inner.needs
 
@@ -54,6 +62,10 @@ class During(Gated):
     def __post_init__(self) -> None:
         checked_choice("phase", self.phase, _PHASES)
         _check(self.inner)
+        if self.phase not in self.inner.phases:
+            raise ValueError(
+                f"{self.inner!r} acts on the {self.inner.phases[0]} only: during {self.phase!r} it never would"
+            )
 
     def compile(self, binding: Binding) -> Gate:
         return Gate(self.inner.compile(binding), _PHASES[self.phase], 0)
@@ -139,10 +151,28 @@ class Gate(Processor[Any]):
 
 
 def during(phase: str, control: Control) -> During:
-    """`control`, acting only in one phase: "thinking" or "answer"."""
+    """Let a control act in one phase only; it still sees all tokens.
+
+    Args:
+        phase: "thinking" or "answer".
+        control: any but one that decides when thinking ends.
+
+    Raises:
+        TypeError, ValueError: for another phase, something that is no control, or one that never acts there.
+        UnsupportedControl: for a control that decides when thinking ends: it must always act.
+    """
     return During(phase, control)
 
 
 def after(tokens: int, control: Control) -> After:
-    """`control`, acting only from output token number `tokens` on."""
+    """Let a control act only from output token number `tokens` on; it sees all tokens from the start.
+
+    Args:
+        tokens: output tokens of every kind, 0 or more, before it acts.
+        control: any but one that decides when thinking ends.
+
+    Raises:
+        TypeError, ValueError: for a number out of range, or something that is no control.
+        UnsupportedControl: for a control that decides when thinking ends: it must always act.
+    """
     return After(tokens, control)

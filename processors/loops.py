@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from thinkpace.processors.base import FOREVER, Binding, Close, Control, Decision, Processor
 from thinkpace.processors.checks import checked_count
@@ -40,6 +41,8 @@ class LoopBreaker(Control):
     repeats: int = 4
     max_period: int = 128
     min_tokens: int = 48
+
+    phases: ClassVar[tuple[str, ...]] = ("thinking",)
 
     def __post_init__(self) -> None:
         checked_count("repeats", self.repeats, 2)

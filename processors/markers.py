@@ -27,6 +27,7 @@ class Markers:
             marker decides, and an end-of-sequence id after it ends its turn).
 
     Raises:
+        TypeError: if one is no text.
         ValueError: if a marker is empty, open and close are the same, or `forced_close` lacks `close`.
 
     >>> Markers("<think>", "</think>").forced_close
@@ -39,6 +40,9 @@ class Markers:
     opened_by_prompt: bool | None = None
 
     def __post_init__(self) -> None:
+        for name in ("open", "close", "forced_close"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"{name} must be a text, got {getattr(self, name)!r}")
         if not self.open or not self.close:
             raise ValueError(f"both markers need a text, got open={self.open!r}, close={self.close!r}")
         if self.open == self.close:

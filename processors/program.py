@@ -225,6 +225,9 @@ def compile_program(
         raise UnsupportedControl(
             f"only one control can decide when thinking ends, got {' and '.join(map(repr, deciding))}: merge them"
         )
+    answers = [control for control in controls if control.rules_answer]
+    if len(answers) > 1:
+        raise UnsupportedControl(f"only one control can constrain the answer, got {' and '.join(map(repr, answers))}")
     if max_new_tokens is not None and (not isinstance(max_new_tokens, int) or max_new_tokens < 1):
         raise ValueError(f"max_new_tokens must be a whole number >= 1, got {max_new_tokens!r}")
     binding = Binding(vocabulary, markers.bind(vocabulary), max_new_tokens, context_tokens)

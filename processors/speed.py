@@ -40,7 +40,7 @@ class PhasedSpeed(Budget):
     `wait_probability` at the start to 0 at `slow_tokens`. Fast: where the model would say "Wait" (or whatever `slow`
     holds) a line break comes instead (its probability moves there), and thinking is closed by force.
 
-    It is a budget too, and takes the place of one: the fields of `Budget` hold as they do in `ThinkBudget`.
+    It is a budget too, and takes the place of one: the fields of `ThinkBudget` hold as they do there.
 
     Args:
         slow_tokens: thinking tokens of the slow phase, 1 or more.
@@ -49,7 +49,7 @@ class PhasedSpeed(Budget):
         slow: what is not said in the fast phase; words or phrases as in `ThoughtSwitchPenalty`.
         separators: where "Wait" may be written.
         max_tokens, min_tokens, answer_reserve, landing, landing_boost, message, context_share, guard, effort: as in
-            `Budget`, and so are the other names of `max_tokens`.
+            `ThinkBudget`, and so are the other names of `max_tokens`.
 
     Raises:
         TypeError, ValueError: for numbers out of range, empty texts, or a slow phase that is longer than `max_tokens`.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from thinkpace.processors.base import FOREVER, Binding, Close, Control, Decision, Processor
 from thinkpace.processors.checks import checked_count, checked_texts
@@ -39,6 +40,8 @@ class StepBudget(Control):
 
     max_steps: int
     separators: tuple[str, ...] = BLANK_LINE
+
+    phases: ClassVar[tuple[str, ...]] = ("thinking",)
 
     def __post_init__(self) -> None:
         checked_count("max_steps", self.max_steps, 1)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from thinkpace.errors import MissingExtra, UnsupportedControl
 from thinkpace.processors.base import FOREVER, Binding, Control, Processor
@@ -34,7 +34,8 @@ class StructuredAnswer(Control):
 
     Args:
         regex: a regular expression that the whole answer must match.
-        json_schema: a JSON schema, as JSON text or as a mapping (kept as text).
+        json_schema: a JSON schema, as JSON text or as a mapping (kept as text); keywords that outlines would not hold
+            to (`minimum`, `uniqueItems`, ...) are refused.
         choices: the answer is one of these texts.
 
     Raises:
@@ -50,6 +51,9 @@ class StructuredAnswer(Control):
     regex: str | None = None
     json_schema: str | Mapping[str, Any] | None = None
     choices: tuple[str, ...] | None = None
+
+    phases: ClassVar[tuple[str, ...]] = ("answer",)
+    rules_answer: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         given = [name for name in ("regex", "json_schema", "choices") if getattr(self, name) is not None]
@@ -67,9 +71,13 @@ class StructuredAnswer(Control):
                 raise ValueError(f"{name} must not be empty")
         if isinstance(self.json_schema, str):
             try:
-                json.loads(self.json_schema)
+                schema = json.loads(self.json_schema)
             except ValueError as error:
                 raise ValueError(f"json_schema is no JSON: {error}") from None
+            for keyword in _not_enforced(schema):
+                raise ValueError(
+                    f"json_schema uses {keyword}, which outlines would not enforce: leave it out, or write a regex"
+                )
 
     def compile(self, binding: Binding) -> Structure:
         return Structure(index(binding.vocabulary, self._pattern()), binding)
@@ -87,6 +95,38 @@ class StructuredAnswer(Control):
             return str(build_regex_from_schema(self.json_schema))
         except Exception as error:
             raise ValueError(f"outlines cannot read this json_schema: {error}") from error
+
+
+#: keywords that the automaton holds to
+_ENFORCED = {
+    *("type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "$defs", "definitions"),
+    *("properties", "required", "additionalProperties", "minProperties", "maxProperties"),
+    *("items", "prefixItems", "minItems", "maxItems", "minLength", "maxLength", "pattern", "format"),
+}
+_ANNOTATIONS = {
+    *("title", "description", "default", "examples", "example", "$schema", "$id", "$comment"),
+    *("deprecated", "readOnly", "writeOnly"),
+}
+_FORMATS = frozenset(("date", "date-time", "time", "uuid", "uri", "email"))
+
+
+def _not_enforced(schema: object) -> Iterator[str]:
+    """What a schema asks for and the automaton would not hold to."""
+    if not isinstance(schema, dict):
+        return
+    for keyword, value in schema.items():
+        if keyword in ("properties", "$defs", "definitions") and isinstance(value, dict):
+            for part in value.values():
+                yield from _not_enforced(part)
+        elif keyword in ("anyOf", "oneOf", "allOf", "prefixItems") and isinstance(value, list):
+            for part in value:
+                yield from _not_enforced(part)
+        elif keyword in ("items", "additionalProperties"):
+            yield from _not_enforced(value)
+        elif keyword == "format" and value not in _FORMATS:
+            yield f"format {value!r}"
+        elif keyword not in _ENFORCED and keyword not in _ANNOTATIONS:
+            yield repr(keyword)
 
 
 def _escaped(text: str) -> str:

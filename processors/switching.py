@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.base import FOREVER, NO_TOKENS, Binding, Close, Control, Decision, Processor
@@ -51,6 +52,8 @@ class ThoughtSwitchPenalty(Control):
     expressions: tuple[str, ...] = THOUGHT_SWITCHES
     multi_token: str = "last"
     first_thought: str = "thinking"
+
+    phases: ClassVar[tuple[str, ...]] = ("thinking",)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "alpha", checked_number("alpha", self.alpha, 0.0, 1e4))
@@ -162,6 +165,8 @@ class ThoughtBudget(Control):
 
     max_thoughts: int
     expressions: tuple[str, ...] = THOUGHT_SWITCHES
+
+    phases: ClassVar[tuple[str, ...]] = ("thinking",)
 
     def __post_init__(self) -> None:
         checked_count("max_thoughts", self.max_thoughts, 1)

@@ -112,18 +112,28 @@ OTHERS = st.one_of(
     st.builds(StructuredAnswer, choices=st.just(("7", "so", "aa"))),
     st.builds(StructuredAnswer, regex=st.just("a*(7|so)")),
 )
-GATED = st.one_of(
-    OTHERS,
-    st.builds(During, st.sampled_from(["thinking", "answer"]), OTHERS),
-    st.builds(After, st.integers(0, 9), OTHERS),
-)
+
+
+@st.composite
+def gated(draw: st.DrawFn) -> Control:
+    """A control of `OTHERS`, alone or in a gate."""
+    control = draw(OTHERS)
+    match draw(st.sampled_from(["bare", "bare", "during", "after"])):
+        case "during":
+            return During(draw(st.sampled_from(control.phases)), control)
+        case "after":
+            return After(draw(st.integers(0, 9)), control)
+    return control
 
 
 def controls() -> st.SearchStrategy[Control]:
     """Any control."""
-    return st.one_of(budgets(), budgets(), GATED)
+    return st.one_of(budgets(), budgets(), gated())
 
 
-def chains() -> st.SearchStrategy[tuple[Control, ...]]:
+@st.composite
+def chains(draw: st.DrawFn) -> tuple[Control, ...]:
     """Any few controls that may stand together."""
-    return st.tuples(st.lists(GATED, max_size=3), st.lists(budgets(), max_size=1)).map(lambda two: (*two[0], *two[1]))
+    others, ending = draw(st.lists(gated(), max_size=3)), draw(st.lists(budgets(), max_size=1))
+    ruling = [control for control in others if control.rules_answer]
+    return (*(control for control in others if control not in ruling[1:]), *ending)

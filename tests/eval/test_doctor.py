@@ -46,16 +46,17 @@ def test_what_cannot_work_is_refused_and_the_exit_code_says_so(control: str, sai
 
 
 def test_what_cannot_be_read_is_a_sentence() -> None:
-    done = doctor("--control", "Nothing(3)")
-    assert done.returncode == 2
-    assert done.stderr.startswith("thinkpace: unknown control 'Nothing'")
+    done = doctor("--control", "Nothing(3)", "--control", "LoopBreaker")
+    assert done.returncode == 1
+    assert "Nothing(3): unknown control 'Nothing'" in done.stdout
+    assert "LoopBreaker(): as described" in done.stdout, "one that cannot be read hides no other"
     assert doctor("--model", "/nowhere").returncode == 2
 
 
 @needs_shared
 @pytest.mark.parametrize("name", list(FILES))
 def test_real_vocabularies_marker_by_marker(name: str) -> None:
-    findings = examine(vocabulary(name), TEMPLATE, context_tokens=4096)
+    findings = examine(vocabulary(name), TEMPLATE, usual=True, context_tokens=40_960)
     assert all_work(findings), [finding for finding in findings if finding.verdict == "refused"]
     [opened] = [finding.says for finding in findings if finding.subject == "open"]
     assert ("one token" in opened) == (name != "qwen2.5")
@@ -79,7 +80,7 @@ def test_all_templates_are_examined_without_a_wrong_word() -> None:
         usual = known[path.name]["generation prompt (default kwargs)"]
         [says] = [finding.says for finding in findings if finding.subject == "the generation prompt, to thinking"]
         expected = "opens" if "PRE-OPENED" in usual else "closes" if "CLOSED" in usual else "leaves it to the model"
-        assert says == expected, path.name
+        assert says.startswith(expected), path.name
 
 
 def test_no_template_and_given_markers() -> None:
@@ -87,7 +88,7 @@ def test_no_template_and_given_markers() -> None:
     markers = Markers("<t>", "</t>")
     found = examine(VOCABULARY, None, markers=markers, controls=[[SuppressExpressions(("so",))], [BudgetForcing(5)]])
     control, other = (finding for finding in found if finding.topic == "control")
-    assert control.says == "1 vocabulary entries cannot come"
+    assert control.says == "1 vocabulary entry cannot come"
     assert other.verdict == "refused", "this vocabulary cannot spell the final text"
     assert not all_work(found)
 

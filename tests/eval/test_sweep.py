@@ -256,12 +256,12 @@ def test_controls_are_compared_with_the_same_budget_alone(tmp_path: Path) -> Non
         "ThinkBudget",
     ]
     what = Plan("toy", EXAMPLES, settings, None, Sampling(1.0), 1, 30, 0)
-    assert [what.baseline(setting) for setting in settings] == [None, None, settings[0], settings[1], None]
+    assert [what.baseline(setting) for setting in settings] == [None, None, settings[0], settings[1], settings[1]]
     engine = Counting()
     with journal(tmp_path, what, engine) as book:
         run(what, engine, book)
         found = results(what, book.entries())
-    assert [np.isnan(result.difference) for result in found] == [True, True, False, False, True]
+    assert [np.isnan(result.difference) for result in found] == [True, True, False, False, False]
     assert found[2].difference == pytest.approx(found[2].accuracy - found[0].accuracy)
     assert found[2].difference_low <= found[2].difference <= found[2].difference_high
     report.draw_curve(found, tmp_path / "curve.png", "toy")

@@ -12,6 +12,7 @@ from thinkpace import (
     Control,
     DraftLimit,
     LoopBreaker,
+    Markers,
     PhasedSpeed,
     StepBudget,
     StructuredAnswer,
@@ -144,7 +145,15 @@ def test_toml() -> None:
         (lambda: StructuredAnswer(), "give one of regex, json_schema and choices, got none"),
         (lambda: StructuredAnswer("a", choices=("b",)), "got regex and choices"),
         (lambda: StructuredAnswer(json_schema="{"), "json_schema is no JSON"),
-        (lambda: during("closing", LoopBreaker()), "phase must be one of thinking, answer"),
+        (lambda: StructuredAnswer(json_schema={"type": "integer", "maximum": 3}), "uses 'maximum', which outlines"),
+        (
+            lambda: StructuredAnswer(json_schema='{"properties": {"a": {"items": {"format": "ipv4"}}}}'),
+            "uses format 'ipv4'",
+        ),
+        (lambda: during("answer", LoopBreaker()), "acts on the thinking only"),
+        (lambda: during("thinking", after(3, StructuredAnswer("a"))), "acts on the answer only"),
+        (lambda: Markers(1, 2), "open must be a text"),  # type: ignore[arg-type]
+        (lambda: during("closing", SuppressExpressions()), "phase must be one of thinking, answer"),
         (lambda: during("answer", ThinkBudget(5)), "decides when thinking ends and must always act"),
         (lambda: after(-1, LoopBreaker()), "tokens must be >= 0"),
         (lambda: after(1, "LoopBreaker"), "a gate needs a control"),  # type: ignore[arg-type]
