@@ -128,7 +128,7 @@ def draw_curve(results: Sequence[Result], path: Path, title: str, note: str = ""
         if id(r) in numbers:  # the number is the marker: nothing else is written beside it
             _line(axes, [r], "", "#2e7d4f", f"${numbers[id(r)]}$", "", size=9)
     if numbers:
-        axes.plot([], [], "", color="#2e7d4f", marker="$n$", linestyle="", label="n: row n of the table")
+        axes.plot([], [], color="#2e7d4f", marker="$n$", linestyle="", label="n: row n of the table")
     for r in drawn:
         if id(r) in numbers:
             continue

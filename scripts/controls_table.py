@@ -2,14 +2,16 @@
 
     python scripts/controls_table.py [--questions 512] [--out docs/controls.md]
 
-Every row is asked the same questions with the same seeds as the row without any control of its task and prompt; what is
-between the two marks in the page is replaced. Samples are kept in runs/controls, so a stopped run goes on.
+Every row is asked the same questions with the same seeds as the first row of its group; what is between the two marks in
+the page is replaced, and `answer_reserve=16` is left out of the names. Samples are kept in runs/controls, so a stopped run
+goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import math
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -26,6 +28,8 @@ from thinkpace import (
     ThinkBudget,
     ThoughtBudget,
     ThoughtSwitchPenalty,
+    after,
+    during,
 )
 from thinkpace.adapters.hf_engine import HFEngine
 from thinkpace.eval import embedded
@@ -49,7 +53,7 @@ def forced(limit: int | None = None, **fields: object) -> BudgetForcing:
 
 GROUPS: tuple[Group, ...] = (
     (
-        "*chain*, step by step",
+        "chain, step by step",
         "chain",
         STEP_BY_STEP,
         (
@@ -69,7 +73,7 @@ GROUPS: tuple[Group, ...] = (
         ),
     ),
     (
-        "*chain*, three ablations of drafts: the limit alone, the prompt alone (first row), both",
+        "chain, asked for drafts: the prompt alone (first row), and the prompt with a limit",
         "chain",
         DRAFT,
         (
@@ -80,7 +84,7 @@ GROUPS: tuple[Group, ...] = (
         ),
     ),
     (
-        "*chain*, step by step, with a limit of words",
+        "chain, step by step: the limit alone",
         "chain",
         STEP_BY_STEP,
         (
@@ -92,7 +96,18 @@ GROUPS: tuple[Group, ...] = (
         ),
     ),
     (
-        "*search*, at most 240 thinking tokens in every row",
+        "chain, step by step: gates",
+        "chain",
+        STEP_BY_STEP,
+        (
+            (),
+            (SuppressExpressions(("fix",)),),
+            (during("answer", SuppressExpressions(("fix",))),),
+            (after(60, StepBudget(1, LINES)),),
+        ),
+    ),
+    (
+        "search, at most 240 thinking tokens in every row",
         "search",
         STEP_BY_STEP,
         (
@@ -157,8 +172,8 @@ def _row(result: Result, entries: list[Entry]) -> str:
     own = [entry.row for entry in entries if entry.setting == result.controls]
     switches = math.fsum(row["text"].count("Alternatively") for row in own) / len(own)
     probes = math.fsum(row["usage"]["probe"] for row in own) / len(own)
-    name = " + ".join(f"`{part}`" for part in result.controls.replace("answer_reserve=16", "...").split(" + "))
-    name = name.replace(", ...)", ")").replace("(...)", "()").replace("\n", "\\n").replace("|", "\\|")
+    name = " + ".join(f"`{part}`" for part in re.sub(r"answer_reserve=16(, )?", "", result.controls).split(" + "))
+    name = name.replace(", )", ")").replace("|", "\\|")
     return (
         f"| {name} | {100 * result.accuracy:.1f} % ({100 * result.ci_low:.1f} to {100 * result.ci_high:.1f}) "
         f"| {gained(result) or '-'} | {result.thinking_tokens_mean:.1f} | {100 * result.forced_end:.0f} % "
