@@ -105,7 +105,8 @@ class ScoreWriter:
             # a written token comes even if another processor has barred it
             merged = merged.masked_fill(torch.isneginf(merged) & plan.certain, 0.0)
         elif plan.certain is not None:
-            merged = merged.masked_fill(plan.certain, CERTAIN)
+            highest = min(max(CERTAIN, 100 * self.temperature), torch.finfo(scores.dtype).max / 4)
+            merged = merged.masked_fill(plan.certain, highest)
         scores.index_put_((plan.rows, plan.ids), merged.to(scores.dtype))
         shares = {row: self._share(logits, scores[row]) for row, logits in barred.items()}
         return Gathered(plan, values, barred, shares)

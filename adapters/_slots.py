@@ -152,6 +152,8 @@ class SequenceLog:
             del self.drawn[past]
         for past in [at for at in self.numbers if at > length]:
             del self.numbers[past]
+        for past in [at for at in self._evidence if at > length]:
+            del self._evidence[past]  # it was of another prefix
         if not self._states:
             self._begin()
         at, state = self._states.pop()

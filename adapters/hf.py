@@ -33,7 +33,7 @@ from thinkpace.adapters.hf_vocabulary import HFVocabulary, find_markers
 from thinkpace.processors.base import Control, Need
 from thinkpace.processors.edit import KEEP
 from thinkpace.processors.markers import Markers
-from thinkpace.processors.program import Program, compile_program
+from thinkpace.processors.program import Program, Told, compile_program
 from thinkpace.types import Receipt
 
 
@@ -94,8 +94,8 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         self._logs: list[SequenceLog] = []  # per row
         self._last: torch.Tensor | None = None
         self._longest = 0  # ids of a row that have been seen in this call
-        # beams that were dropped: (prompt, tokens) -> what was drawn
-        self._past: dict[tuple[tuple[int, ...], tuple[int, ...]], dict[int, int]] = {}
+        # beams that were dropped: (prompt, tokens) -> what was told along them
+        self._past: dict[tuple[tuple[int, ...], tuple[int, ...]], Told] = {}
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Bring every row to its tokens, then write all edits at once.
@@ -190,12 +190,13 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         if row < len(self._prompts) and self._prompts[row] == prompt:
             candidates.insert(0, self._logs[row])
         log = max(candidates, key=lambda log: common(log.tokens, tokens)).fork()
-        own = [(past, drawn) for (of, past), drawn in self._past.items() if of == log.prompt]
-        known, drawn = max(own, key=lambda one: common(one[0], tokens), default=((), {}))
+        own = [(past, told) for (of, past), told in self._past.items() if of == log.prompt]
+        known, told = max(own, key=lambda one: common(one[0], tokens), default=((), Told()))
         shared = common(known, tokens)
         if shared > common(log.tokens, tokens):
             log.rewind(0)
-            log.drawn.update({at: origin for at, origin in drawn.items() if at < shared})
+            log.drawn.update({at: origin for at, origin in told.drawn.items() if at < shared})
+            log.numbers.update({at: numbers for at, numbers in told.numbers.items() if at <= shared})
         return log
 
     def _follow(self, input_ids: torch.Tensor) -> None:
@@ -228,8 +229,8 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
             return
         for row in set(range(len(rows))) - set(sources):
             log = self._logs[row]
-            if log.drawn:
-                self._past[log.prompt, tuple(log.tokens)] = dict(log.drawn)
+            if log.drawn or log.numbers:
+                self._past[log.prompt, tuple(log.tokens)] = Told(dict(log.drawn), dict(log.numbers))
         slots = Slots(self._logs)
         slots.reorder(sources)  # forks are made before any log moves on
         self._logs = [log for _, log in slots.items()]

@@ -34,6 +34,17 @@ class HFVocabulary:
         self.eos: frozenset[int] = frozenset(int(token) for token in named if token is not None)
         self.special: frozenset[int] = frozenset(tokenizer.all_special_ids) | self.eos
 
+    def __eq__(self, other: object) -> bool:
+        """Of the same tokenizer, so that tables made for one vocabulary serve the other."""
+        return isinstance(other, HFVocabulary) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[int, int, frozenset[int], frozenset[int]]:
+        return id(self._tokenizer), self.size, self.eos, self.special
+
     @cached_property
     def pieces(self) -> tuple[bytes, ...]:
         """As `Vocabulary.pieces`; found from the tokenizer's own decoder.

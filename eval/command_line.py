@@ -282,7 +282,10 @@ def _examples(task: str, limit: int | None, seed: int) -> list[Example]:
 
 
 def _controls(text: str) -> tuple[Control, ...]:
-    found = controls_from_toml(_text(Path(text))) if text.endswith(".toml") else controls_from_text(text)
+    try:
+        found = controls_from_toml(_text(Path(text))) if text.endswith(".toml") else controls_from_text(text)
+    except TypeError as error:
+        raise ValueError(f"--control {text!r}: {error}") from None
     if not found:
         raise ValueError(f"--control {text!r} holds no control")
     return found

@@ -147,9 +147,20 @@ def _control(chain: Sequence[Control], vocabulary: Vocabulary, markers: Markers,
         says.append("with HFEngine only: a plain logits processor cannot fork")
     if any(control.moves_probability for control in chain):
         says.append("moves probability: tell logits_processors the temperature")
-    hits = [len(control.hits(vocabulary)) for control in chain if isinstance(control, SuppressExpressions)]
+    hits = [
+        len(control.hits(vocabulary, markers.bind(vocabulary)))
+        for control in chain
+        if isinstance(control, SuppressExpressions)
+    ]
     if hits:
         says.append(f"{sum(hits)} vocabulary {'entry' if sum(hits) == 1 else 'entries'} cannot come")
+    bars = [
+        control
+        for control in chain
+        if isinstance(control, SuppressExpressions) or (isinstance(control, Budget) and control.guard)
+    ]
+    if bars and any(control.rules_answer for control in chain):
+        says.append("where an answer needs a word that is barred, no token is left: NoLegalToken")
     limits = [control.max_tokens or 0 for control in chain if isinstance(control, Budget)]
     if context_tokens is not None and max(limits, default=0) >= context_tokens:
         says.append(f"the model holds {context_tokens} tokens: the limit cannot be reached")

@@ -62,7 +62,7 @@ class Budget(Control):
         named = [name for name, value in given.items() if value is not None]
         if len(named) > 1:
             raise ValueError(f"{' and '.join(named)} are names of the same number: give one")
-        if effort is not None and effort not in EFFORTS:
+        if effort is not None and (not isinstance(effort, str) or effort not in EFFORTS):
             raise ValueError(f"effort must be one of {', '.join(EFFORTS)}, got {effort!r}")
         set_ = object.__setattr__
         limit = EFFORTS[effort] if effort is not None else given[named[0]] if named else None
@@ -111,10 +111,10 @@ class Budget(Control):
                     "context_tokens, or max_tokens instead"
                 )
             share = int(self.context_share * binding.context_tokens)
-            if share < self.min_tokens + self.landing:
+            if share < max(1, self.min_tokens + self.landing):
                 raise UnsupportedControl(
                     f"context_share={self.context_share:g} of {binding.context_tokens} tokens is {share}: less than "
-                    f"min_tokens={self.min_tokens} and landing={self.landing}"
+                    f"1, or than min_tokens={self.min_tokens} and landing={self.landing}"
                 )
             limit = share if limit is None else min(share, limit)
         return Limits(
@@ -128,15 +128,6 @@ class Budget(Control):
             self.landing if limit != 0 else 0,
             self.landing_boost,
         )
-
-
-def _effort(budget: Budget) -> str | None:
-    return next((name for name, limit in EFFORTS.items() if limit == budget.max_tokens), None)
-
-
-# read when a budget is built; afterwards they are other ways to ask for `max_tokens`
-for _name, _read in {**dict.fromkeys(ALIASES, lambda budget: budget.max_tokens), "effort": _effort}.items():
-    setattr(Budget, _name, property(_read))
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -166,7 +157,7 @@ class ThinkBudget(Budget):
             ("Wait", "Alternatively", ...) nor close again; and with any guard thinking is not opened again.
         effort: instead of `max_tokens`: "low", "medium" or "high" (1,024, 4,096, 16,384).
         thinking_token_budget, thinking_budget, reasoning_budget, max_thinking_tokens, budget_tokens: other names of
-            `max_tokens`; at most one of all of these may be given.
+            `max_tokens`, to be given when it is built; at most one of all of these. Read `max_tokens`.
 
     Raises:
         TypeError, ValueError: for numbers out of range, an unknown effort, or two names of the limit at once.

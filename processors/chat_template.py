@@ -126,7 +126,7 @@ def _compiled(source: str) -> Any:
     environment.globals["strftime_now"] = lambda _: "2026-01-01"
     try:
         return environment.from_string(source)
-    except TemplateError as error:
+    except (TemplateError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise UnsupportedControl(f"this is no chat template that can be read: {error}") from None
 
 
@@ -139,10 +139,13 @@ def find_pair(source: str, arguments: Mapping[str, Any]) -> tuple[str, str, str,
     """
     if not isinstance(source, str) or not source.strip():
         raise UnsupportedControl(NOT_FOUND.format("there is no chat template"))
-    template = ChatTemplate(source, arguments)
-    found = _rendered_pair(template) or _named_pair(template)
+    switching = {name for name, _ in SWITCHES}
+    neutral = ChatTemplate(source, {name: value for name, value in arguments.items() if name not in switching})
+    found = _rendered_pair(neutral) or _named_pair(neutral)  # what the markers are does not depend on the switches
     opened, closed, _ = found
-    tail = template.tail()
+    if opened == closed:
+        raise UnsupportedControl(NOT_FOUND.format(f"the chat template opens and closes with the same {opened!r}"))
+    tail = ChatTemplate(source, arguments).tail()
     return *found, tail.rfind(opened.strip()) > tail.rfind(closed.strip())
 
 

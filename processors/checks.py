@@ -27,7 +27,7 @@ def checked_number(name: str, value: object, least: float, most: float) -> float
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, got {value!r}")
     if not least <= value <= most:
-        raise ValueError(f"{name} must be between {least:g} and {most:g}, got {value:g}")
+        raise ValueError(f"{name} must be between {least:g} and {most:g}, got {value!r}")
     return float(value)
 
 
@@ -41,6 +41,15 @@ def checked_text(name: str, value: object) -> None:
         raise TypeError(f"{name} must be a text or None, got {value!r}")
     if value == "":
         raise ValueError(f"{name} must not be empty; pass None to write nothing")
+    if isinstance(value, str):
+        _check_encodes(name, value)
+
+
+def _check_encodes(name: str, text: str) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{name} holds half a character: {text!r}") from None
 
 
 def checked_limit(value: object, name: str = "max_tokens") -> int | None:
@@ -59,14 +68,15 @@ def checked_texts(name: str, values: object) -> tuple[str, ...]:
         TypeError, ValueError: otherwise.
     """
     texts = (values,) if isinstance(values, str) else values
-    if not isinstance(texts, Iterable):
-        raise TypeError(f"{name} must be texts, got {values!r}")
+    if not isinstance(texts, list | tuple):
+        raise TypeError(f"{name} must be texts, as a list or tuple, got {values!r}")
     found = tuple(texts)
     for text in found:
         if not isinstance(text, str):
             raise TypeError(f"{name} must be texts, got {text!r} among them")
         if not text:
             raise ValueError(f"{name} must not hold an empty text")
+        _check_encodes(name, text)
     if not found:
         raise ValueError(f"{name} must hold at least one text")
     return tuple(dict.fromkeys(found))

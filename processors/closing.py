@@ -2,10 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.base import Binding, Script
-from thinkpace.processors.match import Matcher
+from thinkpace.processors.match import START, Matcher
 from thinkpace.processors.phase import Track
 from thinkpace.processors.vocabulary import TokenIds
+
+
+def check_phrases(binding: Binding, phrases: Mapping[str, TokenIds]) -> None:
+    """Refuse phrases that would end, open or close something by themselves: they could not be kept account of.
+
+    Raises:
+        UnsupportedControl: naming the phrase.
+    """
+    opens, closes = Matcher(binding.markers.opens), Matcher(binding.markers.closes)
+    for name, ids in phrases.items():
+        if binding.vocabulary.eos & set(ids):
+            raise UnsupportedControl(f"{name} must not hold an end-of-sequence token: write another text")
+        if _holds(opens, ids):
+            raise UnsupportedControl(f"{name} must not hold the opening marker: write another text")
+        if name != "forced_close" and _holds(closes, ids):
+            raise UnsupportedControl(f"{name} must not hold the closing marker: write another text")
+
+
+def _holds(matcher: Matcher, ids: TokenIds) -> bool:
+    cursor = START
+    for token in ids:
+        cursor = matcher.step(cursor, token)
+        if matcher.found(cursor) is not None:
+            return True
+    return False
 
 
 class Closing:

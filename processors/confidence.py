@@ -18,7 +18,7 @@ from thinkpace.processors.base import (
     Numbers,
     Processor,
 )
-from thinkpace.processors.checks import checked_choice, checked_count, checked_number, checked_texts
+from thinkpace.processors.checks import checked_choice, checked_count, checked_number, checked_text, checked_texts
 from thinkpace.processors.edit import KEEP
 from thinkpace.processors.phase import Track
 from thinkpace.processors.phrases import BEGIN, phrases
@@ -97,7 +97,9 @@ class ConfidenceExit(Control):
         checked_count("max_looks", self.max_looks, 1)
         object.__setattr__(self, "decay", checked_number("decay", self.decay, 1e-6, 1.0))
         object.__setattr__(self, "separators", checked_texts("separators", self.separators))
-        checked_texts("trial", self.trial)
+        checked_text("trial", self.trial)
+        if self.trial is None:
+            raise TypeError("trial must be a text: what a trial answer is asked for with")
         checked_count("trial_tokens", self.trial_tokens, 2)
 
     @property
@@ -155,12 +157,12 @@ class Confidence(Processor[SureState]):
             return SureState(looks=state.looks)
         cursor, found = self._separators.step(state.cursor, token)
         looking = found is not None
-        if state.cursor == cursor and not looking and not state.looking:
+        if state.cursor == cursor and not looking and not state.looking and not state.sure:
             return state
         if self._every and looking:
             sure = state.count > 0 and state.mean >= self._threshold and state.looks + 1 >= self._least
             return SureState(cursor, looking, state.looks + 1, sure=sure)
-        return replace(state, cursor=cursor, looking=looking)
+        return replace(state, cursor=cursor, looking=looking, sure=False)  # sure is for the end of a step only
 
     def needs(self, state: SureState, track: Track) -> frozenset[Need]:
         if track.phase is not Phase.THINKING or state.sure:

@@ -12,7 +12,7 @@ from enum import IntEnum
 
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.base import FOREVER, Binding, Close, Decision, Processor, Script
-from thinkpace.processors.closing import Closing
+from thinkpace.processors.closing import Closing, check_phrases
 from thinkpace.processors.edit import KEEP, KNOWN_EDITS, Edit, bias, redirect, redraw
 from thinkpace.processors.lexicon import lexicon
 from thinkpace.processors.match import START, Matcher
@@ -108,7 +108,7 @@ class Ending(Processor[EndingState]):
         markers, eos = binding.markers, binding.vocabulary.eos
         closes, opens = Matcher(markers.closes), Matcher(markers.opens)
         self.limits, self.eos, self._closing = limits, eos, closing
-        self._check(binding, closes, opens)
+        self._check(binding, closes)
         self._wait_script = Script(limits.wait[1:], "wait") if len(limits.wait) > 1 else None
         self._after_close = Script(markers.after_close + closing.final, "final") if closing.final else None
         self._finish = []  # what is left of a close whose last token took the place of an end of sequence
@@ -148,26 +148,17 @@ class Ending(Processor[EndingState]):
                 "kept for the answer; raise the first or lower the others"
             )
 
-    def _check(self, binding: Binding, closes: Matcher, opens: Matcher) -> None:
-        """Phrases that would end, open or close something by themselves cannot be kept account of."""
+    def _check(self, binding: Binding, closes: Matcher) -> None:
+        """Refuse what cannot be kept account of."""
         limits = self.limits
         for close in closes.patterns:
             if self.eos & set(close):
                 raise UnsupportedControl(
                     "the closing marker ends the sequence in this vocabulary: thinking cannot be closed apart"
                 )
-        for name, ids in (
-            ("wait", limits.wait),
-            ("message", self._closing.message),
-            ("final", self._closing.final),
-            ("forced_close", binding.markers.forced_close),
-        ):
-            if self.eos & set(ids):
-                raise UnsupportedControl(f"{name} must not hold an end-of-sequence token: write another text")
-            if _holds(opens, ids):
-                raise UnsupportedControl(f"{name} must not hold the opening marker: write another text")
-            if name != "forced_close" and _holds(closes, ids):
-                raise UnsupportedControl(f"{name} must not hold the closing marker: write another text")
+        closing, forced = self._closing, binding.markers.forced_close
+        phrases = {"wait": limits.wait, "message": closing.message, "final": closing.final, "forced_close": forced}
+        check_phrases(binding, phrases)
         if limits.wait and any(limits.wait[0] in closes.completions(cursor) for cursor in range(len(closes))):
             raise UnsupportedControl("wait must not begin with the end of the closing marker: write another text")
 
@@ -323,12 +314,3 @@ def _turns(limit: int | None, limits: Limits) -> set[int]:
         return set()
     early = (0, len(limits.wait), limits.landing, *range(1, CHARACTER_BYTES))
     return {limit - before for before in early}
-
-
-def _holds(matcher: Matcher, ids: TokenIds) -> bool:
-    cursor = START
-    for token in ids:
-        cursor = matcher.step(cursor, token)
-        if matcher.found(cursor) is not None:
-            return True
-    return False

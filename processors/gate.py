@@ -90,6 +90,8 @@ class After(Gated):
     def __post_init__(self) -> None:
         checked_count("tokens", self.tokens)
         _check(self.inner)
+        if self.inner.rules_answer:
+            raise UnsupportedControl(f"{self.inner!r} is about the whole answer: take it out of the gate")
 
     def compile(self, binding: Binding) -> Gate:
         return Gate(self.inner.compile(binding), None, self.tokens)

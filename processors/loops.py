@@ -101,7 +101,7 @@ class Loops(Processor[LoopState]):
         if seen % STRIDE:
             return LoopState(tail, seen, state.looping)
         control = self._control
-        looping = state.looping or period(tail, control.repeats, control.max_period, control.min_tokens) > 0
+        looping = period(tail, control.repeats, control.max_period, control.min_tokens) > 0
         return LoopState(tail, seen, looping)
 
     def decide(self, state: LoopState, track: Track) -> Decision:

@@ -163,6 +163,14 @@ def marker_spellings(vocabulary: Vocabulary, marker: str, what: str) -> tuple[To
                 ids = ids[:-1]
             if marker in vocabulary.decode(ids):
                 found[ids] = None
+    pieces = vocabulary.pieces
+    for token in range(vocabulary.size):  # and with whatever else the vocabulary has merged onto its ends
+        if token in vocabulary.unused or token in vocabulary.special:
+            continue
+        if token != own[0] and pieces[token].endswith(pieces[own[0]]):
+            found[(token, *own[1:])] = None
+        if token != own[-1] and pieces[token].startswith(pieces[own[-1]]):
+            found[(*own[:-1], token)] = None
     return tuple(found)
 
 

@@ -156,15 +156,6 @@ class Phrases:
                     out |= {rest, b" " + rest} if cursor % _SORTS == Sort.SPACE else {rest}
         return out
 
-    def openings(self, cursor: int) -> tuple[int, ...]:
-        """The tokens that would begin or complete a phrase as the next token."""
-        tokens = self._openers() | set(self.completions(cursor))
-        return tuple(sorted(t for t in tokens if self._begins(cursor, t)))
-
-    def _begins(self, cursor: int, token: int) -> bool:
-        after, found = self._walk(cursor, self._texts[token])
-        return found is not None or bool(self._matcher.begun(after // _SORTS))
-
     def _holders(self) -> tuple[int, ...]:
         """Tokens that hold a whole phrase."""
         pieces = self._texts if self.exact else self._lexicon.words

@@ -32,6 +32,10 @@ class Sampling:
     top_k: int = 0
 
     def __post_init__(self) -> None:
+        for name in ("temperature", "top_p", "top_k"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int if name == "top_k" else int | float):
+                raise TypeError(f"{name} must be a number, got {value!r}")
         if not 0 <= self.temperature < float("inf"):
             raise ValueError(f"temperature must be >= 0 (0 is greedy), got {self.temperature}")
         if not 0 < self.top_p <= 1:
@@ -64,8 +68,12 @@ class Request:
     def __post_init__(self) -> None:
         if not self.prompt:
             raise ValueError("the prompt must have at least one token")
-        if not isinstance(self.max_new_tokens, int) or self.max_new_tokens < 1:
+        if not isinstance(self.max_new_tokens, int) or self.max_new_tokens is True or self.max_new_tokens < 1:
             raise ValueError(f"max_new_tokens must be a whole number >= 1, got {self.max_new_tokens!r}")
+        if not isinstance(self.controls, tuple):
+            raise TypeError(f"controls must be a tuple of controls, got {self.controls!r}")
+        if not isinstance(self.seed, int):
+            raise TypeError(f"seed must be a whole number, got {self.seed!r}")
 
     def check_room(self, context_tokens: int | None) -> None:
         """Refuse what a model that holds `context_tokens` cannot do.

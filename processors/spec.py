@@ -92,11 +92,13 @@ def controls_from_text(text: str) -> tuple[Control, ...]:
     Raises:
         ValueError: for what is no such text, says where; whatever the controls themselves raise for bad values.
     """
+    if not isinstance(text, str):
+        raise ValueError(f"controls must be a text, got {text!r}")
     if not text.strip():
         return ()
     try:
-        tree = ast.parse(_plain_names(text.strip()), mode="eval").body
-    except (SyntaxError, RecursionError, MemoryError) as error:
+        tree = ast.parse(f"({_plain_names(text.strip())}\n)", mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         reason = error.msg if isinstance(error, SyntaxError) else "too deeply nested"
         raise ValueError(f"no list of controls: {text!r} ({reason}); write ThinkBudget(512) + LoopBreaker()") from None
     parts: list[ast.expr] = []
@@ -108,10 +110,11 @@ def controls_from_text(text: str) -> tuple[Control, ...]:
 
 def _plain_names(text: str) -> str:
     """`think-budget(` is a name here: hyphens between letters, outside of quotes, become underscores."""
-    out, quote = list(text), ""
+    out, quote, escaped = list(text), "", False
     for i, char in enumerate(text):
         if quote:
-            quote = "" if char == quote and text[i - 1] != "\\" else quote
+            quote = "" if char == quote and not escaped else quote
+            escaped = char == "\\" and not escaped
         elif char in "'\"":
             quote = char
         elif char == "-" and text[i - 1 : i].isalpha() and text[i + 1 : i + 2].isalpha():
@@ -136,7 +139,7 @@ def _from_tree(node: ast.expr, text: str) -> Control:
 def _argument(node: ast.expr, text: str) -> Any:
     try:
         return ast.literal_eval(node)
-    except ValueError:
+    except (ValueError, TypeError, RecursionError, MemoryError):
         return _from_tree(node, text)
 
 

@@ -19,9 +19,11 @@ from thinkpace.processors.base import (
 from thinkpace.processors.budget import Budget
 from thinkpace.processors.chain import chain
 from thinkpace.processors.checks import checked_count, checked_number, checked_text, checked_texts
+from thinkpace.processors.closing import check_phrases
 from thinkpace.processors.edit import KEEP, Edit, redirect
 from thinkpace.processors.ending import Ending
 from thinkpace.processors.guard import Guard
+from thinkpace.processors.match import START
 from thinkpace.processors.phase import Track
 from thinkpace.processors.phrases import BEGIN, phrases
 from thinkpace.processors.steps import BLANK_LINE
@@ -75,6 +77,8 @@ class PhasedSpeed(Budget):
         if self.max_tokens is not None and self.slow_tokens > self.max_tokens:
             raise ValueError(f"slow_tokens={self.slow_tokens} is more than max_tokens={self.max_tokens}")
         checked_text("wait", self.wait)
+        if self.wait is None:
+            raise TypeError("wait must be a text: what is written in the slow phase")
         object.__setattr__(
             self, "wait_probability", checked_number("wait_probability", self.wait_probability, 1e-9, 1.0)
         )
@@ -115,6 +119,7 @@ class Speed(Processor[SpeedState]):
         self._control = control
         self._ending = ending
         self._script = Script(spell(binding.vocabulary, control.wait, "wait"), "slow")
+        check_phrases(binding, {"wait": self._script.ids})
         self._separators = phrases(binding.vocabulary, control.separators, exact=True)
         self._phrases = phrases(binding.vocabulary, control.slow, apart=binding.markers.single)
         self._line_break = line_break(binding.vocabulary, "PhasedSpeed")
@@ -168,7 +173,7 @@ class Speed(Processor[SpeedState]):
         return known
 
     def decide(self, state: SpeedState, track: Track) -> Decision:
-        if track.phase is not Phase.THINKING:
+        if track.phase is not Phase.THINKING or track.cursor != START:  # a close that is begun may go on
             return KEEP
         if not self._fast(track):
             return self._script if state.write else KEEP

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from thinkpace.processors.base import FOREVER, Binding, Control, Processor
 from thinkpace.processors.checks import checked_texts
 from thinkpace.processors.edit import Edit
+from thinkpace.processors.markers import BoundMarkers
 from thinkpace.processors.phase import Track
 from thinkpace.processors.phrases import BEGIN, INSIDE, Phrases, phrases
 from thinkpace.processors.vocabulary import Vocabulary
@@ -78,12 +79,14 @@ class SuppressExpressions(Control):
     def compile(self, binding: Binding) -> Suppression:
         return Suppression(phrases(binding.vocabulary, self.expressions, apart=binding.markers.single))
 
-    def hits(self, vocabulary: Vocabulary) -> list[Hit]:
+    def hits(self, vocabulary: Vocabulary, markers: BoundMarkers | None = None) -> list[Hit]:
         """Exactly the entries that cannot come where none of the expressions has been begun, in order of ids.
 
         After the beginning of an expression of several tokens, further ones cannot: those that would complete it.
+        Markers that are one token are left alone whatever they spell, if they are given.
         """
-        table, pieces = phrases(vocabulary, self.expressions), vocabulary.pieces
+        apart = frozenset[int]() if markers is None else markers.single
+        table, pieces = phrases(vocabulary, self.expressions, apart=apart), vocabulary.pieces
         anywhere = set(table.completions(INSIDE))
         return [
             Hit(token, pieces[token].decode(errors="backslashreplace"), _WHERE[token in anywhere])

@@ -31,8 +31,8 @@ class ThoughtSwitchPenalty(Control):
         beta: how long, in tokens; 0 or more, 0 is off. Default: the paper's choice, for long competition mathematics.
         expressions: what begins another thought: whole words or phrases in any case, after anything, however they are
             cut into tokens.
-        multi_token: which token of an expression of several is penalised: the "last", so that words and phrases that
-            only begin alike are left alone; or the "first", and these with it.
+        multi_token: what is penalised of an expression of several words: its end, "last", so that phrases that only
+            begin alike are left alone; or the end of its first word, "first", and these with it.
         first_thought: where the window of the first thought begins: with "thinking", or with the "generation", which
             makes a difference where the model writes something before it opens thinking.
 
@@ -63,7 +63,12 @@ class ThoughtSwitchPenalty(Control):
         checked_choice("first_thought", self.first_thought, ("thinking", "generation"))
 
     def compile(self, binding: Binding) -> Penalty:
-        return Penalty(self, phrases(binding.vocabulary, self.expressions, apart=binding.markers.single))
+        apart = binding.markers.single
+        table = phrases(binding.vocabulary, self.expressions, apart=apart)
+        if self.multi_token == "last":
+            return Penalty(self, table, table)
+        first_words = tuple(dict.fromkeys(text.split()[0] for text in self.expressions))
+        return Penalty(self, table, phrases(binding.vocabulary, first_words, apart=apart))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +82,17 @@ class ThoughtState:
     over: bool = False
 
 
-def _followed(state: ThoughtState, table: Phrases, before: Track, after: Track, token: int) -> ThoughtState:
-    """The state after a token that belongs to thinking, or opens it."""
+def _followed(
+    state: ThoughtState, table: Phrases, before: Track, after: Track, token: int, *, own: bool = True
+) -> ThoughtState:
+    """The state after a token that belongs to thinking, or opens it; a thought that is not its `own` does not count."""
     if after.phase is not Phase.THINKING:
         return state
     if before.phase is not Phase.THINKING:
         return ThoughtState(BEGIN, after.emitted, state.thoughts + 1)
     cursor, found = table.step(state.cursor, token)
     if found is not None:
-        return ThoughtState(cursor, after.emitted, state.thoughts + 1, state.over)
+        return ThoughtState(cursor, after.emitted, state.thoughts + own, state.over)
     return state if cursor == state.cursor else ThoughtState(cursor, state.began, state.thoughts, state.over)
 
 
@@ -95,51 +102,69 @@ def _skipped(state: ThoughtState, table: Phrases, track: Track, tokens: Sequence
     return state if cursor == state.cursor else ThoughtState(cursor, state.began, state.thoughts, state.over)
 
 
-class Penalty(Processor[ThoughtState]):
-    """The processor of `ThoughtSwitchPenalty`."""
+class Penalty(Processor[tuple[ThoughtState, int]]):
+    """The processor of `ThoughtSwitchPenalty`; its state has a cursor more, in what is penalised.
 
-    __slots__ = ("_control", "_edits", "_phrases")
+    Args:
+        control: the specification.
+        table: of the expressions, which begin thoughts.
+        penalised: of what is penalised: the expressions, or their first words.
+    """
 
-    def __init__(self, control: ThoughtSwitchPenalty, table: Phrases) -> None:
+    __slots__ = ("_control", "_edits", "_penalised", "_phrases")
+
+    def __init__(self, control: ThoughtSwitchPenalty, table: Phrases, penalised: Phrases) -> None:
         self._control = control
         self._phrases = table
+        self._penalised = penalised
         self._edits: dict[int, Edit] = {}
 
-    def init(self, track: Track) -> ThoughtState:
-        return ThoughtState(thoughts=int(track.phase is Phase.THINKING))
+    def init(self, track: Track) -> tuple[ThoughtState, int]:
+        return ThoughtState(thoughts=int(track.phase is Phase.THINKING)), BEGIN
 
-    def observe(self, state: ThoughtState, before: Track, after: Track, token: int, drawn: int) -> ThoughtState:
-        followed = _followed(state, self._phrases, before, after, token)
-        if followed.thoughts == 1 and state.thoughts == 0 and self._control.first_thought == "generation":
-            return replace(followed, began=0)
-        return followed
+    def observe(
+        self, state: tuple[ThoughtState, int], before: Track, after: Track, token: int, drawn: int
+    ) -> tuple[ThoughtState, int]:
+        thought, cursor = state
+        followed = _followed(thought, self._phrases, before, after, token)
+        if followed.thoughts == 1 and thought.thoughts == 0 and self._control.first_thought == "generation":
+            followed = replace(followed, began=0)
+        if after.phase is Phase.THINKING:
+            cursor = self._penalised.step(cursor, token)[0] if before.phase is Phase.THINKING else BEGIN
+        return followed, cursor
 
-    def decide(self, state: ThoughtState, track: Track) -> Edit:
-        if track.phase is not Phase.THINKING or track.emitted - state.began >= self._control.beta:
+    def decide(self, state: tuple[ThoughtState, int], track: Track) -> Edit:
+        thought, cursor = state
+        if track.phase is not Phase.THINKING or track.emitted - thought.began >= self._control.beta:
             return KEEP
-        known = self._edits.get(state.cursor)
+        known = self._edits.get(cursor)
         if known is None:
-            table, last = self._phrases, self._control.multi_token == "last"
-            tokens = table.completions(state.cursor) if last else table.openings(state.cursor)
-            known = self._edits[state.cursor] = bias(dict.fromkeys(tokens, -self._control.alpha))
+            tokens = self._penalised.completions(cursor)
+            known = self._edits[cursor] = bias(dict.fromkeys(tokens, -self._control.alpha))
         return known
 
-    def quiet(self, state: ThoughtState, track: Track) -> int:
+    def quiet(self, state: tuple[ThoughtState, int], track: Track) -> int:
         if track.phase is not Phase.THINKING:
             return FOREVER
-        left = state.began + self._control.beta - track.emitted
+        thought, cursor = state
+        if not self._phrases.at_rest(thought.cursor) or not self._penalised.at_rest(cursor):
+            return 0
+        left = thought.began + self._control.beta - track.emitted
         if left <= 0:
-            return FOREVER if self._phrases.at_rest(state.cursor) else 0
-        return left - 1 if self._phrases.settled(state.cursor) else 0
+            return FOREVER
+        return left - 1 if self._penalised.settled(cursor) and self._phrases.settled(thought.cursor) else 0
 
-    def heeds(self, state: ThoughtState, track: Track) -> frozenset[int]:
+    def heeds(self, state: tuple[ThoughtState, int], track: Track) -> frozenset[int]:
         if track.phase is not Phase.THINKING:
             return NO_TOKENS
-        active = track.emitted - state.began < self._control.beta
-        return self._phrases.alert if active else self._phrases.heeds
+        active = track.emitted - state[0].began < self._control.beta
+        # what begins or holds a phrase of the one table does so in the other: a first word is part of its expression
+        return self._penalised.alert if active else self._penalised.heeds
 
-    def skip(self, state: ThoughtState, track: Track, tokens: Sequence[int]) -> ThoughtState:
-        return _skipped(state, self._phrases, track, tokens)
+    def skip(self, state: tuple[ThoughtState, int], track: Track, tokens: Sequence[int]) -> tuple[ThoughtState, int]:
+        if track.phase is not Phase.THINKING:
+            return state
+        return _skipped(state[0], self._phrases, track, tokens), self._penalised.rested(tokens)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -147,7 +172,8 @@ class ThoughtBudget(Control):
     """Close thinking instead of beginning thought number `max_thoughts` + 1.
 
     Where the model would complete an expression that begins another thought, a line break comes instead (its
-    probability moves there), and thinking is closed by force. The first thought begins where thinking is opened.
+    probability moves there), and thinking is closed by force. The first thought begins where thinking is opened; a
+    phrase that a control writes ("Wait") begins none.
 
     Args:
         max_thoughts: at most, 1 or more, all blocks of thinking together.
@@ -197,7 +223,7 @@ class Thoughts(Processor[ThoughtState]):
         return ThoughtState(thoughts=int(track.phase is Phase.THINKING))
 
     def observe(self, state: ThoughtState, before: Track, after: Track, token: int, drawn: int) -> ThoughtState:
-        followed = _followed(state, self._phrases, before, after, token)
+        followed = _followed(state, self._phrases, before, after, token, own=drawn == token)
         return replace(followed, over=True) if self._replaced(state, before, token, drawn) else followed
 
     def _replaced(self, state: ThoughtState, before: Track, token: int, drawn: int) -> bool:

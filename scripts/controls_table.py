@@ -2,9 +2,9 @@
 
     python scripts/controls_table.py [--questions 512] [--out docs/controls.md]
 
-Every row is asked the same questions with the same seeds as the first row of its group; what is between the two marks in
-the page is replaced, and `answer_reserve=16` is left out of the names. Samples are kept in runs/controls, so a stopped run
-goes on.
+Every row is asked the same questions with the same seeds as the first row of its group. What is between the two marks
+in the page is replaced; `answer_reserve=16` is left out of the names. Samples are kept in runs/controls: a
+stopped run goes on.
 """
 
 from __future__ import annotations

@@ -117,11 +117,11 @@ OTHERS = st.one_of(
 @st.composite
 def gated(draw: st.DrawFn) -> Control:
     """A control of `OTHERS`, alone or in a gate."""
-    control = draw(OTHERS)
+    control: Control = draw(OTHERS)
     match draw(st.sampled_from(["bare", "bare", "during", "after"])):
         case "during":
             return During(draw(st.sampled_from(control.phases)), control)
-        case "after":
+        case "after" if not control.rules_answer:
             return After(draw(st.integers(0, 9)), control)
     return control
 

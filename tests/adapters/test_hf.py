@@ -27,9 +27,11 @@ from thinkpace import (
 )
 from thinkpace.adapters.hf import logits_processors
 from thinkpace.adapters.hf_engine import HFEngine
+from thinkpace.adapters.hf_vocabulary import HFVocabulary
 from thinkpace.adapters.scripted import says
 from thinkpace.eval.embedded import problems
 from thinkpace.processors import Request, Sampling, replay
+from thinkpace.processors.lexicon import lexicon
 from thinkpace.prompts import STEP_BY_STEP
 
 CONTROL = BudgetForcing(max_tokens=60, waits=1, answer_reserve=8)
@@ -416,3 +418,38 @@ def test_structured_answers_after_natural_and_forced_closes(engine: HFEngine, pr
         assert finished
         assert all(isinstance(json.loads(one.answer)["answer"], int) for one in finished)
         assert all(re.match(r"\s*\{", one.answer) for one in made)
+
+
+def test_receipts_of_beams_with_waits_and_with_numbers(engine: HFEngine, prompts: list[tuple[int, ...]]) -> None:
+    """Both crashed or miscounted once: evidence of another prefix was asked, and numbers of dropped beams were lost."""
+    chains: tuple[tuple[Any, ...], ...] = (
+        (BudgetForcing(40, waits=2, final=None, answer_reserve=16),),
+        (DraftLimit(2), ThinkBudget(30, answer_reserve=16)),
+        (ConfidenceExit("margin", 6.0, separators=("\n", ";")),),
+    )
+    for chain in chains:
+        processors = logits_processors(engine.tokenizer, *chain, temperature=0, max_new_tokens=100)
+        sequences = generate(engine, prompts[:4], processors, num_beams=3, num_return_sequences=3, max_new_tokens=100)
+        for log in processors[0].logs(sequences):
+            again = replay(log.program, log.prompt, log.tokens, log.told)
+            assert log.program.receipt(again, 0) == log.program.receipt(log.state, 0)
+            receipt = log.receipt()
+            assert receipt.diverged == 0
+            if isinstance(chain[-1], ConfidenceExit):
+                assert (receipt.end == "forced") == any(event.why == "confident" for event in receipt.events)
+
+
+def test_a_limit_holds_at_any_temperature(engine: HFEngine, prompts: list[tuple[int, ...]]) -> None:
+    """A written token has to come whatever the rest of the row is scaled to."""
+    made = engine.generate(
+        [Request(prompts[0], (ThinkBudget(12, answer_reserve=16),), 60, Sampling(1e5), s) for s in range(6)]
+    )
+    assert {one.receipt.thinking_tokens for one in made} <= set(range(13))
+    assert all(one.receipt.diverged == 0 for one in made)
+
+
+def test_tables_serve_all_vocabularies_of_one_tokenizer(engine: HFEngine) -> None:
+    one, other = HFVocabulary(engine.tokenizer), HFVocabulary(engine.tokenizer)
+    assert one == other
+    assert lexicon(one) is lexicon(other)
+    assert one != HFVocabulary(engine.tokenizer, (0,))

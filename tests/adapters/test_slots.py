@@ -112,3 +112,21 @@ def test_reorder_forks_a_row_that_two_take() -> None:
     assert slots[1] is not second
     assert slots[1].tokens == [1]
     assert slots[2] is first
+
+
+def test_evidence_is_of_one_prefix() -> None:
+    """Beams: what was kept of a row must not be asked about another row that later stands at the same place."""
+    log, a, wait = SequenceLog(PROGRAM, PROMPT), VOCABULARY.encode("a")[0], VOCABULARY.encode("Wait")[0]
+    asked = list[int]()
+
+    def other_prefix(_edit: Edit, _token: int, at: int) -> int:
+        asked.append(at)
+        return VOCABULARY.encode("</t>")[0]
+
+    for _ in range(6):
+        log.saw(other_prefix)
+        log.advance(a)
+    seven = VOCABULARY.encode("7")[0]
+    log.sync((a, seven, seven, seven, wait))
+    assert asked == []
+    assert log.receipt().waits == 0

@@ -55,4 +55,6 @@ def test_pairs_tell_more_than_two_intervals() -> None:
     before = {str(i): [i < 50] for i in range(100)}
     after = {str(i): [i < 55] for i in range(100)}
     difference, low, high = paired_difference(before, after)
-    assert (difference, low > 0, high < 0.12) == (pytest.approx(0.05), True, True)
+    assert difference == pytest.approx(0.05)
+    assert low > 0
+    assert high < 0.12

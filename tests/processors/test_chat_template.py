@@ -143,3 +143,28 @@ def test_rendered_thinking_is_tracked_on_real_vocabularies(file: str, name: str)
     assert program.receipt(natural, 1).end == "natural"
     forced = replay(program, prompt, words.encode("one two three four five six"))
     assert words.decode(forced.pending).startswith(markers.forced_close[: len(markers.close)])
+
+
+@needs_shared
+@pytest.mark.parametrize("file", [file for _, file in KNOWN])
+def test_the_markers_do_not_depend_on_the_switches(file: str) -> None:
+    usual = Markers.from_chat_template(source(file), **TOKENS)
+    for arguments in (
+        {"enable_thinking": True},
+        {"enable_thinking": False, "thinking": False},
+        {"reasoning_effort": "low"},
+    ):
+        switched = Markers.from_chat_template(source(file), **TOKENS, **arguments)
+        assert (switched.open, switched.close) == (usual.open, usual.close)
+
+
+@needs_shared
+@pytest.mark.parametrize("before", ["", '"', "()", "}}", "/>", "so."])
+@pytest.mark.parametrize("after", ["", "\n\n\n\n", "\r\n", ".\n\n", ",\n", "();", "Yes"])
+def test_a_close_of_ordinary_tokens_is_seen_whatever_merges_with_one_end(before: str, after: str) -> None:
+    words = vocabulary("qwen2.5")
+    program = compile_program([], words, Markers("<think>", "</think>"))
+    if before and after not in ("", "Yes"):
+        return  # merged on both ends: the usual neighbours are covered, not every pair
+    state = replay(program, words.encode("Q\n<think>\n"), words.encode(f"So{before}</think>{after}"))
+    assert program.receipt(state, 1).end == "natural"

@@ -43,7 +43,8 @@ OTHERS: tuple[Control, ...] = (
     LoopBreaker(2, 4, 8),
     ConfidenceExit("margin", 0.5),
     ConfidenceExit("trial"),
-    after(5, StructuredAnswer(choices=("yes", "no"))),
+    StructuredAnswer(choices=("yes", "no")),
+    after(5, ThoughtBudget(2)),
 )
 BUDGETS: tuple[Control, ...] = (
     ThinkBudget(9, 2, landing=4, message=QWEN3_MESSAGE, guard=3, answer_reserve=4),
