@@ -31,7 +31,7 @@ def table(results: Sequence[Result], title: str) -> Table:
     trouble = any(r.truncated or r.no_answer or r.errors for r in results)
     compared = any(not math.isnan(r.difference) for r in results)
     named = not all(_is_forcing(r) for r in results)
-    left = ["row"] * named + ["budget", "waits"] + ["samples"] * (not compared)
+    left = ["row"] * named + ["budget"] + ["waits"] * (not named) + ["samples"] * (not compared)
     right = ["accuracy", "95 % interval", "thinking"] + ["max", "forced"] * (not compared)
     for column in left + right + ["against baseline"] * compared + ["cut/none/error"] * trouble:
         out.add_column(column, justify="right", no_wrap=True)
@@ -141,7 +141,7 @@ def draw_curve(results: Sequence[Result], path: Path, title: str, note: str = ""
         )
     axes.set_xlabel("thinking tokens per sample (mean)")
     axes.set_ylabel("accuracy (%), 95 % interval")
-    axes.set_ylim(0, 102)
+    axes.set_ylim(-3, 104)
     most = max((r.thinking_tokens_mean for r in drawn), default=1.0) or 1.0
     axes.set_xlim(-0.03 * most, 1.12 * most)
     axes.grid(alpha=0.3)
