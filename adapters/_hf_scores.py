@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ Ids = NDArray[np.int64]
 Floats = NDArray[np.float32]
 
 
+PLANS = 4  # batches of edits that are kept: prose goes to and fro between inside and outside of words
+WIDE = 1 << 20  # sources of a batch above which its plan is not kept
 CERTAIN = 3e4  # a score that nothing else has; finite, and within half precision
 
 
@@ -60,7 +63,7 @@ class ScoreWriter:
             is written instead of a row.
     """
 
-    __slots__ = ("_known", "_plan", "_unused", "beams", "size", "temperature")
+    __slots__ = ("_known", "_plans", "_unused", "beams", "size", "temperature")
 
     def __init__(self, size: int, temperature: float, unused: Iterable[int] = (), *, beams: bool = True) -> None:
         self.size = size
@@ -68,7 +71,7 @@ class ScoreWriter:
         self.temperature = temperature
         self._unused = torch.tensor(sorted(unused), dtype=torch.long)
         self._known: dict[int, tuple[Edit, _Cells]] = {}
-        self._plan: _Plan | None = None
+        self._plans: deque[_Plan] = deque(maxlen=PLANS)
 
     def clear(self, scores: torch.Tensor) -> None:
         """Bar the ids that stand for nothing.
@@ -112,14 +115,9 @@ class ScoreWriter:
         return Gathered(plan, values, barred, shares)
 
     def _planned(self, edits: tuple[tuple[int, Edit], ...], device: torch.device) -> _Plan:
-        plan = self._plan
-        if (
-            plan is not None
-            and plan.ids.device == device
-            and len(plan.edits) == len(edits)
-            and all(a[0] == b[0] and a[1] is b[1] for a, b in zip(plan.edits, edits, strict=True))
-        ):
-            return plan
+        for plan in self._plans:
+            if plan.ids.device == device and _same(plan.edits, edits):
+                return plan
         found = [(row, self._cells(edit)) for row, edit in edits]
         sizes = [len(cells.ids) for _, cells in found]
         offsets = np.concatenate(([0], np.cumsum(sizes)))[:-1].tolist()
@@ -135,7 +133,7 @@ class ScoreWriter:
         def there(array: NDArray[np.generic]) -> torch.Tensor:
             return torch.from_numpy(array).to(device, non_blocking=True)
 
-        self._plan = _Plan(
+        plan = _Plan(
             edits,
             offsets,
             there(rows),
@@ -148,7 +146,9 @@ class ScoreWriter:
             torch.tensor(limited, device=device) if limited else None,
             there(np.repeat(forced, sizes)) if any(forced) else None,
         )
-        return self._plan
+        if len(sources) < WIDE:
+            self._plans.appendleft(plan)
+        return plan
 
     def _cells(self, edit: Edit) -> _Cells:
         known = self._known.get(id(edit))
@@ -187,6 +187,11 @@ class ScoreWriter:
             return (barred.max() > row.max()).double()
         refused = torch.logsumexp(barred.double() / self.temperature, 0)
         return torch.sigmoid(refused - torch.logsumexp(row.double() / self.temperature, 0))
+
+
+def _same(one: Sequence[tuple[int, Edit]], other: Sequence[tuple[int, Edit]]) -> bool:
+    """Whether two batches hold the same edit objects in the same rows."""
+    return len(one) == len(other) and all(a[0] == b[0] and a[1] is b[1] for a, b in zip(one, other, strict=True))
 
 
 def _barred(row: torch.Tensor, edit: Edit) -> torch.Tensor:

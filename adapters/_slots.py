@@ -77,8 +77,7 @@ class SequenceLog:
         length, state = self._states[-1]
         if length < len(self.tokens):
             state = self.program.skip(state, self.tokens[length:])
-            self._hold(len(self.tokens), state)
-            return self._states[-1][1]
+            self._states.append((len(self.tokens), state))  # as calm as before, by what is left of it
         return state
 
     @property
@@ -106,10 +105,15 @@ class SequenceLog:
         """What the state depends on beside the tokens."""
         return Told(self.drawn, self.numbers)
 
-    def saw(self, evidence: Evidence) -> None:
-        """Keep what is needed to tell where the next token came from; a later look at the same place replaces it."""
+    def saw(self, evidence: Evidence, *, kept: int = KEPT) -> None:
+        """Keep what is needed to tell where the next token came from; a later look at the same place replaces it.
+
+        Args:
+            evidence: of the row that the next token is drawn from; it may hold on to a part of it.
+            kept: for how many tokens back; 1 where sequences never go back.
+        """
         self._evidence[len(self.tokens)] = evidence
-        self._evidence.pop(len(self.tokens) - KEPT, None)
+        self._evidence.pop(len(self.tokens) - kept, None)
 
     def inform(self, numbers: Numbers) -> None:
         """The numbers that the state needs about the next token; a later look replaces them."""

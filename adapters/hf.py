@@ -28,7 +28,7 @@ except ModuleNotFoundError as error:
 
 from thinkpace.adapters._hf_scores import ScoreWriter, SeenScores, measured
 from thinkpace.adapters._rows import Evidence, uniform
-from thinkpace.adapters._slots import SequenceLog, Slots, common
+from thinkpace.adapters._slots import KEPT, SequenceLog, Slots, common
 from thinkpace.adapters.hf_vocabulary import HFVocabulary, find_markers
 from thinkpace.processors.base import Control, Need
 from thinkpace.processors.edit import KEEP
@@ -117,10 +117,11 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         edits = [(row, edit) for row, log in enumerate(self._logs) if (edit := log.edit) is not KEEP]
         gathered = self._writer.write(scores, edits)
         if gathered is not None:
+            kept = KEPT if len(self._logs) == 1 else 1  # drafts are of one row; others never go back
             for place, (row, edit) in enumerate(edits):
                 if edit.moved_onto or edit.redraw:
                     log = self._logs[row]
-                    log.saw(Evidence(SeenScores(gathered, place, row), self.temperature, log.seed))
+                    log.saw(Evidence(SeenScores(gathered, place, row), self.temperature, log.seed), kept=kept)
         return scores
 
     def _inform(self, rows: list[int], scores: torch.Tensor) -> None:

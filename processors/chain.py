@@ -16,12 +16,14 @@ States = tuple[Any, ...]
 class Chain(Processor[States]):
     """Processors whose edits apply one after the other; the state is the tuple of theirs. Made by `chain`."""
 
-    __slots__ = ("_composed", "_unions", "names", "parts")
+    __slots__ = ("_composed", "_needing", "_unions", "names", "parts")
 
     def __init__(self, parts: tuple[Processor[Any], ...], names: tuple[str, ...]) -> None:
         self.parts = parts
         self.names = names
         self._unions: dict[tuple[int, ...], tuple[list[frozenset[int]], frozenset[int]]] = {}  # of sets that are heeded
+        #: which parts may need a number at all
+        self._needing = [i for i, part in enumerate(parts) if type(part).needs is not Processor.needs]
         # edits are few objects used again and again, and composing large ones takes a while: (a, b) -> (a, b, a then b)
         self._composed: dict[tuple[int, int], tuple[Edit, Edit, Edit]] = {}
 
@@ -80,8 +82,8 @@ class Chain(Processor[States]):
 
     def needs(self, state: States, track: Track) -> frozenset[Need]:
         found = NOTHING
-        for part, own in zip(self.parts, state, strict=True):
-            found |= part.needs(own, track)
+        for i in self._needing:
+            found |= self.parts[i].needs(state[i], track)
         return found
 
     def inform(self, state: States, track: Track, numbers: Numbers) -> States:

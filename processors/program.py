@@ -102,7 +102,7 @@ class Program:
         if not tokens or state.track.ended:
             return state
         inner = self.processor.skip(state.inner, state.track, tokens)
-        return self._decided(State(self.tracker.passed(state.track, len(tokens)), inner, events=state.events))
+        return State(self.tracker.passed(state.track, len(tokens)), inner, state.edit, events=state.events)
 
     def start(self, prompt: Sequence[int]) -> State:
         """The state after the prompt."""
