@@ -216,7 +216,7 @@ class Gathered:
     shares: dict[int, torch.Tensor]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made per row and step, and a frozen one takes three times as long
 class SeenScores:
     """One row of a write. Implements `Seen`."""
 

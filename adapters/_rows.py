@@ -119,7 +119,7 @@ def origin(seen: Seen, edit: Edit, token: int, temperature: float, u: float) -> 
     return token if sources is None else choose([i for i, _ in sources], seen.sources(token), temperature, u)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made per row and step
 class Evidence:
     """Tells where the next token of a sequence came from, by a random number of its seed and position alone."""
 

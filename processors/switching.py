@@ -129,6 +129,8 @@ class Penalty(Processor[tuple[ThoughtState, int]]):
         followed = _followed(thought, self._phrases, before, after, token)
         if followed.thoughts == 1 and thought.thoughts == 0 and self._control.first_thought == "generation":
             followed = replace(followed, began=0)
+        if self._penalised is self._phrases:
+            return followed, followed.cursor
         if after.phase is Phase.THINKING:
             cursor = self._penalised.step(cursor, token)[0] if before.phase is Phase.THINKING else BEGIN
         return followed, cursor
