@@ -21,13 +21,21 @@ Floats = NDArray[np.float32]
 
 PLANS = 4  # batches of edits that are kept: prose goes to and fro between inside and outside of words
 WIDE = 1 << 20  # sources of a batch above which its plan is not kept
+MANY = 1024  # ids that one token is made of, or that are dropped: from here on whole rows are worked on
+TABLES = 32  # wide edits whose tensors are kept, each about the size of two rows
 CERTAIN = 3e4  # a score that nothing else has; finite, and within half precision
 
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """An edit as arrays: the ids that are written, the last of them without any source, and what each is made of."""
+    """An edit as arrays: the ids that are written, the last of them without any source, and what each is made of.
 
+    Without what `_Table` does.
+    """
+
+    many: tuple[int, ...]  # ids that are made of many, left to the table
+    wide: bool  # whether there is a table
+    made: tuple[int, ...]  # of `ids`, those that are merged; they follow those that keep their weight
     ids: Ids  # (cells,)
     sources: Ids  # (sources,), in the order of their cells
     biases: Floats  # (sources,)
@@ -35,11 +43,23 @@ class _Cells:
 
 
 @dataclass(frozen=True, slots=True)
+class _Table:
+    """What an edit does to most of the vocabulary, as tensors on the device; the rest of it are cells."""
+
+    edit: Edit
+    device: torch.device
+    floor: torch.Tensor | None  # Float[vocabulary], added to the row: -inf for what is dropped
+    sources: tuple[tuple[int, torch.Tensor, torch.Tensor | None], ...]  # (id, ids it is made of, their biases if any)
+
+
+@dataclass(frozen=True, slots=True)
 class _Plan:
     """A batch of edits as tensors on the device."""
 
     edits: tuple[tuple[int, Edit], ...]
-    offsets: list[int]  # of each row's cells
+    tables: dict[int, _Table]  # of rows with wide edits
+    made: list[tuple[int, ...]]  # of each row, the ids whose cells are merged
+    offsets: list[int]  # of the first of these cells
     rows: torch.Tensor  # (cells,)
     ids: torch.Tensor  # (cells,)
     source_rows: torch.Tensor  # (sources,)
@@ -63,7 +83,7 @@ class ScoreWriter:
             is written instead of a row.
     """
 
-    __slots__ = ("_known", "_plans", "_unused", "beams", "size", "temperature")
+    __slots__ = ("_known", "_plans", "_tables", "_unused", "beams", "size", "temperature")
 
     def __init__(self, size: int, temperature: float, unused: Iterable[int] = (), *, beams: bool = True) -> None:
         self.size = size
@@ -72,6 +92,7 @@ class ScoreWriter:
         self._unused = torch.tensor(sorted(unused), dtype=torch.long)
         self._known: dict[int, tuple[Edit, _Cells]] = {}
         self._plans: deque[_Plan] = deque(maxlen=PLANS)
+        self._tables: dict[int, _Table] = {}
 
     def clear(self, scores: torch.Tensor) -> None:
         """Bar the ids that stand for nothing.
@@ -98,12 +119,16 @@ class ScoreWriter:
         """
         if not edits:
             return None
-        plan = self._planned(tuple(edits), scores.device)
+        plan = self._planned(tuple(edits), scores)
         values = scores[plan.source_rows, plan.sources] + plan.biases
+        wide = {row: _gathered(scores[row], table) for row, table in plan.tables.items()}
         merged = values if plan.one_to_one else self._merged(values, plan)
         barred = {row: _barred(scores[row], edit) for row, edit in edits if edit.redraw}
         if plan.limited is not None:
             scores.index_fill_(0, plan.limited, -torch.inf)
+        for row, table in plan.tables.items():
+            if table.floor is not None:
+                scores[row] += table.floor
         if plan.certain is not None and self.beams:
             # a written token comes even if another processor has barred it
             merged = merged.masked_fill(torch.isneginf(merged) & plan.certain, 0.0)
@@ -111,10 +136,14 @@ class ScoreWriter:
             highest = min(max(CERTAIN, 100 * self.temperature), torch.finfo(scores.dtype).max / 4)
             merged = merged.masked_fill(plan.certain, highest)
         scores.index_put_((plan.rows, plan.ids), merged.to(scores.dtype))
+        for row, made in wide.items():
+            for token, logits in made.items():
+                scores[row, token] = _as_one(logits, self.temperature)
         shares = {row: self._share(logits, scores[row]) for row, logits in barred.items()}
-        return Gathered(plan, values, barred, shares)
+        return Gathered(plan, values, wide, barred, shares)
 
-    def _planned(self, edits: tuple[tuple[int, Edit], ...], device: torch.device) -> _Plan:
+    def _planned(self, edits: tuple[tuple[int, Edit], ...], scores: torch.Tensor) -> _Plan:
+        device = scores.device
         for plan in self._plans:
             if plan.ids.device == device and _same(plan.edits, edits):
                 return plan
@@ -135,7 +164,9 @@ class ScoreWriter:
 
         plan = _Plan(
             edits,
-            offsets,
+            {row: self._table(edits[at][1], cells.many, scores) for at, (row, cells) in enumerate(found) if cells.wide},
+            [cells.made for _, cells in found],
+            [at + len(edit.kept) for at, (_, edit) in zip(offsets, edits, strict=True)],
             there(rows),
             there(ids),
             there(source_rows),
@@ -155,12 +186,18 @@ class ScoreWriter:
         if known is not None:
             return known[1]
         single = np.array(sorted(edit.kept), dtype=np.int64)  # ids that keep their own weight
-        made = [(i, sources) for i, sources in edit.merged.items()]
+        sizes = {i: len(sources) for i, sources in edit.merged.items() if edit.forced is None}
+        many = tuple(i for i, size in sizes.items() if size > MANY)
+        made = [(i, sources) for i, sources in edit.merged.items() if i not in many]
+        dropped = () if len(edit.dropped) > MANY else edit.dropped
         pairs = [pair for _, sources in made for pair in sources]
         counts = [len(sources) for _, sources in made]
         cells = _Cells(
+            many,
+            bool(many) or len(edit.dropped) > MANY,
+            tuple(i for i, _ in made),
             np.concatenate(
-                (single, np.array([i for i, _ in made], dtype=np.int64), np.array(sorted(edit.dropped), dtype=np.int64))
+                (single, np.array([i for i, _ in made], dtype=np.int64), np.array(sorted(dropped), dtype=np.int64))
             ),
             np.concatenate((single, np.array([i for i, _ in pairs], dtype=np.int64))),
             np.concatenate((np.zeros(len(single), np.float32), np.array([b for _, b in pairs], dtype=np.float32))),
@@ -170,6 +207,29 @@ class ScoreWriter:
             self._known.clear()
         self._known[id(edit)] = (edit, cells)
         return cells
+
+    def _table(self, edit: Edit, many: tuple[int, ...], scores: torch.Tensor) -> _Table:
+        known = self._tables.get(id(edit))
+        if known is not None and known.device == scores.device:
+            return known
+        floor = None
+        if len(edit.dropped) > MANY:
+            floor = torch.zeros(scores.shape[1], device=scores.device)
+            floor[sorted(edit.dropped)] = -torch.inf
+        sources = tuple(
+            (
+                token,
+                torch.tensor([i for i, _ in edit.merged[token]], device=scores.device),
+                torch.tensor([b for _, b in edit.merged[token]], device=scores.device)
+                if any(b for _, b in edit.merged[token])
+                else None,
+            )
+            for token in many
+        )
+        if len(self._tables) >= TABLES:
+            self._tables.clear()
+        self._tables[id(edit)] = _Table(edit, scores.device, floor, sources)
+        return self._tables[id(edit)]
 
     def _merged(self, values: torch.Tensor, plan: _Plan) -> torch.Tensor:
         """T * logsumexp(values / T) of every cell, the largest at temperature 0, -inf for cells of nothing."""
@@ -194,6 +254,21 @@ def _same(one: Sequence[tuple[int, Edit]], other: Sequence[tuple[int, Edit]]) ->
     return len(one) == len(other) and all(a[0] == b[0] and a[1] is b[1] for a, b in zip(one, other, strict=True))
 
 
+def _gathered(row: torch.Tensor, table: _Table) -> dict[int, torch.Tensor]:
+    """For every id that is made of many, their logits."""
+    found = {token: row.index_select(0, ids) for token, ids, _ in table.sources}
+    return {token: found[token] if biases is None else found[token] + biases for token, _, biases in table.sources}
+
+
+def _as_one(logits: torch.Tensor, temperature: float) -> torch.Tensor:
+    """T * logsumexp(logits / T), the largest at temperature 0; torch's own logsumexp takes several times as long."""
+    top = logits.max()
+    if temperature == 0:
+        return top
+    base = torch.where(torch.isneginf(top), 0.0, top)
+    return base + temperature * ((logits - base) / temperature).exp_().sum().log_()
+
+
 def _barred(row: torch.Tensor, edit: Edit) -> torch.Tensor:
     ids = sorted(edit.redraw)
     return row[ids] + torch.tensor([edit.bias.get(i, 0.0) for i in ids], device=row.device)
@@ -206,12 +281,14 @@ class Gathered:
     Args:
         plan: what was written.
         values: Float[sources], with their biases.
+        wide: row -> id -> logits of the many that it is made of, with their biases.
         barred: row -> logits of its refused ids, in their order.
         shares: row -> probability of a refused id.
     """
 
     plan: _Plan
     values: torch.Tensor
+    wide: dict[int, dict[int, torch.Tensor]]
     barred: dict[int, torch.Tensor]
     shares: dict[int, torch.Tensor]
 
@@ -228,10 +305,12 @@ class SeenScores:
         logits = self.gathered.barred[self.row].double().cpu().numpy()
         return float(self.gathered.shares[self.row]), logits
 
-    def sources(self, token: int) -> NDArray[np.float64]:
+    def sources(self, token: int) -> NDArray[np.floating]:
         plan = self.gathered.plan
-        edit = plan.edits[self.place][1]
-        cell = plan.offsets[self.place] + len(edit.kept) + list(edit.merged).index(token)
+        many = self.gathered.wide.get(self.row, {}).get(token)
+        if many is not None:
+            return many.float().cpu().numpy()
+        cell = plan.offsets[self.place] + plan.made[self.place].index(token)
         return self.gathered.values[plan.owners == cell].double().cpu().numpy()
 
 

@@ -92,7 +92,7 @@ class Seen(Protocol):
         """The probability that a `redraw` id would have come, and these ids' logits in their order."""
         ...
 
-    def sources(self, token: int) -> Row:
+    def sources(self, token: int) -> NDArray[np.floating]:
         """The logits that were merged into a token, in the order of the edit's sources."""
         ...
 
@@ -113,10 +113,10 @@ def origin(seen: Seen, edit: Edit, token: int, temperature: float, u: float) -> 
     if edit.redraw:
         share, logits = seen.refused()
         if u < share:
-            return choose(sorted(edit.redraw), logits, temperature, u / share)
+            return sorted(edit.redraw)[chosen(logits, temperature, u / share)]
         u = (u - share) / (1 - share)
     sources = edit.moved_onto.get(token)
-    return token if sources is None else choose([i for i, _ in sources], seen.sources(token), temperature, u)
+    return token if sources is None else sources[chosen(seen.sources(token), temperature, u)][0]
 
 
 @dataclass(slots=True)  # not frozen: one is made per row and step
@@ -161,15 +161,15 @@ def refused(row: Row, edit: Edit, temperature: float) -> float:
     return float(weight / (weight + np.exp((rest - top) / temperature).sum()))
 
 
-def choose(ids: Sequence[int], logits: Row, temperature: float, u: float) -> int:
-    """One of the ids by weight; at temperature 0 the first of the largest."""
+def chosen(logits: NDArray[np.floating], temperature: float, u: float) -> int:
+    """A place among the logits by weight; at temperature 0 that of the first of the largest."""
     if temperature == 0:
-        return ids[int(logits.argmax())]
+        return int(logits.argmax())
     top = logits.max()
     if not np.isfinite(top):
-        return ids[0]
-    share = np.cumsum(np.exp((logits - top) / temperature))
-    return ids[min(int(np.searchsorted(share, u * share[-1], side="right")), len(ids) - 1)]
+        return 0
+    share = np.cumsum(np.exp((logits - top) / temperature), dtype=np.float64)
+    return min(int(np.searchsorted(share, u * share[-1], side="right")), len(logits) - 1)
 
 
 def uniform(seed: int, position: int, purpose: str) -> float:

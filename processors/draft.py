@@ -89,9 +89,7 @@ class Words:
     def __init__(self, vocabulary: Vocabulary, separators: tuple[str, ...], apart: frozenset[int]) -> None:
         self._texts = tuple(b"" if i in apart else text for i, text in enumerate(lexicon(vocabulary).texts))
         self._separators = Matcher([tuple(text.encode()) for text in separators])
-        self._known: dict[tuple[int, int, int], tuple[int, int, int, bool]] = {}
-        self._beyond: dict[tuple[int, int, int], tuple[int, ...]] = {}
-        self._ending: dict[tuple[int, int], tuple[int, ...]] = {}
+        self._walks: dict[tuple[int, int], tuple[tuple[int, int, bool], ...]] = {}
 
     def _walk(self, word: int, separator: int, piece: bytes) -> tuple[int, int, int, int, bool]:
         """(words begun before a step ended, words since, word, separator, whether a step ended)."""
@@ -118,23 +116,19 @@ class Words:
 
     def beyond(self, state: WordState, allowed: int) -> tuple[int, ...]:
         """The tokens that would begin more than `allowed` words before they end the step."""
-        key = state.word, state.separator, allowed
-        if key not in self._beyond:
-            walks = (
-                (i, self._walk(state.word, state.separator, piece)) for i, piece in enumerate(self._texts) if piece
-            )
-            self._beyond[key] = tuple(i for i, walk in walks if walk[0] > allowed)
-        return self._beyond[key]
+        return tuple(i for i, begun, _ in self._walked(state) if begun > allowed)
 
     def ending(self, state: WordState) -> tuple[int, ...]:
         """The tokens that would end the step before they begin another word."""
+        return tuple(i for i, begun, ends in self._walked(state) if ends and not begun)
+
+    def _walked(self, state: WordState) -> tuple[tuple[int, int, bool], ...]:
+        """For every token (id, words begun before the step ends, whether it ends), the same for all counts of words."""
         key = state.word, state.separator
-        if key not in self._ending:
-            walks = (
-                (i, self._walk(state.word, state.separator, piece)) for i, piece in enumerate(self._texts) if piece
-            )
-            self._ending[key] = tuple(i for i, walk in walks if walk[4] and not walk[0])
-        return self._ending[key]
+        if key not in self._walks:
+            walks = ((i, self._walk(*key, piece)) for i, piece in enumerate(self._texts) if piece)
+            self._walks[key] = tuple((i, walk[0], walk[4]) for i, walk in walks)
+        return self._walks[key]
 
 
 @lru_cache(maxsize=16)

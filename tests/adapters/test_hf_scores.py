@@ -10,16 +10,26 @@ from hypothesis import strategies as st
 from strategies import SIZE, edits
 
 from thinkpace import NoLegalToken
-from thinkpace.adapters._hf_scores import ScoreWriter, measured
-from thinkpace.adapters._rows import edited, refused
+from thinkpace.adapters import _hf_scores
+from thinkpace.adapters._hf_scores import ScoreWriter, SeenScores, measured
+from thinkpace.adapters._rows import SeenRow, edited, refused
 from thinkpace.adapters._rows import measured as rows_measured
 from thinkpace.processors import KEEP, Edit, force, redirect
 
 BATCHES = st.lists(edits(), min_size=1, max_size=4)
 
 
-@given(BATCHES, st.sampled_from([0.0, 0.6, 1.0, 1.3]), st.integers(0, 2))
-def test_a_batch_is_written_as_its_rows_would_be(batch: list[Edit], temperature: float, padding: int) -> None:
+@pytest.mark.parametrize("many", [0, 1, _hf_scores.MANY])  # with and without working on whole rows
+@given(batch=BATCHES, temperature=st.sampled_from([0.0, 0.6, 1.0, 1.3]), padding=st.integers(0, 2))
+def test_a_batch_is_written_as_its_rows_would_be(
+    many: int, batch: list[Edit], temperature: float, padding: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_hf_scores, "MANY", many)
+        _a_batch_is_written_as_its_rows_would_be(batch, temperature, padding)
+
+
+def _a_batch_is_written_as_its_rows_would_be(batch: list[Edit], temperature: float, padding: int) -> None:
     rows = np.random.default_rng(1).normal(size=(len(batch), SIZE + padding))
     scores = torch.from_numpy(rows.copy())
     writer = ScoreWriter(SIZE, temperature)
@@ -34,6 +44,11 @@ def test_a_batch_is_written_as_its_rows_would_be(batch: list[Edit], temperature:
             assert gathered is not None
             share = refused(rows[row, :SIZE], edit, temperature)
             assert float(gathered.shares[row]) == pytest.approx(share)
+    for place, (row, edit) in enumerate(pairs):
+        assert gathered is not None
+        seen, reference = SeenScores(gathered, place, row), SeenRow(rows[row], edit, temperature)
+        for token in edit.moved_onto:
+            np.testing.assert_allclose(seen.sources(token), reference.sources(token), atol=1e-9)
 
 
 def test_scores_stay_finite_where_a_token_is_forced() -> None:
