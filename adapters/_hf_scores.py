@@ -13,11 +13,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from thinkpace.processors.edit import KNOWN_EDITS, Edit
-
-Ids = NDArray[np.int64]
-Floats = NDArray[np.float32]
-
+from thinkpace.adapters._cells import Cells, PerEdit, cells
+from thinkpace.processors.edit import Edit
 
 PLANS = 4  # batches of edits that are kept: prose goes to and fro between inside and outside of words
 WIDE = 1 << 20  # sources of a batch above which its plan is not kept
@@ -27,19 +24,25 @@ CERTAIN = 3e4  # a score that nothing else has; finite, and within half precisio
 
 
 @dataclass(frozen=True, slots=True)
-class _Cells:
-    """An edit as arrays: the ids that are written, the last of them without any source, and what each is made of.
+class _Parts:
+    """An edit in two parts.
 
-    Without what `_Table` does.
+    Args:
+        many: ids that are made of many, left to the table.
+        wide: whether there is a table.
+        cells: all that is not left to it.
     """
 
-    many: tuple[int, ...]  # ids that are made of many, left to the table
-    wide: bool  # whether there is a table
-    made: tuple[int, ...]  # of `ids`, those that are merged; they follow those that keep their weight
-    ids: Ids  # (cells,)
-    sources: Ids  # (sources,), in the order of their cells
-    biases: Floats  # (sources,)
-    owners: Ids  # (sources,), the place in `ids`
+    many: tuple[int, ...]
+    wide: bool
+    cells: Cells
+
+
+def _parts(edit: Edit) -> _Parts:
+    sizes = {i: len(sources) for i, sources in edit.merged.items() if edit.forced is None}
+    many = tuple(i for i, size in sizes.items() if size > MANY)
+    drops_many = len(edit.dropped) > MANY
+    return _Parts(many, bool(many) or drops_many, cells(edit, without=many, dropped=not drops_many))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +86,14 @@ class ScoreWriter:
             is written instead of a row.
     """
 
-    __slots__ = ("_known", "_plans", "_tables", "_unused", "beams", "size", "temperature")
+    __slots__ = ("_parts", "_plans", "_tables", "_unused", "beams", "size", "temperature")
 
     def __init__(self, size: int, temperature: float, unused: Iterable[int] = (), *, beams: bool = True) -> None:
         self.size = size
         self.beams = beams
         self.temperature = temperature
         self._unused = torch.tensor(sorted(unused), dtype=torch.long)
-        self._known: dict[int, tuple[Edit, _Cells]] = {}
+        self._parts: PerEdit[_Parts] = PerEdit(_parts)
         self._plans: deque[_Plan] = deque(maxlen=PLANS)
         self._tables: dict[int, _Table] = {}
 
@@ -147,7 +150,8 @@ class ScoreWriter:
         for plan in self._plans:
             if plan.ids.device == device and _same(plan.edits, edits):
                 return plan
-        found = [(row, self._cells(edit)) for row, edit in edits]
+        parts = [self._parts(edit) for _, edit in edits]
+        found = [(row, part.cells) for (row, _), part in zip(edits, parts, strict=True)]
         sizes = [len(cells.ids) for _, cells in found]
         offsets = np.concatenate(([0], np.cumsum(sizes)))[:-1].tolist()
         rows = np.repeat([row for row, _ in found], sizes)
@@ -164,9 +168,13 @@ class ScoreWriter:
 
         plan = _Plan(
             edits,
-            {row: self._table(edits[at][1], cells.many, scores) for at, (row, cells) in enumerate(found) if cells.wide},
+            {
+                row: self._table(edit, part.many, scores)
+                for (row, edit), part in zip(edits, parts, strict=True)
+                if part.wide
+            },
             [cells.made for _, cells in found],
-            [at + len(edit.kept) for at, (_, edit) in zip(offsets, edits, strict=True)],
+            [at + cells.kept for at, (_, cells) in zip(offsets, found, strict=True)],
             there(rows),
             there(ids),
             there(source_rows),
@@ -180,33 +188,6 @@ class ScoreWriter:
         if len(sources) < WIDE:
             self._plans.appendleft(plan)
         return plan
-
-    def _cells(self, edit: Edit) -> _Cells:
-        known = self._known.get(id(edit))
-        if known is not None:
-            return known[1]
-        single = np.array(sorted(edit.kept), dtype=np.int64)  # ids that keep their own weight
-        sizes = {i: len(sources) for i, sources in edit.merged.items() if edit.forced is None}
-        many = tuple(i for i, size in sizes.items() if size > MANY)
-        made = [(i, sources) for i, sources in edit.merged.items() if i not in many]
-        dropped = () if len(edit.dropped) > MANY else edit.dropped
-        pairs = [pair for _, sources in made for pair in sources]
-        counts = [len(sources) for _, sources in made]
-        cells = _Cells(
-            many,
-            bool(many) or len(edit.dropped) > MANY,
-            tuple(i for i, _ in made),
-            np.concatenate(
-                (single, np.array([i for i, _ in made], dtype=np.int64), np.array(sorted(dropped), dtype=np.int64))
-            ),
-            np.concatenate((single, np.array([i for i, _ in pairs], dtype=np.int64))),
-            np.concatenate((np.zeros(len(single), np.float32), np.array([b for _, b in pairs], dtype=np.float32))),
-            np.concatenate((np.arange(len(single)), np.repeat(np.arange(len(made)) + len(single), counts))),
-        )
-        if len(self._known) > KNOWN_EDITS:
-            self._known.clear()
-        self._known[id(edit)] = (edit, cells)
-        return cells
 
     def _table(self, edit: Edit, many: tuple[int, ...], scores: torch.Tensor) -> _Table:
         known = self._tables.get(id(edit))

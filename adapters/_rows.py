@@ -88,7 +88,7 @@ def probabilities(row: Row, temperature: float) -> Row:
 class Seen(Protocol):
     """What an adapter keeps of a row from before the write, to be read only if it is needed."""
 
-    def refused(self) -> tuple[float, Row]:
+    def refused(self) -> tuple[float, NDArray[np.floating]]:
         """The probability that a `redraw` id would have come, and these ids' logits in their order."""
         ...
 

@@ -86,6 +86,12 @@ class SequenceLog:
         return self._states[-1][1].edit
 
     @property
+    def pending(self) -> tuple[int, ...]:
+        """The tokens that come next for certain, unless numbers are wanted first."""
+        state = self._states[-1][1]
+        return () if state.needs else state.pending
+
+    @property
     def needs(self) -> frozenset[Need]:
         """The numbers that are wanted about the next token."""
         return self._states[-1][1].needs

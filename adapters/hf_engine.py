@@ -18,6 +18,7 @@ try:
         GenerationConfig,
         LogitsProcessor,
         LogitsProcessorList,
+        MinPLogitsWarper,
         PreTrainedModel,
         TopKLogitsWarper,
         TopPLogitsWarper,
@@ -220,7 +221,7 @@ class _Barred(LogitsProcessor):
 
 
 class _SeededSampler(LogitsProcessor):
-    """Leaves one token per row: drawn at the temperature, after top-k and top-p, by the row's own random numbers."""
+    """Leaves one token per row: drawn at the temperature, after the filters, by the row's own random numbers."""
 
     supports_continuous_batching = False
 
@@ -233,6 +234,8 @@ class _SeededSampler(LogitsProcessor):
             self.warpers.append(TopKLogitsWarper(sampling.top_k))
         if sampling.top_p < 1:
             self.warpers.append(TopPLogitsWarper(sampling.top_p))
+        if sampling.min_p > 0:
+            self.warpers.append(MinPLogitsWarper(sampling.min_p))
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         position = input_ids.shape[1] - self.width

@@ -167,8 +167,8 @@ class ScriptedEngine:
 
 
 def filtered(row: Row, sampling: Sampling) -> Row:
-    """The row with what top-k and then top-p drop at -inf; of ties at the k-th place all stay."""
-    if sampling.temperature == 0:
+    """The row with what top-k, top-p and min-p drop, in this order, at -inf; of ties at the k-th place all stay."""
+    if not sampling.filters:
         return row
     out = row.copy()
     if sampling.top_k and sampling.top_k < len(row):
@@ -178,4 +178,6 @@ def filtered(row: Row, sampling: Sampling) -> Row:
         weights = np.exp((out[order] - out[order[0]]) / sampling.temperature)
         before = np.cumsum(weights / weights.sum()) - weights / weights.sum()
         out[order[before >= sampling.top_p]] = -np.inf
+    if sampling.min_p > 0:
+        out[out < out.max() + sampling.temperature * np.log(sampling.min_p)] = -np.inf
     return out

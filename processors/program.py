@@ -6,7 +6,6 @@ called: engines replay, preempt, reorder beams, verify drafts and run rows whose
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -292,8 +291,47 @@ def kinds(program: Program, prompt: Sequence[int], tokens: Sequence[int], told: 
 
     "injected" and "closing" are the forced ones: written into thinking, and to end it or after it.
     """
-    out: list[Kind] = []
-    for before, after in itertools.pairwise(state.track for state in states(program, prompt, tokens, told)):
+    found = Kinds(program, prompt)
+    found.follow(tokens, told or Told())
+    return tuple(found.found)
+
+
+class Kinds:
+    """The kinds of tokens while they come: see `kinds`.
+
+    Args:
+        program: that the sequence is under.
+        prompt: its ids.
+    """
+
+    def __init__(self, program: Program, prompt: Sequence[int]) -> None:
+        self._program = program
+        self._state = program.start(prompt)
+        self.found: list[Kind] = []  #: of the tokens so far
+
+    @property
+    def settled(self) -> int:
+        """How many of them stay what they are: those of a marker that has been begun may not."""
+        track = self._state.track
+        watch = self._program.tracker.closes if track.phase is Phase.THINKING else self._program.tracker.opens
+        return max(0, len(self.found) - len(watch.begun(track.cursor)))
+
+    def follow(self, tokens: Sequence[int], told: Told) -> None:
+        """Take the tokens that are new.
+
+        Args:
+            tokens: all of the output so far.
+            told: what was drawn, and the numbers that were wanted.
+        """
+        for i in range(len(self.found), len(tokens)):
+            before = self._state
+            if i in told.numbers:
+                before = self._program.inform(before, told.numbers[i])
+            self._state = self._program.step(before, tokens[i], told.drawn.get(i))
+            self._add(before.track, self._state.track)
+
+    def _add(self, before: Track, after: Track) -> None:
+        out = self.found
         written = after.closing > before.closing
         found = after.marker - before.marker - (not written)
         replaced = before.injected - after.injected  # tokens of a begun close that had come in place of others
@@ -312,4 +350,3 @@ def kinds(program: Program, prompt: Sequence[int], tokens: Sequence[int], told: 
             out.append("thinking")
         else:
             out.append("answer")
-    return tuple(out)

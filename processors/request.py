@@ -22,6 +22,8 @@ class Sampling:
         temperature: 0 for greedy, otherwise above 0.
         top_p: nucleus, in (0, 1]; 1 for all.
         top_k: the k likeliest only; 0 for all.
+        min_p: only what has at least this part of the likeliest one's probability, in [0, 1); 0 for all. The filters
+            follow the temperature, in the order top-k, top-p, min-p, as in transformers.
 
     Raises:
         ValueError: out of range.
@@ -30,9 +32,10 @@ class Sampling:
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
+    min_p: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("temperature", "top_p", "top_k"):
+        for name in ("temperature", "top_p", "top_k", "min_p"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int if name == "top_k" else int | float):
                 raise TypeError(f"{name} must be a number, got {value!r}")
@@ -42,6 +45,13 @@ class Sampling:
             raise ValueError(f"top_p must be in (0, 1], got {self.top_p}")
         if self.top_k < 0:
             raise ValueError(f"top_k must be >= 0 (0 is off), got {self.top_k}")
+        if not 0 <= self.min_p < 1:
+            raise ValueError(f"min_p must be in [0, 1) (0 is off), got {self.min_p}")
+
+    @property
+    def filters(self) -> bool:
+        """Whether anything but the temperature shapes the distribution."""
+        return self.temperature > 0 and bool(self.top_k or self.top_p < 1 or self.min_p)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,21 +9,30 @@ from pathlib import Path
 from typing import Literal
 
 NAME = "embedded"
+GGUF_FILES = {"embedded-f32.gguf": "F32", "embedded-q8_0.gguf": "Q8_0"}  # with the type of their matrices
+
+_FORMS = {
+    "hf": ("hf", "hf/model.safetensors", "scripts/train_embedded.py"),
+    "gguf": ("gguf/embedded-f32.gguf", "gguf/embedded-f32.gguf", "scripts/embedded_gguf.py"),
+    "gguf-q8_0": ("gguf/embedded-q8_0.gguf", "gguf/embedded-q8_0.gguf", "scripts/embedded_gguf.py"),
+}
 
 
-def path(form: Literal["hf"] = "hf") -> Path:
-    """The folder that holds the model.
+def path(form: Literal["hf", "gguf", "gguf-q8_0"] = "hf") -> Path:
+    """Where the model lies.
 
     Args:
-        form: "hf": safetensors, configuration, tokenizer and chat template, as transformers loads them.
+        form: "hf": a folder with safetensors, configuration, tokenizer and chat template, as transformers loads them;
+            "gguf": a file for llama.cpp with the same weights; "gguf-q8_0": the same, quantised.
 
     Raises:
         ValueError: for another form.
-        FileNotFoundError: if the package was built without the model.
+        FileNotFoundError: if the package was built without it.
     """
-    if form != "hf":
-        raise ValueError(f"the embedded model comes as 'hf', not {form!r}")
-    folder = Path(__file__).parent / "hf"
-    if not (folder / "model.safetensors").is_file():
-        raise FileNotFoundError(f"the embedded model is not in {folder}: make it with scripts/train_embedded.py")
-    return folder
+    if form not in _FORMS:
+        raise ValueError(f"the embedded model comes as {', '.join(map(repr, _FORMS))}, not {form!r}")
+    name, needed, script = _FORMS[form]
+    here = Path(__file__).parent
+    if not (here / needed).is_file():
+        raise FileNotFoundError(f"the embedded model is not in {here / name}: make it with {script}")
+    return here / name
