@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,6 +49,7 @@ class ModelFile:
             if file.read(4) != b"GGUF":
                 raise ValueError(f"{str(path)!r} is no GGUF file: llama.cpp loads models of that form only")
         llama_cpp.llama_backend_init()
+        _quiet()
         params = llama_cpp.llama_model_default_params()
         params.n_gpu_layers = gpu_layers
         params.vocab_only = not weights
@@ -66,6 +68,11 @@ class ModelFile:
         self.pointer, self.path, self._free = llama.model, str(llama.model_path), None
         self._owner = llama  # frees it
         return self
+
+    @property
+    def address(self) -> int:
+        """Where the model lies: the same for all that look at one, as long as any of them lives."""
+        return int(ctypes.cast(self.pointer, ctypes.c_void_p).value or 0)
 
     @property
     def vocab(self) -> Any:
@@ -89,6 +96,13 @@ class ModelFile:
         keys = [_text(llama_cpp.llama_model_meta_key_by_index, self.pointer, i) for i in range(count)]
         values = [_text(llama_cpp.llama_model_meta_val_str_by_index, self.pointer, i) for i in range(count)]
         return dict(zip(keys, values, strict=True))
+
+
+def _quiet() -> None:
+    """llama.cpp reports hundreds of lines of progress, unless somebody has said how much is wanted."""
+    logger = logging.getLogger("llama-cpp-python")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.CRITICAL)  # the library takes warnings for errors
 
 
 def _text(function: Any, pointer: Any, i: int) -> str:

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from thinkpace.adapters.hf_vocabulary import HFVocabulary
+from thinkpace.adapters.model_files import ModelFiles
 from thinkpace.errors import MissingExtra
-
-
-@dataclass(frozen=True)
-class ModelFiles:
-    """Args: vocabulary: of the tokenizer. chat_template: its source, if any. context_tokens: what the model holds.
-    special: names of special tokens that templates use, and their texts."""
-
-    vocabulary: HFVocabulary
-    chat_template: str | None
-    context_tokens: int | None
-    special: dict[str, str]
 
 
 def read_model_files(path: str | Path) -> ModelFiles:

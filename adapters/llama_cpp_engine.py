@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +32,13 @@ class Piece:
         kind: as in `Completion.kinds`.
         tokens: their ids.
         text: of these tokens; a character that is not complete comes with the piece that completes it.
+        answers: whether they follow the close: with "closing", a text such as "Final Answer:".
     """
 
     kind: Kind
     tokens: TokenIds
     text: str
+    answers: bool
 
 
 class LlamaCppEngine:
@@ -222,6 +225,7 @@ class Pieces:
         self._job = job
         self._kinds = Kinds(job.log.program, job.request.prompt)
         self._pieces = vocabulary.pieces
+        self._special = vocabulary.special
         self._text = codecs.getincrementaldecoder("utf-8")("replace")
         self._given = 0
 
@@ -229,15 +233,21 @@ class Pieces:
         """Pieces of tokens that were not given yet; after the end of the job, all that is left."""
         log, done = self._job.log, self._job.done
         self._kinds.follow(log.tokens, log.told)
-        kinds = self._kinds.found if done else self._kinds.found[: self._kinds.settled]
-        while self._given < len(kinds):
+        settled = len(self._kinds.found) if done else self._kinds.settled
+        sorts = [self._sort(i) for i in range(self._given, settled)]
+        for (kind, answers, _), run in itertools.groupby(sorts):
             start = self._given
-            while self._given < len(kinds) and kinds[self._given] == kinds[start]:
-                self._given += 1
+            self._given += len(list(run))
             tokens = tuple(log.tokens[start : self._given])
             data = b"".join(self._pieces[token] for token in tokens)
-            text = self._text.decode(data, final=done and self._given == len(kinds))
-            yield Piece(kinds[start], tokens, text)
+            text = self._text.decode(data, final=done and self._given == settled)
+            yield Piece(kind, tokens, text, answers)
+
+    def _sort(self, i: int) -> tuple[Kind, bool, int]:
+        """What tokens of one piece have in common; a special token is a piece of its own."""
+        kind, begins, token = self._kinds.found[i], self._kinds.answer_from, self._job.log.tokens[i]
+        answers = kind == "answer" or (kind == "closing" and 0 <= begins <= i)
+        return kind, answers, token if token in self._special else -1
 
 
 def _generator_seed(seed: int) -> int:

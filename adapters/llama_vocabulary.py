@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 
 from thinkpace.adapters import _llama_native as native
 from thinkpace.adapters._llama_native import ModelFile
+from thinkpace.adapters.model_files import ModelFiles
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.chat_template import NOT_FOUND, ChatTemplate
 from thinkpace.processors.markers import Markers
@@ -34,10 +36,10 @@ class LlamaVocabulary:
 
     def __eq__(self, other: object) -> bool:
         """Of the same open file, so that tables made for one vocabulary serve the other."""
-        return isinstance(other, LlamaVocabulary) and self._file is other._file
+        return isinstance(other, LlamaVocabulary) and self._file.address == other._file.address
 
     def __hash__(self) -> int:
-        return hash(id(self._file))
+        return hash(self._file.address)
 
     @cached_property
     def pieces(self) -> tuple[bytes, ...]:
@@ -55,6 +57,23 @@ class LlamaVocabulary:
 def chat_template(file: ModelFile) -> str | None:
     """The source of the file's chat template; None if it has none."""
     return file.metadata().get("tokenizer.chat_template")
+
+
+def read_gguf(path: str | Path) -> ModelFiles:
+    """What a GGUF file tells of its tokenizer and chat template; the weights are not loaded.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if llama.cpp cannot load it.
+    """
+    file = ModelFile(path, weights=False)
+    context = next((v for k, v in file.metadata().items() if k.endswith(".context_length")), None)
+    return ModelFiles(
+        LlamaVocabulary(file),
+        chat_template(file),
+        None if context is None else int(context),
+        native.special_texts(file.vocab),
+    )
 
 
 def find_markers(file: ModelFile) -> Markers:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
-from thinkpace.errors import MissingExtra, UnsupportedControl
+from thinkpace.errors import MissingExtra
 
 try:
     import typer
@@ -23,24 +22,21 @@ try:
     )
     from rich.text import Text
 
-    from thinkpace.adapters.hf_model_files import read_model_files
     from thinkpace.eval import doctor, embedded, report
     from thinkpace.eval.embedded import problems
+    from thinkpace.eval.engines import LLAMA_CPP, engine_kind, look_at, open_engine, open_llama_cpp
     from thinkpace.eval.journal import Journal
     from thinkpace.eval.sweep import Plan, Setting, grid, results, run, with_controls
     from thinkpace.eval.task import Example, load_jsonl
 except ModuleNotFoundError as error:
-    raise MissingExtra("the command line", "eval,hf") from error
+    raise MissingExtra("the command line", "eval") from error
 
 from thinkpace.processors.base import Control
 from thinkpace.processors.budget import ANSWER_RESERVE, BudgetForcing
 from thinkpace.processors.markers import Markers
-from thinkpace.processors.request import Completion, Request, Sampling
+from thinkpace.processors.request import Completion, Engine, Request, Sampling
 from thinkpace.processors.spec import controls_from_text, controls_from_toml
 from thinkpace.prompts.styles import PROMPTS, Prompt
-
-if TYPE_CHECKING:
-    from thinkpace.adapters.hf_engine import HFEngine
 
 EMBEDDED_BUDGETS = "0,16,32,64,96,128,none"
 EMBEDDED_WAITS = "0,1,2,3"
@@ -50,13 +46,20 @@ STYLES = {"thinking": "", "injected": "bold yellow", "closing": "bold yellow", "
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 
-Model = Annotated[str, typer.Option(help="Folder or hub name of a transformers model; the embedded one by default.")]
+Model = Annotated[
+    str, typer.Option(help="Folder or hub name of a transformers model, or a .gguf file; the embedded one by default.")
+]
+EngineName = Annotated[
+    str | None, typer.Option("--engine", help="hf or llama.cpp; by default what the model's form asks for.")
+]
+Parallel = Annotated[int | None, typer.Option(help="Sequences at once; by default what the engine chooses.")]
 PromptName = Annotated[
     str, typer.Option("--prompt", help=f"Instruction before the question: {', '.join(PROMPTS)}, or none.")
 ]
 Temperature = Annotated[float, typer.Option(help="0 is greedy.")]
 TopP = Annotated[float, typer.Option(help="Nucleus; 1 is off.")]
 TopK = Annotated[int, typer.Option(help="0 is off.")]
+MinP = Annotated[float, typer.Option(help="Least part of the likeliest token's probability; 0 is off.")]
 NewTokens = Annotated[int | None, typer.Option(help="Output tokens at most; 800 for the embedded model, else 4096.")]
 Reserve = Annotated[
     int | None, typer.Option(help="Of these, tokens kept for the answer; 16 for the embedded model, else 100.")
@@ -77,6 +80,7 @@ Close = Annotated[str | None, typer.Option("--close", help="Closing marker, like
 @app.command()
 def sweep(
     model: Model = embedded.NAME,
+    engine: EngineName = None,
     task: Annotated[str, typer.Option(help="chain, search, or a JSONL file with id, question, answer.")] = "chain",
     budgets: Annotated[str | None, typer.Option(help="Thinking tokens at most, such as 0,512,none.")] = None,
     waits: Annotated[
@@ -89,6 +93,7 @@ def sweep(
     temperature: Temperature = 1.0,
     top_p: TopP = 1.0,
     top_k: TopK = 0,
+    min_p: MinP = 0.0,
     samples: Annotated[int, typer.Option(help="Repetitions per question.")] = 1,
     seed: int = 0,
     limit: Annotated[int | None, typer.Option(help="Questions at most; 256 of the embedded tasks by default.")] = None,
@@ -96,6 +101,7 @@ def sweep(
     answer_reserve: Reserve = None,
     open_marker: Open = None,
     close_marker: Close = None,
+    parallel: Parallel = None,
     out: Annotated[Path | None, typer.Option(help="Folder for the results; runs/<name> by default.")] = None,
 ) -> None:
     """Accuracy against thinking tokens: every budget with every number of waits, on the same questions.
@@ -112,14 +118,14 @@ def sweep(
         examples=tuple(_examples(task, limit, seed)),
         settings=with_controls(_settings(budgets, waits, fixed, bool(control)), map(_controls, control or ())),
         prompt=_prompt(prompt),
-        sampling=Sampling(temperature, top_p, top_k),
+        sampling=Sampling(temperature, top_p, top_k, min_p),
         samples=samples,
         max_new_tokens=_new_tokens(max_new_tokens, is_embedded),
         seed=seed,
     )
     console = Console()
-    engine = _engine(model, _markers(open_marker, close_marker))
-    identity = plan.identity(engine)
+    runs = open_engine(model, engine_kind(engine, model), _markers(open_marker, close_marker), parallel)
+    identity = plan.identity(runs)
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
     folder = out or Path("runs") / f"{Path(model).name}-{plan.task}-{digest}"
     console.print(f"{len(plan.settings)} settings, {len(plan.examples)} questions; results in {folder}", soft_wrap=True)
@@ -127,9 +133,9 @@ def sweep(
         columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), MofNCompleteColumn())
         with Progress(*columns, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console) as bar:
             total = len(plan.settings) * len(plan.examples) * plan.samples
-            shown = bar.add_task(f"{plan.task} on {engine.name}", total=total)
+            shown = bar.add_task(f"{plan.task} on {runs.name}", total=total)
             try:
-                run(plan, engine, journal, lambda done: bar.advance(shown, done))
+                run(plan, runs, journal, lambda done: bar.advance(shown, done))
             except KeyboardInterrupt:
                 console.print(f"stopped; what was done is kept in {folder}, and the same command goes on from there")
                 raise typer.Exit(130) from None
@@ -137,7 +143,7 @@ def sweep(
     outcome = results(plan, entries)
     report.write_csv(outcome, folder / "results.csv")
     report.write_samples(entries, folder / "samples.jsonl")
-    title = f"{plan.task}: {len(plan.examples)} questions, {engine.name}, temperature {temperature:g}"
+    title = f"{plan.task}: {len(plan.examples)} questions, {runs.name}, temperature {temperature:g}"
     report.draw_curve(outcome, folder / "curve.png", title, report.EMBEDDED_NOTE if is_embedded else "")
     console.print(report.table(outcome, title))
     if is_embedded:
@@ -151,6 +157,7 @@ def run_one(
         str, typer.Argument(help="What is asked. For the embedded model: see 'thinkpace sweep' tasks.")
     ],
     model: Model = embedded.NAME,
+    engine: EngineName = None,
     control: Controls = None,
     budget: Annotated[str, typer.Option(help="Thinking tokens at most, or none.")] = "none",
     min_tokens: Annotated[int, typer.Option(help="Thinking tokens at least.")] = 0,
@@ -161,6 +168,7 @@ def run_one(
     temperature: Temperature = 1.0,
     top_p: TopP = 1.0,
     top_k: TopK = 0,
+    min_p: MinP = 0.0,
     seed: int = 0,
     max_new_tokens: NewTokens = None,
     answer_reserve: Reserve = None,
@@ -182,7 +190,7 @@ def run_one(
         controls = (*controls, forcing)
     elif budget != "none" or min_tokens or waits:
         raise ValueError("--control decides when thinking ends: leave out --budget, --min-tokens and --waits")
-    sampling = Sampling(temperature, top_p, top_k)
+    sampling = Sampling(temperature, top_p, top_k, min_p)
     style = _prompt(prompt)
     if not question.strip():
         raise ValueError("the question is empty")
@@ -190,16 +198,17 @@ def run_one(
         question.encode()
     except UnicodeEncodeError:
         raise ValueError("the question is no text: it holds bytes that are not UTF-8") from None
-    engine = _engine(model, _markers(open_marker, close_marker))
+    runs = open_engine(model, engine_kind(engine, model), _markers(open_marker, close_marker))
     messages = style.render(question) if style else [{"role": "user", "content": question}]
     new_tokens = _new_tokens(max_new_tokens, is_embedded)
-    [made] = engine.generate([Request(engine.chat(messages), controls, new_tokens, sampling, seed)])
-    _show(Console(), made, engine)
+    [made] = runs.generate([Request(runs.chat(messages), controls, new_tokens, sampling, seed)])
+    _show(Console(), made, runs)
 
 
 @app.command("doctor")
 def examine_model(
     model: Model = embedded.NAME,
+    engine: EngineName = None,
     control: Controls = None,
     open_marker: Open = None,
     close_marker: Close = None,
@@ -208,7 +217,8 @@ def examine_model(
 
     Without --control one of each kind is looked at. Exit code 0 if all will work, 1 if something is refused.
     """
-    files = read_model_files(embedded.path("hf") if model == embedded.NAME else model)
+    kind = engine_kind(engine, model)
+    files = look_at(model, kind)
     chains, unread = list[tuple[Control, ...]](), list[doctor.Finding]()
     for text in control or ():
         try:
@@ -223,6 +233,7 @@ def examine_model(
         usual=not control,
         context_tokens=files.context_tokens,
         special=files.special,
+        engine=kind,
     )
     findings += unread
     console = Console()
@@ -234,7 +245,37 @@ def examine_model(
         raise typer.Exit(1)
 
 
-def _show(console: Console, made: Completion, engine: HFEngine) -> None:
+@app.command("serve")
+def serve_model(
+    model: Model = embedded.NAME,
+    engine: EngineName = LLAMA_CPP,
+    control: Controls = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine need one of its own.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(help="0 for any that is free.")] = 8080,
+    parallel: Parallel = None,
+    context: Annotated[int | None, typer.Option(help="Tokens of one sequence at most.")] = None,
+    threads: Annotated[int, typer.Option(help="0 for what llama.cpp thinks best.")] = 0,
+    gpu_layers: Annotated[int, typer.Option(help="Layers kept on a GPU; -1 for all.")] = 0,
+    open_marker: Open = None,
+    close_marker: Close = None,
+) -> None:
+    """An OpenAI-compatible server: /v1/chat/completions and /v1/completions, with budgets and controls per request.
+
+    --control holds for requests that do not bring their own.
+    """
+    if engine_kind(engine, model) != LLAMA_CPP:
+        raise ValueError(f"serve runs with --engine {LLAMA_CPP}; for vLLM use its own server")
+    from thinkpace.adapters.server import make_app, run_app
+
+    standing = tuple(one for text in control or () for one in _controls(text))
+    runs = open_llama_cpp(model, _markers(open_marker, close_marker), parallel, context, threads, gpu_layers)
+    served = make_app(runs, controls=standing, name=embedded.NAME if model == embedded.NAME else Path(model).stem)
+    run_app(served, host, port, lambda url: Console().print(f"serving on {url}/v1", highlight=False))
+
+
+def _show(console: Console, made: Completion, engine: Engine) -> None:
     """The text by kind (on a plain terminal, in brackets), then the receipt."""
     text = Text()
     plain = not console.is_terminal
@@ -342,23 +383,3 @@ def _markers(open_marker: str | None, close_marker: str | None) -> Markers | Non
     if (open_marker is None) != (close_marker is None):
         raise ValueError("give both --open and --close, or neither")
     return Markers(open_marker, close_marker) if open_marker is not None and close_marker is not None else None
-
-
-def _engine(model: str, markers: Markers | None) -> HFEngine:
-    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    try:
-        from thinkpace.adapters.hf_engine import HFEngine
-    except ModuleNotFoundError as error:
-        raise MissingExtra("generating with transformers", "hf") from error
-    if model == embedded.NAME:
-        return HFEngine.from_path(embedded.path("hf"), markers=markers, name=embedded.NAME)
-    if Path(model).is_dir() and not (Path(model) / "config.json").is_file():
-        raise ValueError(f"there is no model in the folder {model!r}: it has no config.json")
-    try:
-        return HFEngine.from_path(model, markers=markers)
-    except UnsupportedControl:
-        raise
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ValueError(f"there is no model {model!r} that transformers can load ({reason})") from None

@@ -65,6 +65,7 @@ def examine(
     usual: bool = False,
     context_tokens: int | None = None,
     special: dict[str, str] | None = None,
+    engine: str = "hf",
 ) -> list[Finding]:
     """Look at everything that can be looked at without weights.
 
@@ -76,6 +77,7 @@ def examine(
         usual: whether to look at one of each kind as well.
         context_tokens: how many tokens the model can hold.
         special: texts of special tokens that the template uses.
+        engine: "hf" or "llama.cpp".
     """
     found = list(_vocabulary(vocabulary))
     try:
@@ -90,8 +92,8 @@ def examine(
         says = f"{error} (on the command line: --open and --close)" if "pass markers" in str(error) else str(error)
         return [*found, Finding("markers", "refused", "thinking", says)]
     for chain in [*controls, *([control] for control in USUAL if usual)]:
-        found.append(_control(chain, vocabulary, markers, context_tokens))
-    return [*found, *_ENGINE]
+        found.append(_control(chain, vocabulary, markers, context_tokens, engine))
+    return [*found, *_ENGINES[engine]]
 
 
 def all_work(findings: Iterable[Finding]) -> bool:
@@ -136,7 +138,9 @@ def _template(source: str, special: dict[str, str]) -> Iterator[Finding]:
         yield Finding("template", "note", argument, does)
 
 
-def _control(chain: Sequence[Control], vocabulary: Vocabulary, markers: Markers, context_tokens: int | None) -> Finding:
+def _control(
+    chain: Sequence[Control], vocabulary: Vocabulary, markers: Markers, context_tokens: int | None, engine: str
+) -> Finding:
     name = " + ".join(map(repr, chain))
     try:
         compile_program(chain, vocabulary, markers, context_tokens=context_tokens)
@@ -144,8 +148,9 @@ def _control(chain: Sequence[Control], vocabulary: Vocabulary, markers: Markers,
         return Finding("control", "refused", name, str(error))
     says = []
     if any("trial" in control.needs for control in chain):
-        says.append("with HFEngine only: a plain logits processor cannot fork")
-    if any(control.moves_probability for control in chain):
+        own = {"hf": "HFEngine", "llama.cpp": "LlamaCppEngine"}[engine]
+        says.append(f"with {own} only: a plain logits processor cannot fork")
+    if engine == "hf" and any(control.moves_probability for control in chain):
         says.append("moves probability: tell logits_processors the temperature")
     hits = [
         len(control.hits(vocabulary, markers.bind(vocabulary)))
@@ -167,9 +172,21 @@ def _control(chain: Sequence[Control], vocabulary: Vocabulary, markers: Markers,
     return Finding("control", "works", name, "; ".join(says) or "as described")
 
 
-_ENGINE = (
-    Finding(
-        "engine", "note", "generate", "greedy, sampling, batches, beams, assisted generation, prompt lookup, streaming"
+_ENGINES = {
+    "hf": (
+        Finding(
+            "engine",
+            "note",
+            "generate",
+            "greedy, sampling, batches, beams, assisted generation, prompt lookup, streaming",
+        ),
+        Finding("engine", "note", "generate_batch", "refused: continuous batching ignores logits processors"),
     ),
-    Finding("engine", "note", "generate_batch", "refused: continuous batching ignores logits processors"),
-)
+    "llama.cpp": (
+        Finding("engine", "note", "LlamaCppEngine", "greedy, sampling, many sequences at once, streaming, serving"),
+        Finding(
+            "engine", "note", "Llama", "create_completion and create_chat_completion, with logit_bias and grammars"
+        ),
+        Finding("engine", "note", "draft_model", "refused: it shows processors tokens that are not yet decided"),
+    ),
+}

@@ -316,6 +316,11 @@ class Kinds:
         watch = self._program.tracker.closes if track.phase is Phase.THINKING else self._program.tracker.opens
         return max(0, len(self.found) - len(watch.begun(track.cursor)))
 
+    @property
+    def answer_from(self) -> int:
+        """Where the answer begins, as far as is known; -1 while there is none."""
+        return self._state.track.answer_from
+
     def follow(self, tokens: Sequence[int], told: Told) -> None:
         """Take the tokens that are new.
 

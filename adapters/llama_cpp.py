@@ -1,0 +1,241 @@
+"""llama-cpp-python: controls as what `Llama(...)`, `create_completion` and `create_chat_completion` take.
+
+    processors = logits_processors(llama, BudgetForcing(max_tokens=512, waits=1), max_new_tokens=1024)
+    output = llama.create_chat_completion(messages, max_tokens=1024, logits_processor=processors)
+    processors.receipt(output)
+
+The library prints what a processor raises and goes on, and drops its processors if there is a `logit_bias` too. So the
+object's `generate` is wrapped, once: there every call begins anew, with its prompt and its temperature, and errors come
+out. A loop of our own, which writes whole phrases in one decode, is in `llama_cpp_engine`.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from thinkpace.adapters._llama_native import ModelFile
+from thinkpace.adapters._row_writer import Logits, RowWriter
+from thinkpace.adapters._rows import Evidence, measured, uniform
+from thinkpace.adapters._slots import SequenceLog
+from thinkpace.adapters.llama_vocabulary import LlamaVocabulary, find_markers
+from thinkpace.errors import MissingExtra, NoLegalToken, UnsupportedControl
+from thinkpace.processors.base import Control
+from thinkpace.processors.edit import KEEP
+from thinkpace.processors.markers import Markers
+from thinkpace.processors.program import Program, compile_program
+from thinkpace.types import Receipt
+
+try:
+    from llama_cpp import LogitsProcessorList
+except ModuleNotFoundError as error:
+    raise MissingExtra("the llama.cpp adapter", "llama-cpp") from error
+
+
+class ThinkpaceProcessor:
+    """Applies a program to one `generate` call after another. Made by `logits_processors`.
+
+    Args:
+        program: what the sequences are under.
+        seed: for drawing where a moved token came from; each call gets its own from it.
+    """
+
+    def __init__(self, program: Program, seed: int) -> None:
+        self.program = program
+        self.seed = seed
+        self.calls = 0
+        self.log: SequenceLog | None = None  # of the last call
+        self._error: BaseException | None = None
+        self._unused = np.array(sorted(program.unused), dtype=np.int64)
+        self._writer = RowWriter(1.0)
+
+    def begin(self, prompt: Sequence[int], temperature: float) -> None:
+        """A new call."""
+        self.log = SequenceLog(self.program, tuple(prompt), (self.seed << 32) + self.calls)
+        self.calls += 1
+        self._error = None
+        if self._writer.temperature != temperature:
+            self._writer = RowWriter(temperature)
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        """Write what holds for the next token.
+
+        Args:
+            input_ids: int32[tokens], prompt and output so far.
+            scores: float32[vocabulary], a view that is changed in place.
+        """
+        if self._error is None:
+            try:
+                self._apply(len(input_ids), np.asarray(scores))
+            except BaseException as error:  # noqa: BLE001  # the caller is C: `took` raises it
+                self._error = error
+        return scores
+
+    def _apply(self, length: int, row: Logits) -> None:
+        log = self.log
+        if log is None or length != len(log.prompt) + len(log.tokens):
+            raise UnsupportedControl(_OUTSIDE)
+        row[self._unused] = -np.inf
+        if log.needs:
+            whole = row.astype(np.float64)
+            log.inform(
+                {
+                    need: uniform(log.seed, len(log.tokens), "control")
+                    if need.kind == "uniform"
+                    else measured(whole, need.kind, log.closes)
+                    for need in log.needs
+                }
+            )
+        edit = log.edit
+        if edit is KEEP:
+            return
+        seen = self._writer.write(row, edit)
+        if seen is not None:
+            log.saw(Evidence(seen, self._writer.temperature, log.seed), kept=1)
+
+    def took(self, token: int) -> None:
+        """The token that came.
+
+        Raises:
+            NoLegalToken: if it is one that the controls had barred.
+        """
+        if self._error is not None:
+            raise self._error
+        log = self.log
+        assert log is not None  # a call has begun
+        edit = log.edit
+        barred = token in edit.dropped or (edit.only is not None and token not in edit.kept | edit.merged.keys())
+        if barred and not log.pending:
+            raise NoLegalToken(
+                f"token {token} came, which controls had barred: a grammar, a bias or another processor left nothing "
+                "that they allow"
+            )
+        log.advance(token)
+
+
+class LlamaLogitsProcessors(LogitsProcessorList):  # type: ignore[misc]  # the library has no types
+    """What `Llama(...)` takes as `logits_processor`, with the receipt of the last call."""
+
+    def __init__(self, processor: ThinkpaceProcessor, max_new_tokens: int | None) -> None:
+        super().__init__([processor])
+        self._processor = processor
+        self._max_new_tokens = max_new_tokens
+
+    def extend(self, others: Any) -> Any:
+        """Others and then ours, as a new list. The library takes what this returns, and its own returns nothing."""
+        return LogitsProcessorList([*others, *self])
+
+    def receipt(self, output: Any = None) -> Receipt:
+        """What was done in the last call.
+
+        Args:
+            output: what that call returned, if it was not a stream. Without it, and without `max_new_tokens`, a token
+                may be counted that was drawn and then left out of the text.
+
+        Raises:
+            UnsupportedControl: if there was no call.
+        """
+        log = self._processor.log
+        if log is None:
+            raise UnsupportedControl("no call was made with these controls")
+        length = len(log.tokens)
+        if isinstance(output, Mapping):
+            said = int(output["usage"]["completion_tokens"])
+            ends = length > said and log.tokens[said] in log.program.tracker.eos
+            length = min(length, said + ends)
+        elif self._max_new_tokens is not None:
+            length = min(length, self._max_new_tokens)
+        copy = log.fork()
+        copy.rewind(length)
+        return copy.receipt()
+
+
+def logits_processors(
+    llama: Any,
+    *controls: Control,
+    max_new_tokens: int | None = None,
+    markers: Markers | None = None,
+    seed: int = 0,
+) -> LlamaLogitsProcessors:
+    """Controls as what a `llama_cpp.Llama` takes: `Llama(...)`, `create_completion`, `create_chat_completion`, streams.
+
+    Together with `logit_bias`, with a grammar (what it refuses is recorded as diverged), with penalties and with every
+    sampler but a draft model. One call after another; not two at the same time, which a `Llama` cannot do either.
+
+    Args:
+        llama: the object that the calls will be made on; its `generate` is wrapped.
+        controls: in order.
+        max_new_tokens: the `max_tokens` of the calls, so that room for an answer is kept inside it.
+        markers: of the model's thinking. Default: found from the chat template.
+        seed: for drawing whether a "Wait" was the model's own; greedy decoding draws nothing.
+
+    Raises:
+        UnsupportedControl: if a control cannot work with this model; ValueError for bad numbers.
+    """
+    _refuse_drafts(llama)
+    if any("trial" in control.needs for control in controls):
+        raise UnsupportedControl(
+            "a control tries answers at a fork, which a logits processor cannot: use LlamaCppEngine, or another rule "
+            "of ConfidenceExit"
+        )
+    file = ModelFile.of(llama)
+    program = compile_program(
+        controls,
+        LlamaVocabulary(file),
+        markers or find_markers(file),
+        max_new_tokens=max_new_tokens,
+        context_tokens=llama.n_ctx(),
+    )
+    _wrap_generate(llama)
+    return LlamaLogitsProcessors(ThinkpaceProcessor(program, seed), max_new_tokens)
+
+
+def _refuse_drafts(llama: Any) -> None:
+    if llama.draft_model is not None:
+        raise UnsupportedControl(
+            "with a draft model llama-cpp-python shows processors tokens that are not yet decided: make the Llama "
+            "without draft_model"
+        )
+
+
+def _wrap_generate(llama: Any) -> None:
+    """Have this object's `generate` tell our processors when a call begins and which tokens came."""
+    original = llama.generate
+    if hasattr(original, "__wrapped_by_thinkpace__"):
+        return
+
+    @functools.wraps(original)
+    def generate(tokens: Sequence[int], *args: Any, **kwargs: Any) -> Iterator[int]:
+        ours = [one for one in kwargs.get("logits_processor") or () if isinstance(one, ThinkpaceProcessor)]
+        if not ours:
+            found: Iterator[int] = original(tokens, *args, **kwargs)
+            return found
+        if len(ours) > 1:
+            raise UnsupportedControl("two lists of controls in one call: give all controls to one logits_processors")
+        _refuse_drafts(llama)
+        temperature = float(args[3] if len(args) > 3 else kwargs.get("temp", 0.8))  # the library's own default
+        if kwargs.get("mirostat_mode") or temperature < 0:
+            temperature = 1.0  # both draw from the scores as they are
+        ours[0].begin(tokens, temperature)
+        return _followed(ours[0], original(tokens, *args, **kwargs))
+
+    generate.__wrapped_by_thinkpace__ = True  # type: ignore[attr-defined]  # a mark of our own
+    llama.generate = generate
+
+
+def _followed(processor: ThinkpaceProcessor, tokens: Any) -> Iterator[int]:
+    try:
+        for token in tokens:
+            processor.took(token)
+            yield token
+    finally:
+        tokens.close()
+
+
+_OUTSIDE = (
+    "these controls were called outside of the generate of the Llama that they were made for: pass them to that "
+    "object's own methods"
+)

@@ -1,0 +1,140 @@
+"""Which adapter a model goes to: engines by name, and what their files tell before anything runs."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from thinkpace.adapters.model_files import ModelFiles
+from thinkpace.errors import MissingExtra, UnsupportedControl
+from thinkpace.eval import embedded
+from thinkpace.processors.markers import Markers
+from thinkpace.processors.request import Engine
+
+if TYPE_CHECKING:
+    from thinkpace.adapters.llama_cpp_engine import LlamaCppEngine
+
+HF, LLAMA_CPP = "hf", "llama.cpp"
+ENGINES = (HF, LLAMA_CPP)
+EMBEDDED_PARALLEL = 32  # sequences of the embedded model at once: they are small
+
+
+def engine_kind(name: str | None, model: str) -> str:
+    """Which engine runs a model: the one that is named, else the one that its form asks for.
+
+    Args:
+        name: "hf" or "llama.cpp"; None to choose.
+        model: a path or a name.
+
+    Raises:
+        ValueError: for another name, or if the model's form is not the engine's.
+    """
+    if name is not None and name not in ENGINES:
+        raise ValueError(f"--engine must be one of {', '.join(ENGINES)}, got {name!r}")
+    is_gguf = model.endswith(".gguf")
+    if name == HF and is_gguf:
+        raise ValueError(f"{model!r} is a GGUF file: that is for --engine {LLAMA_CPP}")
+    if name == LLAMA_CPP and not is_gguf and model != embedded.NAME:
+        raise ValueError(f"--engine {LLAMA_CPP} needs a .gguf file, got {model!r}")
+    if name is not None:
+        return name
+    no_torch = importlib.util.find_spec("torch") is None and importlib.util.find_spec("llama_cpp") is not None
+    return LLAMA_CPP if is_gguf or (no_torch and model == embedded.NAME) else HF
+
+
+def open_engine(model: str, kind: str, markers: Markers | None, parallel: int | None = None) -> Engine:
+    """An engine with its model loaded.
+
+    Args:
+        model: a folder, a hub name, a .gguf file, or "embedded".
+        kind: "hf" or "llama.cpp".
+        markers: of its thinking; None to find them.
+        parallel: sequences at once; None for the engine's own choice.
+
+    Raises:
+        MissingExtra: if the engine is not installed.
+        ValueError: if there is no such model.
+        UnsupportedControl: if the markers cannot be found.
+    """
+    if kind == LLAMA_CPP:
+        return open_llama_cpp(model, markers, parallel)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    try:
+        from thinkpace.adapters.hf_engine import HFEngine
+    except ModuleNotFoundError as error:
+        raise MissingExtra("generating with transformers", "hf") from error
+    size = {} if parallel is None else {"batch_size": parallel}
+    if model == embedded.NAME:
+        return HFEngine.from_path(embedded.path("hf"), markers=markers, name=embedded.NAME, **size)
+    if Path(model).is_dir() and not (Path(model) / "config.json").is_file():
+        raise ValueError(f"there is no model in the folder {model!r}: it has no config.json")
+    try:
+        return HFEngine.from_path(model, markers=markers, **size)
+    except UnsupportedControl:
+        raise
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ValueError(f"there is no model {model!r} that transformers can load ({reason})") from None
+
+
+def open_llama_cpp(
+    model: str,
+    markers: Markers | None = None,
+    parallel: int | None = None,
+    context_tokens: int | None = None,
+    threads: int = 0,
+    gpu_layers: int = 0,
+) -> LlamaCppEngine:
+    """The llama.cpp engine; the embedded model with caches in F32, so that it agrees with transformers.
+
+    Args:
+        model: a .gguf file, or "embedded".
+        markers: of its thinking; None to find them.
+        parallel: sequences at once; None for the engine's own choice.
+        context_tokens: of one sequence; None for the engine's own choice.
+        threads: 0 for what llama.cpp thinks best.
+        gpu_layers: layers kept on a GPU; -1 for all.
+    """
+    from thinkpace.adapters.llama_cpp_engine import LlamaCppEngine
+
+    if model == embedded.NAME:
+        return LlamaCppEngine(
+            embedded.path("gguf"),
+            markers=markers,
+            parallel=EMBEDDED_PARALLEL if parallel is None else parallel,
+            context_tokens=context_tokens,
+            threads=threads,
+            cache_type="f32",
+            name=f"{embedded.NAME} on llama.cpp",
+        )
+    return LlamaCppEngine(
+        model,
+        markers=markers,
+        parallel=4 if parallel is None else parallel,
+        context_tokens=context_tokens,
+        threads=threads,
+        gpu_layers=gpu_layers,
+    )
+
+
+def look_at(model: str, kind: str) -> ModelFiles:
+    """What the files of a model tell, without its weights.
+
+    Args:
+        model: as for `open_engine`.
+        kind: "hf" or "llama.cpp".
+
+    Raises:
+        MissingExtra: if the engine is not installed.
+        ValueError: if there is no such model.
+    """
+    if kind == LLAMA_CPP:
+        from thinkpace.adapters.llama_vocabulary import read_gguf
+
+        return read_gguf(embedded.path("gguf") if model == embedded.NAME else model)
+    from thinkpace.adapters.hf_model_files import read_model_files
+
+    return read_model_files(embedded.path("hf") if model == embedded.NAME else model)
