@@ -156,7 +156,7 @@ class Loop:
             if self._comes(prompt, shared[source]):
                 continue
             self._waiting.remove(job)
-            slot = source if source in free and shared[source] else min(free, key=lambda slot: len(self._held[slot]))
+            slot = self._place(free, source, shared[source])
             if slot == source and self._context.cut(slot, shared[source]):
                 del self._held[slot][shared[source] :]
             else:
@@ -171,6 +171,13 @@ class Loop:
             if job.done:
                 begun.append(job)
         return begun
+
+    def _place(self, free: Sequence[int], source: int, shared: int) -> int:
+        """Where a prompt goes: onto the sequence that it goes on from, else where the least is lost."""
+        if source in free and shared and shared == len(self._held[source]):
+            return source
+        others = [slot for slot in free if slot != source] or free
+        return min(others, key=lambda slot: len(self._held[slot]))
 
     def _comes(self, prompt: Sequence[int], shared: int) -> bool:
         """Whether more of the prompt will soon be in memory, since another one is being read."""

@@ -12,6 +12,7 @@ from thinkpace.processors.edit import Edit
 
 Logits = NDArray[np.float32]
 CERTAIN = np.float32(1e9)  # a score that nothing else has; finite, so that penalties that follow cannot make it NaN
+BARRED = -1e9  # a score that is never drawn, unless all else is barred too
 
 
 class RowWriter:
@@ -19,12 +20,14 @@ class RowWriter:
 
     Args:
         temperature: that the rows will be sampled at; 0 for greedy.
+        barred: the score of what may not come. Where something else may bar the rest, make it finite.
     """
 
-    __slots__ = ("_cells", "temperature")
+    __slots__ = ("_cells", "barred", "temperature")
 
-    def __init__(self, temperature: float) -> None:
+    def __init__(self, temperature: float, barred: float = -np.inf) -> None:
         self.temperature = temperature
+        self.barred = barred
         self._cells: PerEdit[Cells] = PerEdit(cells)
 
     def write(self, row: Logits, edit: Edit) -> SeenSources | None:
@@ -50,8 +53,8 @@ class RowWriter:
             row[edit.forced] = CERTAIN
         else:
             if edit.only is not None:
-                row[:] = -np.inf
-            row[made.ids[written:]] = -np.inf
+                row[:] = self.barred
+            row[made.ids[written:]] = self.barred
             if written:
                 row[made.ids[:written]] = self._merged(values, made)
         if barred is None and not edit.redirect:

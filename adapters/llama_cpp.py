@@ -6,7 +6,8 @@
 
 The library prints what a processor raises and goes on, and drops its processors if there is a `logit_bias` too. So the
 object's `generate` is wrapped, once: there every call begins anew, with its prompt and its temperature, and errors come
-out. A loop of our own, which writes whole phrases in one decode, is in `llama_cpp_engine`.
+out. Nothing is barred by -inf: where a grammar bars all the rest, llama.cpp would abort the process. A loop of our own,
+which writes whole phrases in one decode, is in `llama_cpp_engine`.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from thinkpace.adapters._llama_native import ModelFile
-from thinkpace.adapters._row_writer import Logits, RowWriter
+from thinkpace.adapters._row_writer import BARRED, Logits, RowWriter
 from thinkpace.adapters._rows import Evidence, measured, uniform
 from thinkpace.adapters._slots import SequenceLog
 from thinkpace.adapters.llama_vocabulary import LlamaVocabulary, find_markers
@@ -50,7 +51,7 @@ class ThinkpaceProcessor:
         self.log: SequenceLog | None = None  # of the last call
         self._error: BaseException | None = None
         self._unused = np.array(sorted(program.unused), dtype=np.int64)
-        self._writer = RowWriter(1.0)
+        self._writer = RowWriter(1.0, BARRED)
 
     def begin(self, prompt: Sequence[int], temperature: float) -> None:
         """A new call."""
@@ -58,7 +59,7 @@ class ThinkpaceProcessor:
         self.calls += 1
         self._error = None
         if self._writer.temperature != temperature:
-            self._writer = RowWriter(temperature)
+            self._writer = RowWriter(temperature, BARRED)
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
         """Write what holds for the next token.
@@ -78,7 +79,7 @@ class ThinkpaceProcessor:
         log = self.log
         if log is None or length != len(log.prompt) + len(log.tokens):
             raise UnsupportedControl(_OUTSIDE)
-        row[self._unused] = -np.inf
+        row[self._unused] = BARRED
         if log.needs:
             whole = row.astype(np.float64)
             log.inform(

@@ -59,6 +59,7 @@ class LlamaCppEngine:
         threads: 0 for what llama.cpp thinks best.
         gpu_layers: layers kept on a GPU; -1 for all.
         cache_type: of keys and values: "f16", "f32" or "q8_0".
+        flash_attention: None for what llama.cpp thinks best; without it sums are more exact.
         name: what the journal calls it. Default: the file's name.
 
     Raises:
@@ -80,6 +81,7 @@ class LlamaCppEngine:
         threads: int = 0,
         gpu_layers: int = 0,
         cache_type: CacheType = "f16",
+        flash_attention: bool | None = None,
         name: str = "",
     ) -> None:
         for what, number, least in (
@@ -109,6 +111,7 @@ class LlamaCppEngine:
             batch=max(batch, parallel),
             threads=threads,
             cache_type=cache_type,
+            flash_attention=flash_attention,
         )
         self._loop = Loop(
             self._context,

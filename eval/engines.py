@@ -88,7 +88,7 @@ def open_llama_cpp(
     threads: int = 0,
     gpu_layers: int = 0,
 ) -> LlamaCppEngine:
-    """The llama.cpp engine; the embedded model with caches in F32, so that it agrees with transformers.
+    """The llama.cpp engine; the embedded model with exact caches and sums, so that it agrees with transformers.
 
     Args:
         model: a .gguf file, or "embedded".
@@ -108,6 +108,7 @@ def open_llama_cpp(
             context_tokens=context_tokens,
             threads=threads,
             cache_type="f32",
+            flash_attention=False,
             name=f"{embedded.NAME} on llama.cpp",
         )
     return LlamaCppEngine(

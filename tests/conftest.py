@@ -6,6 +6,7 @@ import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported: no test may look for a network
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,17 @@ settings.register_profile("default", deadline=None, max_examples=100, derandomiz
 settings.register_profile("thorough", deadline=None, max_examples=3000)  # --hypothesis-profile=thorough
 settings.load_profile("default")
 
+# llama.cpp is compiled on installation, so it may be missing: its engine is tested for real or not at all
+HAS_LLAMA_CPP = importlib.util.find_spec("llama_cpp") is not None
+collect_ignore = [] if HAS_LLAMA_CPP else ["llama_cpp"]
+
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+
+
+def pytest_report_header() -> list[str]:
+    return (
+        [] if HAS_LLAMA_CPP else ["tests/llama_cpp left out: llama-cpp-python is missing, pip install '.[llama-cpp]'"]
+    )
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +36,22 @@ def engine():  # type: ignore[no-untyped-def]  # the type would import torch for
     from thinkpace.eval import embedded
 
     return HFEngine.from_path(embedded.path("hf"), name=embedded.NAME)
+
+
+@pytest.fixture(scope="session")
+def llama_engine():  # type: ignore[no-untyped-def]  # the type would import llama.cpp for every test
+    """The embedded model on llama.cpp, with exact caches and sums."""
+    from thinkpace.adapters.llama_cpp_engine import LlamaCppEngine
+    from thinkpace.eval import embedded
+
+    return LlamaCppEngine(embedded.path("gguf"), parallel=16, cache_type="f32", flash_attention=False)
+
+
+@pytest.fixture(scope="session")
+def prompts(llama_engine):  # type: ignore[no-untyped-def]  # likewise
+    """Questions for the embedded model."""
+    from thinkpace.eval.embedded import problems
+    from thinkpace.prompts.styles import PROMPTS
+
+    found = problems.examples("chain", 24, seed=5)
+    return [llama_engine.chat(PROMPTS["step-by-step"].render(example.question)) for example in found]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import pytest
 from conformance import CASES, Case, prompt_of
 from scripted_hf import ScriptedHF, WordTokenizer
@@ -10,6 +13,8 @@ from strategies import VOCABULARY
 from thinkpace.adapters.hf_engine import HFEngine
 from thinkpace.adapters.scripted import Model, ScriptedEngine, says
 from thinkpace.processors import Engine, Request, Sampling
+
+SCRATCH = tempfile.TemporaryDirectory(prefix="thinkpace-")
 
 
 def scripted(model: Model, case: Case) -> Engine:
@@ -21,9 +26,16 @@ def hugging_face(model: Model, case: Case) -> Engine:
     return HFEngine(fake, WordTokenizer(VOCABULARY), markers=case.markers)
 
 
-@pytest.mark.parametrize("build", [scripted, hugging_face])
+def llama_cpp(model: Model, case: Case) -> Engine:
+    pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: pip install '.[llama-cpp]'")
+    from scripted_llama import scripted_llama
+
+    return scripted_llama(Path(SCRATCH.name), model, VOCABULARY, len(prompt_of(case)), case.markers)
+
+
+@pytest.mark.parametrize("build", [scripted, hugging_face, llama_cpp])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_case(case: Case, build) -> None:  # type: ignore[no-untyped-def]  # either of the two above
+def test_case(case: Case, build) -> None:  # type: ignore[no-untyped-def]  # one of the three above
     model = says(VOCABULARY.encode(case.says), VOCABULARY.size, min(VOCABULARY.eos))
     request = Request(prompt_of(case), case.controls, case.limit, Sampling(temperature=0))
     [made] = build(model, case).generate([request])
