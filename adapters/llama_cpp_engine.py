@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -156,7 +156,7 @@ class LlamaCppEngine:
                     self._loop.cancel(job)
         return [self.completion(job) for job in jobs]
 
-    def stream(self, request: Request) -> Iterator[Piece]:
+    def stream(self, request: Request) -> Generator[Piece, None, None]:
         """The tokens of one request as they come, thinking, written and answer tokens told apart.
 
         Ends the generation if it is closed before the end. Tokens that may turn out to belong to a marker are held

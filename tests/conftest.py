@@ -17,16 +17,15 @@ settings.register_profile("thorough", deadline=None, max_examples=3000)  # --hyp
 settings.load_profile("default")
 
 # llama.cpp is compiled on installation, so it may be missing: its engine is tested for real or not at all
-HAS_LLAMA_CPP = importlib.util.find_spec("llama_cpp") is not None
+HAS_LLAMA_CPP = all(importlib.util.find_spec(name) for name in ("llama_cpp", "fastapi"))
 collect_ignore = [] if HAS_LLAMA_CPP else ["llama_cpp"]
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 def pytest_report_header() -> list[str]:
-    return (
-        [] if HAS_LLAMA_CPP else ["tests/llama_cpp left out: llama-cpp-python is missing, pip install '.[llama-cpp]'"]
-    )
+    missing = "tests/llama_cpp left out: llama-cpp-python or fastapi is missing, pip install '.[llama-cpp,serve]'"
+    return [] if HAS_LLAMA_CPP else [missing]
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,279 @@
+"""The server, driven by the real client of OpenAI's protocol."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+import uvicorn
+
+from thinkpace import StepBudget, ThinkBudget, UnsupportedControl
+from thinkpace.adapters.llama_cpp_engine import LlamaCppEngine
+from thinkpace.adapters.server import make_app
+from thinkpace.eval import embedded
+from thinkpace.eval.embedded import problems
+from thinkpace.processors import Request, Sampling
+from thinkpace.prompts.styles import PROMPTS
+
+QUESTIONS = [PROMPTS["step-by-step"].render(one.question) for one in problems.examples("chain", 64, seed=11)]
+PLACES = 8
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[str]:
+    engine = LlamaCppEngine(embedded.path("gguf"), parallel=PLACES, cache_type="f32", flash_attention=False)
+    app = make_app(engine, controls=(ThinkBudget(100, answer_reserve=16), StepBudget(30, ("\n",))), name="embedded")
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+    engine.close()
+
+
+@pytest.fixture
+def client(served: str) -> Iterator[Any]:
+    with openai.OpenAI(base_url=f"{served}/v1", api_key="none", max_retries=0) as made:
+        yield made
+
+
+def ask(client: Any, messages: Any = QUESTIONS[0], **fields: Any) -> Any:
+    known = ("max_tokens", "temperature", "n", "stop", "stream", "stream_options", "seed", "reasoning_effort", "model")
+    plain = {name: fields.pop(name) for name in known if name in fields}
+    given = {"model": "embedded", "temperature": 0, "max_tokens": 200, **plain}
+    return client.chat.completions.create(messages=messages, **given, extra_body=fields)
+
+
+def sequences(served: str) -> int:
+    with urllib.request.urlopen(f"{served}/health") as answer:
+        return int(json.load(answer)["sequences"])
+
+
+def test_what_comes_is_what_the_engine_says(client: Any, llama_engine: LlamaCppEngine) -> None:
+    control = ThinkBudget(12, answer_reserve=50)
+    for messages in QUESTIONS[:4]:
+        made = ask(client, messages, thinking_token_budget=12)
+        prompt = llama_engine.chat(messages)
+        controls = (StepBudget(30, ("\n",)), control)
+        [expected] = llama_engine.generate([Request(prompt, controls, 200, Sampling(0))])
+        [choice] = made.choices
+        assert choice.message.reasoning_content == expected.thinking
+        assert choice.message.content == expected.answer
+        assert choice.finish_reason == expected.finish_reason
+        assert choice.receipt["end"] == expected.receipt.end
+        assert made.usage.prompt_tokens == len(prompt)
+        assert made.usage.completion_tokens == len(expected.tokens)
+        assert made.usage.completion_tokens_details.reasoning_tokens == expected.receipt.thinking_tokens
+
+
+def test_a_stream_says_the_same(client: Any) -> None:
+    whole = ask(client, thinking_token_budget=20)
+    said = {"reasoning_content": "", "content": ""}
+    chunks = list(ask(client, thinking_token_budget=20, stream=True, stream_options={"include_usage": True}))
+    for chunk in chunks:
+        for choice in chunk.choices:
+            for field in said:
+                said[field] += getattr(choice.delta, field, None) or ""
+    assert said["content"] == whole.choices[0].message.content
+    assert said["reasoning_content"] == whole.choices[0].message.reasoning_content
+    assert chunks[-1].usage == whole.usage
+    assert [c.finish_reason for chunk in chunks for c in chunk.choices if c.finish_reason] == ["stop"]
+
+
+def test_the_servers_controls_hold_unless_the_request_decides(client: Any) -> None:
+    armed = ask(client).choices[0].receipt["armed"]
+    assert [text.partition("(")[0] for text in armed] == ["ThinkBudget", "StepBudget"]
+    armed = ask(client, controls="BudgetForcing(8, answer_reserve=16)").choices[0].receipt["armed"]
+    assert [text.partition("(")[0] for text in armed] == ["StepBudget", "BudgetForcing"]
+    made = ask(client, controls=[{"control": "SuppressExpressions", "expressions": ["b"]}])
+    assert "b=" not in made.choices[0].message.reasoning_content
+    assert ask(client, reasoning_effort="none").usage.completion_tokens_details.reasoning_tokens == 0
+
+
+def test_choices_and_stops(client: Any) -> None:
+    made = ask(client, n=3, temperature=1.0, seed=4)
+    assert len(made.choices) == 3
+    again = ask(client, n=3, temperature=1.0, seed=4)
+    assert [c.message.content for c in again.choices] == [c.message.content for c in made.choices]
+    stopped = ask(client, stop=["Answer", "never"])
+    assert stopped.choices[0].message.content == "\nFinal "
+    assert stopped.choices[0].finish_reason == "stop"
+    assert "Answer" not in stopped.choices[0].message.content
+    text = "".join(c.choices[0].delta.content or "" for c in ask(client, stop="Answer", stream=True))
+    assert text == "\nFinal "
+
+
+def test_completions_of_texts_and_of_ids(client: Any, llama_engine: LlamaCppEngine) -> None:
+    text = "<|im_start|>user\na=3;b=a+4. b?<|im_end|>\n<|im_start|>assistant\n<think>\n"
+    ids = list(llama_engine.vocabulary.encode(text))
+    one, other = (
+        client.completions.create(model="embedded", prompt=prompt, max_tokens=60, temperature=0)
+        for prompt in (text, ids)
+    )
+    assert one.choices[0].text == other.choices[0].text
+    assert "</think>" in one.choices[0].text
+    assert "<|im_end|>" not in one.choices[0].text
+    parts = client.completions.create(model="embedded", prompt=text, max_tokens=60, temperature=0, stream=True)
+    assert "".join(part.choices[0].text for part in parts) == one.choices[0].text
+
+
+@pytest.mark.parametrize(
+    ("fields", "named"),
+    [
+        ({"thinking_token_budget": -5}, "thinking_token_budget"),
+        ({"thinking_token_budget": "many"}, "thinking_token_budget"),
+        ({"thinking_token_budget": 3, "budget_tokens": 4}, "thinking_token_budget"),
+        ({"reasoning_effort": "huge"}, "reasoning_effort"),
+        ({"controls": "Nope(3)"}, "controls"),
+        ({"controls": "ThinkBudget(3) + BudgetForcing(4)"}, "controls"),
+        ({"controls": [{"control": "ThinkBudget", "most": 3}]}, "controls"),
+        ({"controls": "ThinkBudget(3, answer_reserve=500)"}, "controls"),
+        ({"max_tokens": 5000}, "max_tokens"),
+        ({"max_tokens": 0}, "max_tokens"),
+        ({"max_completion_tokens": 5, "max_tokens": 5}, "max_tokens"),
+        ({"temperature": -1}, "temperature"),
+        ({"top_k": -1}, "top_k"),
+        ({"n": 0}, "n"),
+        ({"stop": ""}, "stop"),
+        ({"logit_bias": {"5": 3}}, "logit_bias"),
+        ({"presence_penalty": 0.5}, "presence_penalty"),
+        ({"tools": [{"type": "function"}]}, "tools"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"messages": []}, "messages"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages.0.content"),
+        ({"messages": [{"role": "user", "content": "a" * 9000}]}, "messages"),
+    ],
+)
+def test_bad_requests_are_told_which_field(client: Any, fields: dict[str, Any], named: str) -> None:
+    with pytest.raises(openai.BadRequestError) as found:
+        ask(client, **fields) if "messages" in fields else ask(client, QUESTIONS[0], **fields)
+    assert found.value.status_code == 400
+    body: Any = found.value.body
+    assert body["param"] == named, body
+    assert body["message"]
+
+
+def test_a_body_that_is_no_json_and_a_model_that_is_not_here(served: str, client: Any) -> None:
+    request = urllib.request.Request(
+        f"{served}/v1/chat/completions", b"{", {"Content-Type": "application/json"}, method="POST"
+    )
+    with pytest.raises(urllib.error.HTTPError, match="400"):
+        urllib.request.urlopen(request)
+    with pytest.raises(openai.NotFoundError):
+        ask(client, model="another")
+
+
+def test_64_streams_with_budgets_of_their_own(served: str) -> None:
+    """Every answer within its own budget, none crossed, no error; bad ones and those that leave do no harm."""
+
+    async def one(client: Any, i: int) -> tuple[int, str, int]:
+        stream = await client.chat.completions.create(
+            model="embedded", messages=QUESTIONS[i], max_tokens=200, temperature=0, stream=True,
+            stream_options={"include_usage": True}, extra_body={"thinking_token_budget": i},
+        )  # fmt: skip
+        thought, used, left = "", -1, i % 8 == 7
+        async for chunk in stream:
+            if chunk.usage is not None:
+                used = chunk.usage.completion_tokens_details.reasoning_tokens
+            for choice in chunk.choices:
+                thought += getattr(choice.delta, "reasoning_content", None) or ""
+            if left and thought:
+                await stream.close()
+                return i, thought, -1
+        return i, thought, used
+
+    async def bad(client: Any) -> None:
+        with pytest.raises(openai.BadRequestError):
+            await client.chat.completions.create(
+                model="embedded", messages=QUESTIONS[0], extra_body={"thinking_token_budget": -9}
+            )
+
+    async def all_at_once() -> list[tuple[int, str, int]]:
+        async with openai.AsyncOpenAI(base_url=f"{served}/v1", api_key="none", max_retries=0) as client:
+            found = await asyncio.gather(*(one(client, i) for i in range(64)), *(bad(client) for _ in range(8)))
+        return [result for result in found if result is not None]
+
+    found = asyncio.run(all_at_once())
+    with openai.OpenAI(base_url=f"{served}/v1", api_key="none") as client:
+        for i, thought, used in found:
+            alone = ask(client, QUESTIONS[i], thinking_token_budget=i).choices[0].message.reasoning_content or ""
+            if used < 0:
+                assert alone.startswith(thought)
+                continue
+            assert used <= i
+            assert thought == alone
+    settled(served, 0)  # those who left have freed their places
+
+
+def test_a_client_that_leaves_frees_its_place(served: str) -> None:
+    """Streams and whole answers: more leave than there are places, and their places are free long before the end."""
+    controls = "BudgetForcing(800, 800, answer_reserve=16)"
+    body = {"messages": QUESTIONS[0], "max_tokens": 900, "temperature": 1.0, "controls": controls}
+    for streams in (True, False):
+        data = json.dumps({**body, "stream": streams}).encode()
+        head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(data)}\r\n"
+        left = []
+        for _ in range(PLACES + 2):
+            connection = socket.create_connection(("127.0.0.1", int(served.rpartition(":")[2])))
+            connection.sendall(head.encode() + b"Content-Type: application/json\r\n\r\n" + data)
+            left.append(connection)
+        settled(served, PLACES + 2)
+        for connection in left:
+            connection.close()
+        settled(served, 0)
+
+
+def settled(served: str, count: int) -> None:
+    """Wait until so many sequences are under way."""
+    deadline = time.monotonic() + 20
+    while (found := sequences(served)) != count:
+        assert time.monotonic() < deadline, f"{found} sequences are under way, not {count}"
+        time.sleep(0.01)
+
+
+def test_controls_that_cannot_work_stop_the_start() -> None:
+    engine = LlamaCppEngine(embedded.path("gguf"), parallel=1)
+    with pytest.raises(UnsupportedControl):
+        make_app(engine, controls=(ThinkBudget(3), ThinkBudget(4)))
+
+
+def test_serve_on_the_command_line() -> None:
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "thinkpace.eval",
+            "serve",
+            "--port",
+            "0",
+            "--control",
+            "ThinkBudget(8, answer_reserve=16)",
+        ],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        url = re.search(r"http\S+", process.stdout.readline())
+        assert url is not None
+        with openai.OpenAI(base_url=url[0], api_key="none", max_retries=5) as client:
+            assert client.models.list().data[0].id == "embedded"
+            assert ask(client).usage.completion_tokens_details.reasoning_tokens == 8
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
