@@ -200,8 +200,11 @@ def run_one(
         raise ValueError("the question is no text: it holds bytes that are not UTF-8") from None
     runs = open_engine(model, engine_kind(engine, model), _markers(open_marker, close_marker))
     messages = style.render(question) if style else [{"role": "user", "content": question}]
+    prompt = runs.chat(messages)
     new_tokens = _new_tokens(max_new_tokens, is_embedded)
-    [made] = runs.generate([Request(runs.chat(messages), controls, new_tokens, sampling, seed)])
+    if max_new_tokens is None and runs.context_tokens is not None:  # a default must fit
+        new_tokens = max(1, min(new_tokens, runs.context_tokens - len(prompt)))
+    [made] = runs.generate([Request(prompt, controls, new_tokens, sampling, seed)])
     _show(Console(), made, runs)
 
 
@@ -265,6 +268,8 @@ def serve_model(
 
     --control holds for requests that do not bring their own.
     """
+    if not 0 <= port <= 65535:
+        raise ValueError(f"--port must be between 0 and 65535, got {port}")
     if engine_kind(engine, model) != LLAMA_CPP:
         raise ValueError(f"serve runs with --engine {LLAMA_CPP}; for vLLM use its own server")
     from thinkpace.adapters.server import make_app, run_app
