@@ -91,6 +91,11 @@ class Loop:
                 self._waiting.remove(job)
             self._end(job)
 
+    def close(self) -> None:
+        """Give the memory back, after the step that is under way."""
+        with self._lock:
+            self._context.close()
+
     def step(self) -> list[Job]:
         """One decode of everything that is under way.
 
@@ -101,6 +106,7 @@ class Loop:
             RuntimeError: if llama.cpp fails; the jobs that were under way fail with it.
         """
         with self._lock:
+            self._context.check_open()
             begun = self._admit()
             feeds = self._feeds()
             if not feeds:
@@ -125,10 +131,7 @@ class Loop:
             late = [(job, row.copy()) for (job, row), trying in zip(ready, tries, strict=True) if trying]
             prompt = [pair for pair, trying in zip(ready, tries, strict=True) if not trying]
             for job, row in prompt + late:
-                try:
-                    self._choose(job, row)
-                except ValueError as error:
-                    self._fail(job, error)
+                self._guarded(job, lambda job=job, row=row: self._choose(job, row))  # type: ignore[misc]  # both bound
             return begun + [job for job, _ in ready]
 
     def _feeds(self) -> list[Feed]:
@@ -167,7 +170,7 @@ class Loop:
             self._make_room(self._cells - active - job.cells, slot)
             job.slot, self._jobs[slot] = slot, job
             job.feed = list(prompt[len(self._held[slot]) :])
-            self._write(job)
+            self._guarded(job, lambda job=job: self._write(job))  # type: ignore[misc]  # bound
             if job.done:
                 begun.append(job)
         return begun
@@ -224,15 +227,13 @@ class Loop:
         edit = job.log.edit
         if edit is KEEP:
             return job.sampler.draw(row)
-        if edit.forced is not None and not edit.redirect:
-            return edit.forced
         if job.request.sampling.filters:
             # filters are meant to see the edited row, as they do elsewhere: what is moved counts together
             temperature = job.request.sampling.temperature
             seen = job.writer.write(row, edit)
             if seen is not None:
                 job.log.saw(Evidence(seen, temperature, job.log.seed), kept=1)
-            return job.sampler.draw(row)
+            return job.sampler.draw(row) if edit.forced is None else edit.forced
         drawn, token = looked(row, edit, job.sampler.draw)
         if drawn != token:
             job.log.saw(lambda _edit, _token, _at: drawn, kept=1)
@@ -254,6 +255,7 @@ class Loop:
             )
         log, sequence = job.log, len(self._jobs)
         at = len(self._held[job.slot])
+        self._context.cut(sequence, 0)  # what a failed trial may have left
         self._context.copy(job.slot, sequence, at)
         feed, logs = list(need.suffix), list[float]()
         while len(logs) < need.max_tokens:
@@ -272,6 +274,13 @@ class Loop:
         generated, read = log.trials
         log.trials = (generated + len(logs), read + len(need.suffix))
         return confidence(logs)
+
+    def _guarded(self, job: Job, act: Callable[[], None]) -> None:
+        """Whatever goes wrong with one sequence ends that one alone."""
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001  # it is raised by `completion`, to the one who asked
+            self._fail(job, error)
 
     def _fail(self, job: Job, error: Exception) -> None:
         job.error = error

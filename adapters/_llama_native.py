@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -58,7 +58,7 @@ class ModelFile:
             raise ValueError(f"llama.cpp cannot load {str(path)!r}: it may be damaged or of an unknown architecture")
         self.pointer = pointer
         self.path = str(path)
-        self._owner: object = None
+        self._owner: Any = None
         self._free: object = weakref.finalize(self, llama_cpp.llama_model_free, pointer)
 
     @classmethod
@@ -70,9 +70,19 @@ class ModelFile:
         return self
 
     @property
-    def address(self) -> int:
-        """Where the model lies: the same for all that look at one, as long as any of them lives."""
-        return int(ctypes.cast(self.pointer, ctypes.c_void_p).value or 0)
+    def closed(self) -> bool:
+        """Whether the `Llama` that owns the weights was closed."""
+        return self._owner is not None and not self._owner.model
+
+    def before_close(self, act: Callable[[], None]) -> None:
+        """Have something done before a `Llama` that owns the weights gives them back."""
+        if self._owner is not None:
+            self._owner._stack.callback(act)
+
+    def beginning(self) -> TokenIds:
+        """What the tokenizer puts before a text."""
+        wanted = llama_cpp.llama_vocab_get_add_bos(self.vocab)
+        return (int(llama_cpp.llama_vocab_bos(self.vocab)),) if wanted else ()
 
     @property
     def vocab(self) -> Any:
@@ -178,10 +188,16 @@ class Context:
         self.batch = batch
         self.width = vocabulary_size(model.vocab)
         self._free = weakref.finalize(self, _free_context, self._batch, pointer)
+        model.before_close(self._free)  # llama.cpp wants the context freed before its weights
 
     def close(self) -> None:
         """Give the memory back; the context is of no use after that."""
         self._free()
+
+    def check_open(self) -> None:
+        """Raise a ValueError if it was closed: llama.cpp would not survive its use."""
+        if not self._free.alive or self._model.closed:
+            raise ValueError("the engine, or the Llama whose weights it uses, was closed: make a new one")
 
     def decode(self, feeds: Sequence[Feed]) -> Logits:
         """Read tokens into their sequences.
@@ -192,6 +208,7 @@ class Context:
         Raises:
             RuntimeError: if llama.cpp fails, or finds no room.
         """
+        self.check_open()
         batch, place, wanted = self._batch, 0, 0
         for feed in feeds:
             last = len(feed.tokens) - 1
@@ -245,7 +262,7 @@ class Sampler:
         add = llama_cpp.llama_sampler_chain_add
         add(chain, llama_cpp.llama_sampler_init_temp(sampling.temperature))
         if sampling.top_k:
-            add(chain, llama_cpp.llama_sampler_init_top_k(sampling.top_k))
+            add(chain, llama_cpp.llama_sampler_init_top_k(min(sampling.top_k, candidates.width)))
         if sampling.top_p < 1:
             add(chain, llama_cpp.llama_sampler_init_top_p(sampling.top_p, 1))
         if sampling.min_p > 0:
@@ -265,6 +282,7 @@ class Candidates:
     """The array that samplers work on; one for all that never run at the same time."""
 
     def __init__(self, width: int) -> None:
+        self.width = width
         self._ids = np.arange(width, dtype=np.int32)
         self._data = np.empty(width, _TOKEN_DATA)
         self._array = llama_cpp.llama_token_data_array()

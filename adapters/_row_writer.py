@@ -11,8 +11,10 @@ from thinkpace.adapters._cells import Cells, PerEdit, cells
 from thinkpace.processors.edit import Edit
 
 Logits = NDArray[np.float32]
-CERTAIN = np.float32(1e9)  # a score that nothing else has; finite, so that penalties that follow cannot make it NaN
-BARRED = -1e9  # a score that is never drawn, unless all else is barred too
+# Finite, so that penalties that follow cannot make it NaN, and no larger: llama.cpp sorts by buckets whose number
+# overflows from 3e8 on.
+CERTAIN = np.float32(1e6)  # a score that nothing else has
+BARRED = -1e6  # a score that is never drawn, unless all else is barred too
 
 
 class RowWriter:

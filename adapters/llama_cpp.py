@@ -4,8 +4,8 @@
     output = llama.create_chat_completion(messages, max_tokens=1024, logits_processor=processors)
     processors.receipt(output)
 
-The library prints what a processor raises and goes on, and drops its processors if there is a `logit_bias` too. So the
-object's `generate` is wrapped, once: there every call begins anew, with its prompt and its temperature, and errors come
+The library prints what a processor raises and goes on, and drops its processors if there is a `logit_bias` too. So
+`Llama.generate` is wrapped, once: there every call begins anew, with its prompt and its temperature, and errors come
 out. Nothing is barred by -inf: where a grammar bars all the rest, llama.cpp would abort the process. A loop of our own,
 which writes whole phrases in one decode, is in `llama_cpp_engine`.
 """
@@ -13,25 +13,28 @@ which writes whole phrases in one decode, is in `llama_cpp_engine`.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+import inspect
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from thinkpace.adapters._llama_native import ModelFile
+from thinkpace.adapters._requests import completion
 from thinkpace.adapters._row_writer import BARRED, Logits, RowWriter
 from thinkpace.adapters._rows import Evidence, measured, uniform
 from thinkpace.adapters._slots import SequenceLog
-from thinkpace.adapters.llama_vocabulary import LlamaVocabulary, find_markers
+from thinkpace.adapters.llama_vocabulary import file_key, find_markers, vocabulary_of
 from thinkpace.errors import MissingExtra, NoLegalToken, UnsupportedControl
 from thinkpace.processors.base import Control
 from thinkpace.processors.edit import KEEP
 from thinkpace.processors.markers import Markers
 from thinkpace.processors.program import Program, compile_program
+from thinkpace.processors.request import Completion, Request
+from thinkpace.processors.vocabulary import Vocabulary
 from thinkpace.types import Receipt
 
 try:
-    from llama_cpp import LogitsProcessorList
+    from llama_cpp import Llama, LogitsProcessorList
 except ModuleNotFoundError as error:
     raise MissingExtra("the llama.cpp adapter", "llama-cpp") from error
 
@@ -41,23 +44,25 @@ class ThinkpaceProcessor:
 
     Args:
         program: what the sequences are under.
-        seed: for drawing where a moved token came from; each call gets its own from it.
+        model: the file that it was compiled for, as `file_key` tells it.
+        seed: for drawing where a moved token came from, together with the seed of the call.
     """
 
-    def __init__(self, program: Program, seed: int) -> None:
+    def __init__(self, program: Program, model: tuple[str, int, int], seed: int) -> None:
         self.program = program
+        self.model = model
         self.seed = seed
-        self.calls = 0
         self.log: SequenceLog | None = None  # of the last call
         self._error: BaseException | None = None
+        self._asked = False  # whether the next token was decided about
         self._unused = np.array(sorted(program.unused), dtype=np.int64)
         self._writer = RowWriter(1.0, BARRED)
 
-    def begin(self, prompt: Sequence[int], temperature: float) -> None:
-        """A new call."""
-        self.log = SequenceLog(self.program, tuple(prompt), (self.seed << 32) + self.calls)
-        self.calls += 1
+    def begin(self, prompt: Sequence[int], temperature: float, seed: int) -> None:
+        """A new call, with its own seed."""
+        self.log = SequenceLog(self.program, tuple(prompt), (self.seed << 32) + seed)
         self._error = None
+        self._asked = False
         if self._writer.temperature != temperature:
             self._writer = RowWriter(temperature, BARRED)
 
@@ -79,6 +84,7 @@ class ThinkpaceProcessor:
         log = self.log
         if log is None or length != len(log.prompt) + len(log.tokens):
             raise UnsupportedControl(_OUTSIDE)
+        self._asked = True
         row[self._unused] = BARRED
         if log.needs:
             whole = row.astype(np.float64)
@@ -97,16 +103,23 @@ class ThinkpaceProcessor:
         if seen is not None:
             log.saw(Evidence(seen, self._writer.temperature, log.seed), kept=1)
 
+    def check(self) -> None:
+        """Raise what went wrong where nobody could be told."""
+        if self._error is not None:
+            raise self._error
+
     def took(self, token: int) -> None:
         """The token that came.
 
         Raises:
             NoLegalToken: if it is one that the controls had barred.
         """
-        if self._error is not None:
-            raise self._error
+        self.check()
         log = self.log
         assert log is not None  # a call has begun
+        if not self._asked:
+            raise UnsupportedControl("a token came without these controls: another processor failed before them")
+        self._asked = False
         edit = log.edit
         barred = token in edit.dropped or (edit.only is not None and token not in edit.kept | edit.merged.keys())
         if barred and not log.pending:
@@ -120,17 +133,26 @@ class ThinkpaceProcessor:
 class LlamaLogitsProcessors(LogitsProcessorList):  # type: ignore[misc]  # the library has no types
     """What `Llama(...)` takes as `logits_processor`, with the receipt of the last call."""
 
-    def __init__(self, processor: ThinkpaceProcessor, max_new_tokens: int | None) -> None:
+    def __init__(self, processor: ThinkpaceProcessor, vocabulary: Vocabulary, max_new_tokens: int | None) -> None:
         super().__init__([processor])
         self._processor = processor
+        self._vocabulary = vocabulary
         self._max_new_tokens = max_new_tokens
 
     def extend(self, others: Any) -> Any:
         """Others and then ours, as a new list. The library takes what this returns, and its own returns nothing."""
         return LogitsProcessorList([*others, *self])
 
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        """Never: the library takes the list itself. Inside another list it would not be found."""
+        raise UnsupportedControl(_NESTED)
+
     def receipt(self, output: Any = None) -> Receipt:
-        """What was done in the last call.
+        """What was done in the last call; see `completion`."""
+        return self._finished(output).receipt()
+
+    def completion(self, output: Any = None) -> Completion:
+        """The last call with thinking and answer told apart, the kind of every token, and the receipt.
 
         Args:
             output: what that call returned, if it was not a stream. Without it, and without `max_new_tokens`, a token
@@ -139,6 +161,11 @@ class LlamaLogitsProcessors(LogitsProcessorList):  # type: ignore[misc]  # the l
         Raises:
             UnsupportedControl: if there was no call.
         """
+        log = self._finished(output)
+        return completion(log, Request(log.prompt, max_new_tokens=max(1, len(log.tokens))), self._vocabulary)
+
+    def _finished(self, output: Any) -> SequenceLog:
+        self._processor.check()
         log = self._processor.log
         if log is None:
             raise UnsupportedControl("no call was made with these controls")
@@ -151,7 +178,7 @@ class LlamaLogitsProcessors(LogitsProcessorList):  # type: ignore[misc]  # the l
             length = min(length, self._max_new_tokens)
         copy = log.fork()
         copy.rewind(length)
-        return copy.receipt()
+        return copy
 
 
 def logits_processors(
@@ -167,31 +194,39 @@ def logits_processors(
     sampler but a draft model. One call after another; not two at the same time, which a `Llama` cannot do either.
 
     Args:
-        llama: the object that the calls will be made on; its `generate` is wrapped.
+        llama: the object that the calls will be made on; `Llama.generate` is wrapped.
         controls: in order.
         max_new_tokens: the `max_tokens` of the calls, so that room for an answer is kept inside it.
         markers: of the model's thinking. Default: found from the chat template.
-        seed: for drawing whether a "Wait" was the model's own; greedy decoding draws nothing.
+        seed: for drawing whether a "Wait" was the model's own, together with the seed of the call; greedy decoding
+            draws nothing.
 
     Raises:
         UnsupportedControl: if a control cannot work with this model; ValueError for bad numbers.
     """
+    if not isinstance(llama, Llama):
+        raise TypeError(f"logits_processors takes a llama_cpp.Llama first, got {llama!r}")
+    strangers = [control for control in controls if not isinstance(control, Control)]
+    if strangers:
+        raise TypeError(f"logits_processors takes controls one by one, such as ThinkBudget(512), got {strangers[0]!r}")
     _refuse_drafts(llama)
     if any("trial" in control.needs for control in controls):
         raise UnsupportedControl(
             "a control tries answers at a fork, which a logits processor cannot: use LlamaCppEngine, or another rule "
             "of ConfidenceExit"
         )
-    file = ModelFile.of(llama)
+    vocabulary = vocabulary_of(llama.model_path)
     program = compile_program(
         controls,
-        LlamaVocabulary(file),
-        markers or find_markers(file),
+        vocabulary,
+        markers or find_markers(vocabulary.file),
         max_new_tokens=max_new_tokens,
         context_tokens=llama.n_ctx(),
     )
-    _wrap_generate(llama)
-    return LlamaLogitsProcessors(ThinkpaceProcessor(program, seed), max_new_tokens)
+    _wrap_generate()
+    return LlamaLogitsProcessors(
+        ThinkpaceProcessor(program, file_key(llama.model_path), seed), vocabulary, max_new_tokens
+    )
 
 
 def _refuse_drafts(llama: Any) -> None:
@@ -202,39 +237,53 @@ def _refuse_drafts(llama: Any) -> None:
         )
 
 
-def _wrap_generate(llama: Any) -> None:
-    """Have this object's `generate` tell our processors when a call begins and which tokens came."""
-    original = llama.generate
+def _wrap_generate() -> None:
+    """Have `generate` tell our processors when a call begins and which tokens came; other calls are left alone."""
+    original = Llama.generate
     if hasattr(original, "__wrapped_by_thinkpace__"):
         return
 
+    signature = inspect.signature(original)
+
     @functools.wraps(original)
-    def generate(tokens: Sequence[int], *args: Any, **kwargs: Any) -> Iterator[int]:
-        ours = [one for one in kwargs.get("logits_processor") or () if isinstance(one, ThinkpaceProcessor)]
+    def generate(llama: Any, tokens: Sequence[int], *args: Any, **kwargs: Any) -> Iterator[int]:
+        call = signature.bind(llama, tokens, *args, **kwargs)
+        call.apply_defaults()
+        given = call.arguments["logits_processor"] or ()
+        if any(isinstance(one, LlamaLogitsProcessors) for one in given):
+            raise UnsupportedControl(_NESTED)
+        ours = [one for one in given if isinstance(one, ThinkpaceProcessor)]
         if not ours:
-            found: Iterator[int] = original(tokens, *args, **kwargs)
+            found: Iterator[int] = original(llama, tokens, *args, **kwargs)
             return found
+        if ours[0].model != file_key(llama.model_path):
+            raise UnsupportedControl("these controls were made for another Llama: call logits_processors for this one")
         if len(ours) > 1:
             raise UnsupportedControl("two lists of controls in one call: give all controls to one logits_processors")
         _refuse_drafts(llama)
-        temperature = float(args[3] if len(args) > 3 else kwargs.get("temp", 0.8))  # the library's own default
-        if kwargs.get("mirostat_mode") or temperature < 0:
+        temperature = float(call.arguments["temp"])
+        if call.arguments["mirostat_mode"] or temperature < 0:
             temperature = 1.0  # both draw from the scores as they are
-        ours[0].begin(tokens, temperature)
-        return _followed(ours[0], original(tokens, *args, **kwargs))
+        ours[0].begin(tokens, temperature, int(getattr(llama, "_seed", 0)))
+        return _followed(ours[0], original(llama, tokens, *args, **kwargs))
 
     generate.__wrapped_by_thinkpace__ = True  # type: ignore[attr-defined]  # a mark of our own
-    llama.generate = generate
+    Llama.generate = generate
 
 
-def _followed(processor: ThinkpaceProcessor, tokens: Any) -> Iterator[int]:
+def _followed(processor: ThinkpaceProcessor, tokens: Any) -> Generator[int, Any, None]:
     try:
-        for token in tokens:
+        token = next(tokens)
+        while True:
             processor.took(token)
-            yield token
+            token = tokens.send((yield token))
+    except StopIteration:
+        return
     finally:
         tokens.close()
 
+
+_NESTED = "pass what logits_processors returned itself as logits_processor, not inside another list"
 
 _OUTSIDE = (
     "these controls were called outside of the generate of the Llama that they were made for: pass them to that "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import hashlib
 import itertools
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,18 +15,19 @@ from thinkpace.adapters._llama_native import CacheType, Context, ModelFile, Samp
 from thinkpace.adapters._requests import compile_requests, completion
 from thinkpace.adapters._row_writer import RowWriter
 from thinkpace.adapters._slots import SequenceLog
-from thinkpace.adapters.llama_vocabulary import LlamaVocabulary, find_markers, render_chat
+from thinkpace.adapters.llama_vocabulary import find_markers, render_chat, vocabulary_of
 from thinkpace.processors.markers import Markers
 from thinkpace.processors.program import Kind, Kinds
 from thinkpace.processors.request import Completion, Request
 from thinkpace.processors.vocabulary import TokenIds, Vocabulary
 
+COLDEST, HOTTEST = 1e-5, 1e5  # llama.cpp divides in single precision
 CONTEXT_TOKENS = 8192  # per sequence, if the model can hold more: its memory is taken at once
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Tokens of a stream that are of one kind.
+    """Tokens of a stream that are of one kind; a special token, such as the end, is a piece of its own.
 
     Args:
         kind: as in `Completion.kinds`.
@@ -48,8 +49,8 @@ class LlamaCppEngine:
     neighbours through the rounding of batched matrix products alone.
 
     Args:
-        model: path of a GGUF file, or a `llama_cpp.Llama`, whose weights, threads and cache types are used; its own
-            context stays as it is.
+        model: path of a GGUF file, or a `llama_cpp.Llama`, whose weights are used; its own context stays as it is.
+            When that is closed, so is the engine.
         markers: of the model's thinking. Default: found from the chat template.
         parallel: sequences at once, at least 1.
         context_tokens: of one sequence at most. Default: what the model was trained with, 8192 at most.
@@ -95,8 +96,10 @@ class LlamaCppEngine:
         if cache_type not in ("f16", "f32", "q8_0"):
             raise ValueError(f"cache_type must be 'f16', 'f32' or 'q8_0', got {cache_type!r}")
         self._file = ModelFile(model, gpu_layers=gpu_layers) if isinstance(model, str | Path) else ModelFile.of(model)
-        self.vocabulary: Vocabulary = LlamaVocabulary(self._file)
-        self.markers = markers or find_markers(self._file)
+        vocabulary = vocabulary_of(self._file.path)
+        self.vocabulary: Vocabulary = vocabulary
+        self._tokenizer = vocabulary.file
+        self.markers = markers or find_markers(self._tokenizer)
         self.context_tokens = context_tokens or min(self._file.trained_tokens, CONTEXT_TOKENS)
         if self.context_tokens > self._file.trained_tokens:
             raise ValueError(f"the model holds {self._file.trained_tokens} tokens, not {self.context_tokens}")
@@ -108,7 +111,7 @@ class LlamaCppEngine:
             self._file,
             sequences=parallel + 1,
             cells=self.cells + TRIAL_CELLS,
-            batch=max(batch, parallel),
+            batch=max(batch, parallel + 1),  # at least one token of every sequence, trials included
             threads=threads,
             cache_type=cache_type,
             flash_attention=flash_attention,
@@ -132,8 +135,23 @@ class LlamaCppEngine:
             digest.update(file.read())
         return digest.hexdigest()
 
-    def chat(self, messages: Sequence[dict[str, str]], **arguments: object) -> TokenIds:
-        return self.vocabulary.encode(render_chat(self._file, messages, **arguments))
+    def chat(
+        self, messages: Sequence[dict[str, str]], template_arguments: Mapping[str, object] | None = None
+    ) -> TokenIds:
+        """The prompt ids of a conversation, ready for the model to answer.
+
+        Args:
+            messages: role and content of each.
+            template_arguments: passed on to the chat template, such as `{"enable_thinking": False}`.
+
+        Raises:
+            ValueError: if the template refuses the messages; UnsupportedControl if there is none.
+        """
+        return self.vocabulary.encode(render_chat(self._tokenizer, messages, template_arguments or {}))
+
+    def text_prompt(self, text: str) -> TokenIds:
+        """The ids of a bare text, after the token that begins sequences if the model wants one."""
+        return (*self._tokenizer.beginning(), *self.vocabulary.encode(text))
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """One completion per request, in their order; may be called from several threads.
@@ -169,6 +187,7 @@ class LlamaCppEngine:
             while not job.done:
                 self._loop.step()
                 yield from pieces.new()
+            yield from pieces.new()  # another caller's step may have ended it
             self.completion(job)  # raises what went wrong
         finally:
             self._loop.cancel(job)
@@ -179,7 +198,13 @@ class LlamaCppEngine:
         Raises:
             UnsupportedControl: if a control cannot work here, or a prompt is too long.
         """
+        self._context.check_open()
         for request in requests:
+            if request.sampling.temperature and not COLDEST <= request.sampling.temperature <= HOTTEST:
+                raise ValueError(
+                    f"temperature must be 0 (greedy) or between {COLDEST:g} and {HOTTEST:g} on llama.cpp, "
+                    f"got {request.sampling.temperature:g}"
+                )
             bad = [i for i in request.prompt if not 0 <= i < self.vocabulary.size]
             if bad:
                 raise ValueError(f"the prompt holds ids that this vocabulary does not have, such as {bad[0]}")
@@ -218,7 +243,7 @@ class LlamaCppEngine:
 
     def close(self) -> None:
         """Give the memory of the context back; the engine is of no use after that."""
-        self._context.close()
+        self._loop.close()
 
 
 class Pieces:

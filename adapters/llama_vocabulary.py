@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 from thinkpace.adapters import _llama_native as native
@@ -20,13 +20,16 @@ class LlamaVocabulary:
     """How the tokenizer of a GGUF file spells things. Implements `Vocabulary`.
 
     A sequence ends with every id that llama.cpp counts as an end of generation, which may be more than the file names.
+    Made by `vocabulary_of`.
 
     Args:
-        file: open, with or without weights.
+        file: open without weights: tables are kept by vocabulary, and nothing larger must live as long as they.
+        key: of the file: equal for what is the same.
     """
 
-    def __init__(self, file: ModelFile) -> None:
-        self._file = file
+    def __init__(self, file: ModelFile, key: tuple[str, int, int]) -> None:
+        self.file = file
+        self._key = key
         size = native.vocabulary_size(file.vocab)
         found = native.attributes(file.vocab, size)
         self.eos: frozenset[int] = frozenset(i for i, (_, ends) in enumerate(found) if ends)
@@ -35,23 +38,47 @@ class LlamaVocabulary:
         self.size: int = size
 
     def __eq__(self, other: object) -> bool:
-        """Of the same open file, so that tables made for one vocabulary serve the other."""
-        return isinstance(other, LlamaVocabulary) and self._file.address == other._file.address
+        """Of the same file, so that tables made for one vocabulary serve the other."""
+        return isinstance(other, LlamaVocabulary) and self._key == other._key
 
     def __hash__(self) -> int:
-        return hash(self._file.address)
+        return hash(self._key)
 
     @cached_property
     def pieces(self) -> tuple[bytes, ...]:
         """As `Vocabulary.pieces`."""
-        found = native.pieces(self._file.vocab, self.size)
+        found = native.pieces(self.file.vocab, self.size)
         return tuple(b"" if i in self.unused else piece for i, piece in enumerate(found))
 
     def encode(self, text: str) -> TokenIds:
-        return native.tokenize(self._file.vocab, text)
+        return native.tokenize(self.file.vocab, text)
 
     def decode(self, tokens: Sequence[int]) -> str:
         return b"".join(self.pieces[token] for token in tokens).decode("utf-8", "replace")
+
+
+def vocabulary_of(path: str | Path) -> LlamaVocabulary:
+    """The vocabulary of a GGUF file; the same object as long as the file is the same.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if llama.cpp cannot load it.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {str(path)!r}")
+    return _vocabulary(file_key(path))
+
+
+def file_key(path: str | Path) -> tuple[str, int, int]:
+    """Tells files apart: where it lies, its size, and when it was written."""
+    whole = Path(path).resolve()
+    stat = whole.stat()
+    return str(whole), stat.st_size, stat.st_mtime_ns
+
+
+@lru_cache(maxsize=4)
+def _vocabulary(key: tuple[str, int, int]) -> LlamaVocabulary:
+    return LlamaVocabulary(ModelFile(key[0], weights=False), key)
 
 
 def chat_template(file: ModelFile) -> str | None:
@@ -66,10 +93,11 @@ def read_gguf(path: str | Path) -> ModelFiles:
         FileNotFoundError: if there is no such file.
         ValueError: if llama.cpp cannot load it.
     """
-    file = ModelFile(path, weights=False)
+    vocabulary = vocabulary_of(path)
+    file = vocabulary.file
     context = next((v for k, v in file.metadata().items() if k.endswith(".context_length")), None)
     return ModelFiles(
-        LlamaVocabulary(file),
+        vocabulary,
         chat_template(file),
         None if context is None else int(context),
         native.special_texts(file.vocab),
@@ -88,7 +116,7 @@ def find_markers(file: ModelFile) -> Markers:
     return replace(Markers.from_chat_template(source, **native.special_texts(file.vocab)), opened_by_prompt=None)
 
 
-def render_chat(file: ModelFile, messages: Sequence[dict[str, str]], **arguments: object) -> str:
+def render_chat(file: ModelFile, messages: Sequence[dict[str, str]], arguments: Mapping[str, object]) -> str:
     """The prompt of a conversation, ready for the model to answer.
 
     Args:
@@ -100,6 +128,9 @@ def render_chat(file: ModelFile, messages: Sequence[dict[str, str]], **arguments
         UnsupportedControl: if the file has no chat template.
         ValueError: if the template refuses the messages.
     """
+    own = [name for name in ("messages", "add_generation_prompt") if name in arguments]
+    if own:
+        raise ValueError(f"{own[0]} is no argument that can be passed on to the chat template: it is set here")
     source = chat_template(file)
     if source is None:
         raise UnsupportedControl("this GGUF file has no chat template: give the prompt's ids instead of messages")
@@ -107,5 +138,5 @@ def render_chat(file: ModelFile, messages: Sequence[dict[str, str]], **arguments
     text = template.render(list(messages), add_generation_prompt=True, **arguments)
     if text is None:
         roles = ", ".join(str(message.get("role")) for message in messages) or "none"
-        raise ValueError(f"the chat template of {file.path!r} refuses these messages (roles: {roles})")
+        raise ValueError(f"the model's chat template refuses these messages (roles: {roles})")
     return text

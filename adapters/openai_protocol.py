@@ -6,9 +6,9 @@ import secrets
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from thinkpace.errors import MissingExtra, UnsupportedControl
+from thinkpace.errors import MissingExtra
 from thinkpace.processors.base import Control
-from thinkpace.processors.budget import ALIASES, ANSWER_RESERVE, EFFORTS, ThinkBudget
+from thinkpace.processors.budget import ALIASES, ANSWER_RESERVE, EFFORTS, Budget, ThinkBudget
 from thinkpace.processors.request import Request, Sampling
 from thinkpace.processors.spec import control_from_json, controls_from_text
 from thinkpace.processors.structured import StructuredAnswer
@@ -21,6 +21,7 @@ except ModuleNotFoundError as error:
 
 MOST_CHOICES = 64
 Count = Annotated[StrictInt, Field(ge=1)]
+_NO_TOOLS = "tools cannot be called here: leave them out"
 
 
 class FieldError(ValueError):
@@ -38,6 +39,14 @@ class FieldError(ValueError):
         self.code = code
 
 
+class StreamOptions(BaseModel):
+    """What a stream holds beside its text."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    include_usage: StrictBool = False
+
+
 class _Body(BaseModel):
     """Fields that both kinds of requests share. Penalties and biases may be given where they change nothing."""
 
@@ -45,15 +54,16 @@ class _Body(BaseModel):
 
     model: StrictStr | None = None
     max_tokens: Count | None = None
-    temperature: Annotated[float, Field(ge=0, le=1000)] = 1.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    top_k: Annotated[StrictInt, Field(ge=0)] = 0
-    min_p: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    seed: StrictInt | None = None
-    n: Annotated[StrictInt, Field(ge=1, le=MOST_CHOICES)] = 1
+    temperature: Annotated[float, Field(strict=True, ge=0, le=1000, allow_inf_nan=False)] | None = None
+    top_p: Annotated[float, Field(strict=True, gt=0, le=1)] | None = None
+    top_k: Annotated[StrictInt, Field(ge=0)] | None = None
+    min_p: Annotated[float, Field(strict=True, ge=0, lt=1)] | None = None
+    seed: Annotated[StrictInt, Field(ge=-(2**63), lt=2**63)] | None = None
+    n: Annotated[StrictInt, Field(ge=1, le=MOST_CHOICES)] | None = None
     stop: StrictStr | list[StrictStr] | None = None
     stream: StrictBool | None = False
-    stream_options: dict[str, Any] | None = None
+    stream_options: StreamOptions | None = None
+    logit_bias: None = None
     user: str | None = None
     presence_penalty: Literal[0] | None = 0
     frequency_penalty: Literal[0] | None = 0
@@ -76,7 +86,9 @@ class _Body(BaseModel):
     @property
     def include_usage(self) -> bool:
         """Whether a stream ends with the counts."""
-        return bool((self.stream_options or {}).get("include_usage"))
+        if self.stream_options is not None and not self.stream:
+            raise FieldError("stream_options", "stream_options goes with stream=true only")
+        return self.stream_options is not None and self.stream_options.include_usage
 
     @property
     def limit(self) -> tuple[str, int | None]:
@@ -101,7 +113,8 @@ class ChatBody(_Body):
     chat_template_kwargs: dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
     logprobs: Literal[False] | None = False
-    tools: Annotated[list[Any], Field(max_length=0)] | None = None
+    tools: list[Any] | None = None
+    tool_choice: None = None
 
     @property
     def limit(self) -> tuple[str, int | None]:
@@ -117,6 +130,8 @@ class ChatBody(_Body):
         Raises:
             FieldError: for parts that are no text.
         """
+        if self.tools:
+            raise FieldError("tools", _NO_TOOLS)
         out = []
         for i, message in enumerate(self.messages):
             plain = message.model_dump(exclude_none=True)
@@ -142,18 +157,25 @@ def controls_of(body: _Body, standing: Sequence[Control], limit: int) -> tuple[C
     Args:
         body: what was sent.
         standing: the server's. One that decides when thinking ends gives way to one of the request.
-        limit: output tokens at most: a quarter of it is kept for the answer, 100 tokens at most.
+        limit: output tokens at most. Where a budget does not say how many are kept for the answer, it is a quarter
+            of them, 100 at most.
 
     Raises:
         FieldError: if a field is wrong, or two of them say different things.
     """
-    own = _own(body)
-    own += _budget(body, min(ANSWER_RESERVE, limit // 4))
-    own += _answer(body)
+    own = [*_own(body), *_budget(body), *_answer(body)]
     ends = any(control.decides_end for control in own)
     rules = any(control.rules_answer for control in own)
     kept = [c for c in standing if not (c.decides_end and ends) and not (c.rules_answer and rules)]
-    return (*kept, *own)
+    return tuple(_reserving(control, min(ANSWER_RESERVE, limit // 4)) for control in (*kept, *own))
+
+
+def _reserving(control: Control, reserve: int) -> Control:
+    """A control that keeps as many tokens for the answer as fit, unless it says how many."""
+    data = control.to_json()
+    if not isinstance(control, Budget) or data.get("answer_reserve", ANSWER_RESERVE) != ANSWER_RESERVE:
+        return control
+    return control_from_json({**data, "answer_reserve": reserve})
 
 
 def _own(body: _Body) -> list[Control]:
@@ -162,11 +184,13 @@ def _own(body: _Body) -> list[Control]:
         if isinstance(given, str):
             return list(controls_from_text(given))
         return [control_from_json(one) for one in given or ()]
+    except RecursionError:
+        raise FieldError("controls", "controls: nested too deep") from None
     except (ValueError, TypeError, MissingExtra) as error:
         raise FieldError("controls", f"controls: {error}") from None
 
 
-def _budget(body: _Body, reserve: int) -> list[Control]:
+def _budget(body: _Body) -> list[Control]:
     named = {name: getattr(body, name) for name in ALIASES if getattr(body, name) is not None}
     if body.reasoning_effort is not None:
         named["reasoning_effort"] = body.reasoning_effort
@@ -176,10 +200,9 @@ def _budget(body: _Body, reserve: int) -> list[Control]:
         if name == "reasoning_effort" and value not in ("none", *EFFORTS):
             raise FieldError(name, f"reasoning_effort must be one of none, {', '.join(EFFORTS)}, got {value!r}")
         number = value if name != "reasoning_effort" else 0 if value == "none" else EFFORTS[value]
-        try:
-            return [ThinkBudget(number, answer_reserve=reserve)]
-        except ValueError as error:
-            raise FieldError(name, f"{name}: {error}") from None
+        if isinstance(number, int) and number < -1:
+            raise FieldError(name, f"{name} must be at least 0, or -1 for no limit, got {number}")
+        return [ThinkBudget(number)]
     return []
 
 
@@ -215,16 +238,30 @@ def requests_of(body: _Body, prompt: TokenIds, standing: Sequence[Control], cont
     room = context_tokens - len(prompt)
     if room < 1 or (limit is not None and limit > room):
         says = f"the prompt has {len(prompt)} tokens, and the model holds {context_tokens}"
-        raise FieldError(field if room < 1 else name, f"{says}: {name}={limit} does not fit", "context_length_exceeded")
+        if room >= 1:
+            says += f": {name}={limit} does not fit"
+        raise FieldError(field if room < 1 else name, says, "context_length_exceeded")
     limit = limit or room
     controls = controls_of(body, standing, limit)
     seed = secrets.randbits(31) if body.seed is None else body.seed
-    sampling = Sampling(body.temperature, body.top_p, body.top_k, body.min_p)
-    return [Request(prompt, controls, limit, sampling, seed + i) for i in range(body.n)]
+    given = {name: getattr(body, name) for name in ("temperature", "top_p", "top_k", "min_p")}
+    sampling = Sampling(**{name: value for name, value in given.items() if value is not None})
+    return [Request(prompt, controls, limit, sampling, seed + i) for i in range(body.n or 1)]
 
 
-def refusal(error: ValueError) -> FieldError:
-    """What a request that was refused on its way to the engine is told: controls are what is left to be wrong."""
+def refusal(error: Exception, body: _Body) -> FieldError:
+    """What a request that was refused on its way to the engine is told.
+
+    Args:
+        error: what the engine said: controls are all that is left to be wrong.
+        body: what was sent.
+    """
     if isinstance(error, FieldError):
         return error
-    return FieldError("controls" if isinstance(error, UnsupportedControl) else None, str(error))
+    name, _ = body.limit
+    if str(error).startswith("temperature"):
+        return FieldError("temperature", str(error))
+    if "max_new_tokens" in str(error):
+        return FieldError(name, str(error).replace("max_new_tokens", name))
+    sent = [field for field in ("controls", "response_format", *ALIASES) if getattr(body, field, None) is not None]
+    return FieldError(sent[0] if sent else "controls", str(error))

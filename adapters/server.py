@@ -32,10 +32,12 @@ try:
     from fastapi.concurrency import run_in_threadpool
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse, StreamingResponse
+    from starlette.exceptions import HTTPException
 except ModuleNotFoundError as error:
     raise MissingExtra("serving", "serve") from error
 
 Body = ChatBody | CompletionBody
+LAST_WORDS_S = 5  # after a signal, those who still listen have so long
 LOOK_FOR_CLIENT_S = 0.25  # how often a client that waits for the whole is looked for
 
 
@@ -55,11 +57,15 @@ class Answer:
         self._stops = stops
         self._special = special
         self._held = ""  # the end of the text, which may begin a stop
+        self._taken = 0  # tokens, up to the stop
         self.stopped = False
 
     def take(self, piece: Piece) -> dict[str, str]:
         """The fields of a delta; empty if nothing is to be said."""
-        if self.stopped or all(token in self._special for token in piece.tokens):
+        if self.stopped:
+            return {}
+        self._taken += len(piece.tokens)
+        if all(token in self._special for token in piece.tokens):
             return {}
         if self.is_chat and piece.kind in ("thinking", "injected"):
             return {"reasoning_content": piece.text} if piece.text else {}
@@ -84,6 +90,15 @@ class Answer:
 
     def _field(self, text: str) -> dict[str, str]:
         return {("content" if self.is_chat else "text"): text} if text else {}
+
+    @property
+    def receipt(self) -> Receipt:
+        """Of what was said: tokens that came after the stop, before it was seen, are no part of it."""
+        log = self.ticket.job.log
+        if self.stopped:
+            log = log.fork()
+            log.rewind(self._taken)
+        return log.receipt()
 
     @property
     def finish_reason(self) -> Literal["stop", "length"]:
@@ -130,9 +145,14 @@ def make_app(engine: LlamaCppEngine, *, controls: Sequence[Control] = (), name: 
     async def malformed(_request: Request, error: RequestValidationError) -> JSONResponse:
         first = error.errors()[0]
         path = [str(part) for part in first["loc"] if part != "body"]
-        field = path[0] if path and first["type"] != "json_invalid" else None
+        if first["type"] == "json_invalid" or not path:
+            return _error(400, "the body is no JSON object, or its content type is not application/json", None)
         says = "is not known here" if first["type"] == "extra_forbidden" else first["msg"]
-        return _error(400, f"{'.'.join(path)}: {says}" if path else str(says), field)
+        return _error(400, f"{path[0]}: {says}", path[0])
+
+    @app.exception_handler(HTTPException)
+    async def refused_early(_request: Request, error: HTTPException) -> JSONResponse:
+        return _error(error.status_code, str(error.detail), None)
 
     @app.get("/health")
     async def health() -> dict[str, Any]:
@@ -146,11 +166,12 @@ def make_app(engine: LlamaCppEngine, *, controls: Sequence[Control] = (), name: 
     async def chat(body: ChatBody, request: Request) -> JSONResponse | StreamingResponse:
         def prepared() -> Any:
             try:
-                prompt = engine.chat(body.plain_messages(), **(body.chat_template_kwargs or {}))
+                prompt = engine.chat(body.plain_messages(), body.chat_template_kwargs)
             except FieldError:
                 raise
             except ValueError as error:
-                raise FieldError("messages", str(error)) from None
+                field = "chat_template_kwargs" if "argument" in str(error) else "messages"
+                raise FieldError(field, str(error)) from None
             return engine.jobs(requests_of(body, prompt, controls, engine.context_tokens))
 
         return await answered(body, request, prepared, special, "chat.completion")
@@ -158,7 +179,10 @@ def make_app(engine: LlamaCppEngine, *, controls: Sequence[Control] = (), name: 
     @app.post("/v1/completions", response_model=None)
     async def complete(body: CompletionBody, request: Request) -> JSONResponse | StreamingResponse:
         def prepared() -> Any:
-            prompt = engine.vocabulary.encode(body.prompt) if isinstance(body.prompt, str) else tuple(body.prompt)
+            try:
+                prompt = engine.text_prompt(body.prompt) if isinstance(body.prompt, str) else tuple(body.prompt)
+            except ValueError as error:
+                raise FieldError("prompt", f"prompt: {error}") from None
             if any(not 0 <= token < engine.vocabulary.size for token in prompt):
                 raise FieldError("prompt", "prompt holds ids that this vocabulary does not have")
             return engine.jobs(requests_of(body, prompt, controls, engine.context_tokens))
@@ -170,11 +194,11 @@ def make_app(engine: LlamaCppEngine, *, controls: Sequence[Control] = (), name: 
     ) -> JSONResponse | StreamingResponse:
         if body.model is not None and body.model != name:
             return _error(404, f"model: there is only {name!r} here", "model", "model_not_found")
-        stops = body.stops
+        stops, _ = body.stops, body.include_usage  # what is wrong with them shows before anything is generated
         try:
             jobs = await run_in_threadpool(prepared)
-        except ValueError as error:
-            raise refusal(error) from None
+        except (ValueError, TypeError, MissingExtra) as error:
+            raise refusal(error, body) from None
         answers = [Answer(ticket, stops, hidden, isinstance(body, ChatBody)) for ticket in runner.submit(jobs)]
         head = {"id": f"{kind.split('.')[0]}-{secrets.token_hex(12)}", "created": int(time.time()), "model": name}
         if body.stream:
@@ -199,7 +223,7 @@ def make_app(engine: LlamaCppEngine, *, controls: Sequence[Control] = (), name: 
         return JSONResponse({**head, "choices": choices, "usage": _usage(answers)})
 
     async def streamed(answers: list[Answer], body: Body, head: dict[str, Any]) -> AsyncIterator[str]:
-        is_chat = isinstance(body, ChatBody)
+        is_chat, usage_wanted = isinstance(body, ChatBody), body.include_usage
 
         def chunk(i: int, delta: dict[str, str], reason: str | None = None, **more: Any) -> str:
             fields = {"delta": delta} if is_chat else {"text": delta.get("text", "")}
@@ -216,8 +240,8 @@ def make_app(engine: LlamaCppEngine, *, controls: Sequence[Control] = (), name: 
                 if failed is not None:
                     yield _event(json.loads(bytes(_failure(failed).body)))
                 else:
-                    yield chunk(i, {}, answer.finish_reason, receipt=asdict(_receipt(answer)))
-            if body.include_usage:
+                    yield chunk(i, {}, answer.finish_reason, receipt=asdict(answer.receipt))
+            if usage_wanted:
                 yield _event({**head, "choices": [], "usage": _usage(answers)})
             yield "data: [DONE]\n\n"
         finally:
@@ -240,8 +264,13 @@ def run_app(app: FastAPI, host: str, port: int, ready: Callable[[str], None]) ->
     Raises:
         OSError: if the address cannot be listened on.
     """
-    listener = socket.create_server((host, port))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
+    try:
+        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        says = f"cannot listen on {host} port {port} ({error.strerror}): choose another --host or --port"
+        raise OSError(says) from None
+    config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=LAST_WORDS_S)
+    server = uvicorn.Server(config)
     ready(f"http://{host}:{listener.getsockname()[1]}")
     server.run(sockets=[listener])
 
@@ -276,7 +305,7 @@ async def _together(
 
 
 def _choice(i: int, answer: Answer, said: dict[str, str]) -> dict[str, Any]:
-    rest = {"index": i, "finish_reason": answer.finish_reason, "receipt": asdict(_receipt(answer))}
+    rest = {"index": i, "finish_reason": answer.finish_reason, "receipt": asdict(answer.receipt)}
     if not answer.is_chat:
         return {"text": said.get("text", ""), **rest}
     message = {
@@ -287,12 +316,8 @@ def _choice(i: int, answer: Answer, said: dict[str, str]) -> dict[str, Any]:
     return {"message": message, **rest}
 
 
-def _receipt(answer: Answer) -> Receipt:
-    return answer.ticket.job.log.receipt()
-
-
 def _usage(answers: list[Answer]) -> dict[str, Any]:
-    receipts = [_receipt(answer) for answer in answers]
+    receipts = [answer.receipt for answer in answers]
     prompt = receipts[0].usage.prompt
     made = sum(receipt.usage.completion for receipt in receipts)
     return {

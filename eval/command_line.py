@@ -1,9 +1,10 @@
-"""The command line: `thinkpace sweep`, `thinkpace run`, `thinkpace doctor`."""
+"""The command line: `thinkpace sweep`, `thinkpace run`, `thinkpace doctor`, `thinkpace serve`."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,12 +37,14 @@ from thinkpace.processors.budget import ANSWER_RESERVE, BudgetForcing
 from thinkpace.processors.markers import Markers
 from thinkpace.processors.request import Completion, Engine, Request, Sampling
 from thinkpace.processors.spec import controls_from_text, controls_from_toml
+from thinkpace.processors.vocabulary import TokenIds
 from thinkpace.prompts.styles import PROMPTS, Prompt
 
 EMBEDDED_BUDGETS = "0,16,32,64,96,128,none"
 EMBEDDED_WAITS = "0,1,2,3"
 EMBEDDED_RESERVE = 16  # "Final Answer: 7" and the end are fewer
 EMBEDDED_NEW_TOKENS = 800
+NEW_TOKENS = 4096
 STYLES = {"thinking": "", "injected": "bold yellow", "closing": "bold yellow", "marker": "dim", "answer": "bold green"}
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
@@ -60,7 +63,9 @@ Temperature = Annotated[float, typer.Option(help="0 is greedy.")]
 TopP = Annotated[float, typer.Option(help="Nucleus; 1 is off.")]
 TopK = Annotated[int, typer.Option(help="0 is off.")]
 MinP = Annotated[float, typer.Option(help="Least part of the likeliest token's probability; 0 is off.")]
-NewTokens = Annotated[int | None, typer.Option(help="Output tokens at most; 800 for the embedded model, else 4096.")]
+NewTokens = Annotated[
+    int | None, typer.Option(help="Output tokens at most; 800 for the embedded model, else 4096, or what fits.")
+]
 Reserve = Annotated[
     int | None, typer.Option(help="Of these, tokens kept for the answer; 16 for the embedded model, else 100.")
 ]
@@ -113,18 +118,22 @@ def sweep(
     is_embedded = model == embedded.NAME
     reserve = _reserve(answer_reserve, is_embedded)
     fixed: dict[str, Any] = {"wait": wait, "final": final or None, "answer_reserve": reserve}
+    examples, style = tuple(_examples(task, limit, seed)), _prompt(prompt)
+    settings = with_controls(_settings(budgets, waits, fixed, bool(control)), map(_controls, control or ()))
+    sampling = Sampling(temperature, top_p, top_k, min_p)
+    runs = open_engine(model, engine_kind(engine, model), _markers(open_marker, close_marker), parallel)
+    asked = (runs.chat(_messages(style, example.question)) for example in examples)
     plan = Plan(
         task=Path(task).stem if task.endswith(".jsonl") else task,
-        examples=tuple(_examples(task, limit, seed)),
-        settings=with_controls(_settings(budgets, waits, fixed, bool(control)), map(_controls, control or ())),
-        prompt=_prompt(prompt),
-        sampling=Sampling(temperature, top_p, top_k, min_p),
+        examples=examples,
+        settings=settings,
+        prompt=style,
+        sampling=sampling,
         samples=samples,
-        max_new_tokens=_new_tokens(max_new_tokens, is_embedded),
+        max_new_tokens=_new_tokens(max_new_tokens, is_embedded, runs, asked),
         seed=seed,
     )
     console = Console()
-    runs = open_engine(model, engine_kind(engine, model), _markers(open_marker, close_marker), parallel)
     identity = plan.identity(runs)
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
     folder = out or Path("runs") / f"{Path(model).name}-{plan.task}-{digest}"
@@ -143,6 +152,10 @@ def sweep(
     outcome = results(plan, entries)
     report.write_csv(outcome, folder / "results.csv")
     report.write_samples(entries, folder / "samples.jsonl")
+    if all(entry.row.get("error") for entry in entries):
+        raise ValueError(
+            f"every sample failed, the first with: {entries[0].row['error']} ({folder}/samples.jsonl has all)"
+        )
     title = f"{plan.task}: {len(plan.examples)} questions, {runs.name}, temperature {temperature:g}"
     report.draw_curve(outcome, folder / "curve.png", title, report.EMBEDDED_NOTE if is_embedded else "")
     console.print(report.table(outcome, title))
@@ -199,12 +212,10 @@ def run_one(
     except UnicodeEncodeError:
         raise ValueError("the question is no text: it holds bytes that are not UTF-8") from None
     runs = open_engine(model, engine_kind(engine, model), _markers(open_marker, close_marker))
-    messages = style.render(question) if style else [{"role": "user", "content": question}]
-    prompt = runs.chat(messages)
-    new_tokens = _new_tokens(max_new_tokens, is_embedded)
-    if max_new_tokens is None and runs.context_tokens is not None:  # a default must fit
-        new_tokens = max(1, min(new_tokens, runs.context_tokens - len(prompt)))
-    [made] = runs.generate([Request(prompt, controls, new_tokens, sampling, seed)])
+    messages = _messages(style, question)
+    asked = runs.chat(messages)
+    new_tokens = _new_tokens(max_new_tokens, is_embedded, runs, [asked])
+    [made] = runs.generate([Request(asked, controls, new_tokens, sampling, seed)])
     _show(Console(), made, runs)
 
 
@@ -251,11 +262,11 @@ def examine_model(
 @app.command("serve")
 def serve_model(
     model: Model = embedded.NAME,
-    engine: EngineName = LLAMA_CPP,
+    engine: Annotated[str, typer.Option(help="llama.cpp; for vLLM use its own server.")] = LLAMA_CPP,
     control: Controls = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; others than this machine need one of its own.")] = (
-        "127.0.0.1"
-    ),
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; by default only this machine can ask.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0 for any that is free.")] = 8080,
     parallel: Parallel = None,
     context: Annotated[int | None, typer.Option(help="Tokens of one sequence at most.")] = None,
@@ -308,8 +319,17 @@ def _show(console: Console, made: Completion, engine: Engine) -> None:
         console.print(shown, highlight=False, markup=False, soft_wrap=True)
 
 
-def _new_tokens(given: int | None, is_embedded: bool) -> int:
-    return given if given is not None else EMBEDDED_NEW_TOKENS if is_embedded else 4096
+def _messages(style: Prompt | None, question: str) -> list[dict[str, str]]:
+    return style.render(question) if style else [{"role": "user", "content": question}]
+
+
+def _new_tokens(given: int | None, is_embedded: bool, runs: Engine, prompts: Iterable[TokenIds]) -> int:
+    """Output tokens at most; without a number a usual one, or what the model holds beside the longest prompt."""
+    if given is not None or is_embedded:
+        return EMBEDDED_NEW_TOKENS if given is None else given
+    if runs.context_tokens is None:
+        return NEW_TOKENS
+    return max(1, min(NEW_TOKENS, runs.context_tokens - max(map(len, prompts))))
 
 
 def _reserve(given: int | None, is_embedded: bool) -> int:

@@ -91,8 +91,10 @@ def examine(
     except (UnsupportedControl, MissingExtra) as error:
         says = f"{error} (on the command line: --open and --close)" if "pass markers" in str(error) else str(error)
         return [*found, Finding("markers", "refused", "thinking", says)]
-    for chain in [*controls, *([control] for control in USUAL if usual)]:
+    for chain in controls:
         found.append(_control(chain, vocabulary, markers, context_tokens, engine))
+    for control in USUAL if usual else ():
+        found.append(_control([control], vocabulary, markers, context_tokens, engine, is_usual=True))
     return [*found, *_ENGINES[engine]]
 
 
@@ -139,12 +141,20 @@ def _template(source: str, special: dict[str, str]) -> Iterator[Finding]:
 
 
 def _control(
-    chain: Sequence[Control], vocabulary: Vocabulary, markers: Markers, context_tokens: int | None, engine: str
+    chain: Sequence[Control],
+    vocabulary: Vocabulary,
+    markers: Markers,
+    context_tokens: int | None,
+    engine: str,
+    *,
+    is_usual: bool = False,
 ) -> Finding:
     name = " + ".join(map(repr, chain))
     try:
         compile_program(chain, vocabulary, markers, context_tokens=context_tokens)
-    except (ValueError, TypeError, MissingExtra, NoLegalToken) as error:
+    except MissingExtra as error:
+        return Finding("control", "note" if is_usual else "refused", name, str(error))
+    except (ValueError, TypeError, NoLegalToken) as error:
         return Finding("control", "refused", name, str(error))
     says = []
     if any("trial" in control.needs for control in chain):

@@ -36,6 +36,9 @@ def engine_kind(name: str | None, model: str) -> str:
     is_gguf = model.endswith(".gguf")
     if name == HF and is_gguf:
         raise ValueError(f"{model!r} is a GGUF file: that is for --engine {LLAMA_CPP}")
+    inside = sorted(Path(model).glob("*.gguf")) if Path(model).is_dir() else []
+    if inside and not (Path(model) / "config.json").is_file():
+        raise ValueError(f"{model!r} is a folder of GGUF files: name one of them, such as {str(inside[0])!r}")
     if name == LLAMA_CPP and not is_gguf and model != embedded.NAME:
         raise ValueError(f"--engine {LLAMA_CPP} needs a .gguf file, got {model!r}")
     if name is not None:

@@ -12,7 +12,7 @@ from embedded_gguf import write_all
 from thinkpace.adapters._llama_native import Context, Feed, ModelFile
 from thinkpace.adapters.hf_engine import HFEngine
 from thinkpace.adapters.llama_cpp_engine import LlamaCppEngine
-from thinkpace.adapters.llama_vocabulary import LlamaVocabulary
+from thinkpace.adapters.llama_vocabulary import vocabulary_of
 from thinkpace.eval import embedded
 from thinkpace.processors import Request, Sampling
 from thinkpace.processors.vocabulary import TokenIds
@@ -37,14 +37,14 @@ def test_the_script_writes_the_files_that_ship(tmp_path: Path) -> None:
     ],
 )
 def test_both_tokenizers_agree(text: str, engine: HFEngine) -> None:
-    ours, theirs = LlamaVocabulary(ModelFile(embedded.path("gguf"), weights=False)), engine.vocabulary
+    ours, theirs = vocabulary_of(embedded.path("gguf")), engine.vocabulary
     ids = ours.encode(text)
     assert ids == theirs.encode(text)
     assert ours.decode(ids) == text == theirs.decode(ids)
 
 
 def test_both_vocabularies_mean_the_same(engine: HFEngine) -> None:
-    ours, theirs = LlamaVocabulary(ModelFile(embedded.path("gguf"), weights=False)), engine.vocabulary
+    ours, theirs = vocabulary_of(embedded.path("gguf")), engine.vocabulary
     assert ours.pieces[: theirs.size] == theirs.pieces
     assert ours.unused == frozenset(range(theirs.size, ours.size)) | theirs.unused
     assert theirs.eos <= ours.eos

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+import weakref
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import llama_cpp
+import numpy as np
 import pytest
 from strategies import VOCABULARY
 
-from thinkpace import BudgetForcing, ConfidenceExit, Markers, SuppressExpressions, ThinkBudget, UnsupportedControl
+from thinkpace import (
+    BudgetForcing,
+    ConfidenceExit,
+    Markers,
+    NoLegalToken,
+    StructuredAnswer,
+    SuppressExpressions,
+    ThinkBudget,
+    UnsupportedControl,
+)
 from thinkpace.adapters._llama_native import Feed
 from thinkpace.adapters.llama_cpp_engine import LlamaCppEngine
 from thinkpace.adapters.scripted import says
@@ -170,6 +183,83 @@ def test_a_stream_that_is_given_up_frees_its_place(prompts: list[TokenIds]) -> N
     next(stream)
     stream.close()
     assert len(engine.generate(asked(prompts[:2]))) == 2
+
+
+def test_a_stream_loses_nothing_when_another_call_ends_it(prompts: list[TokenIds]) -> None:
+    engine = small()
+    one, other = asked(prompts[:2])
+    [expected] = engine.generate([one])
+    stream = engine.stream(one)
+    text = next(stream).text
+    engine.generate([other, one])  # its steps finish the stream's sequence too
+    assert text + "".join(piece.text for piece in stream) == expected.text
+
+
+def test_a_conflict_at_the_first_token_fails_alone(prompts: list[TokenIds]) -> None:
+    """It was raised out of the step, and took everything with it."""
+    pytest.importorskip("outlines_core", reason="outlines is not installed: pip install '.[structured]'")
+    engine = small()
+    clash = (
+        BudgetForcing(0, answer_reserve=8),
+        StructuredAnswer(regex="5"),
+        SuppressExpressions(("5", " ", "\n")),
+    )
+    good, bad = engine.jobs([asked(prompts)[0], Request(prompts[1], clash, 40)])
+    engine.submit([good, bad])
+    while not (good.done and bad.done):
+        engine.step()
+    assert good.error is None
+    with pytest.raises(NoLegalToken):
+        engine.completion(bad)
+
+
+@pytest.mark.parametrize(("parallel", "batch"), [(4, 4), (1, 1), (8, 1)])
+def test_small_batches(parallel: int, batch: int, prompts: list[TokenIds]) -> None:
+    """llama.cpp aborts where a batch has less room than there are sequences."""
+    made = small(parallel=parallel, batch=batch).generate(asked(prompts[:3]))
+    assert [one.tokens for one in made] == [one.tokens for one in small().generate(asked(prompts[:3]))]
+
+
+def test_use_after_close_is_a_sentence(prompts: list[TokenIds]) -> None:
+    engine = small()
+    engine.close()
+    engine.close()
+    with pytest.raises(ValueError, match="closed"):
+        engine.generate(asked(prompts[:1]))
+    llama = llama_cpp.Llama(str(embedded.path("gguf")), n_ctx=512, verbose=False)
+    engine = LlamaCppEngine(llama)
+    engine.generate(asked(prompts[:1]))
+    llama.close()
+    with pytest.raises(ValueError, match="closed"):
+        engine.generate(asked(prompts[:1]))
+
+
+def test_weights_do_not_outlive_their_engine(prompts: list[TokenIds]) -> None:
+    """Tables are kept by vocabulary, and held the weights."""
+    engine = small()
+    engine.generate(asked(prompts[:1]))
+    weights = weakref.ref(engine._file)
+    engine.close()
+    del engine
+    gc.collect()
+    assert weights() is None
+
+
+def test_temperatures_that_single_precision_cannot_divide_by_are_refused(prompts: list[TokenIds]) -> None:
+    for temperature in (1e-40, 1e30):
+        with pytest.raises(ValueError, match="temperature"):
+            small().generate([Request(prompts[0], (), 10, Sampling(temperature))])
+
+
+def test_a_certain_token_comes_under_filters_too(tmp_path: Path) -> None:
+    """One id is left, onto which another one moves."""
+    engine = small()
+    from thinkpace.processors import Edit
+
+    loop, row = engine._loop, np.zeros(512, np.float32)
+    [job] = engine.jobs([Request((5, 6), (), 10, Sampling(0.8, top_k=200))])
+    with mock.patch.object(type(job.log), "edit", Edit(only=frozenset({7, 9}), redirect={9: 7})):
+        assert {loop._drawn(job, row.copy()) for _ in range(20)} == {7}
 
 
 def test_a_marker_that_is_only_begun_is_held_back(tmp_path: Path) -> None:

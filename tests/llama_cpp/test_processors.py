@@ -125,6 +125,68 @@ def test_waits_at_the_temperature_of_the_call(llama: Any, prompts: list[TokenIds
     assert processors.receipt(output).waits <= 2
 
 
+@pytest.mark.parametrize(
+    "sampler",
+    [
+        {"top_k": 0},
+        {"top_k": 129},
+        {"mirostat_mode": 1},
+        {"mirostat_mode": 2},
+        {"typical_p": 0.9, "top_k": 0},
+        {"repeat_penalty": 5.0, "presence_penalty": 2.0},
+        {"top_k": 0, "temperature": -1.0},
+    ],
+)
+def test_every_sampler_takes_what_is_written(llama: Any, prompts: list[TokenIds], sampler: dict[str, Any]) -> None:
+    """llama.cpp sorts more than 128 candidates by buckets, whose number overflowed at 1e9: nothing was forced."""
+    processors = logits_processors(llama, ThinkBudget(5, answer_reserve=16), max_new_tokens=60)
+    output = said(llama, prompts[0], processors, **{"max_tokens": 60, "temperature": 0.6, **sampler})
+    receipt = processors.receipt(output)
+    assert receipt.diverged == 0
+    assert receipt.thinking_tokens <= 5
+
+
+def test_a_call_with_positional_arguments_is_understood(llama: Any, prompts: list[TokenIds]) -> None:
+    processors = logits_processors(llama, LIMIT)
+    tokens = llama.generate(list(prompts[0]), 40, 0.95, 0.05, 1.0, 0.6, logits_processor=processors)
+    next(tokens)
+    tokens.close()
+    assert processors[0]._writer.temperature == 0.6
+
+
+def test_controls_are_not_ignored_where_they_do_not_belong(llama: Any, prompts: list[TokenIds]) -> None:
+    processors = logits_processors(llama, LIMIT)
+    for nested in ([processors], llama_cpp.LogitsProcessorList([processors])):
+        with pytest.raises(UnsupportedControl, match="itself"):
+            said(llama, prompts[0], nested)  # type: ignore[arg-type]  # what people do
+    other = llama_cpp.Llama(str(embedded.path("gguf-q8_0")), n_ctx=512, verbose=False)
+    with pytest.raises(UnsupportedControl, match="another Llama"):
+        said(other, prompts[0], processors)
+    other.close()
+    with pytest.raises(TypeError, match="one by one"):
+        logits_processors(llama, [LIMIT])  # type: ignore[arg-type]  # what people do
+    with pytest.raises(TypeError, match="Llama first"):
+        logits_processors("model.gguf", LIMIT)
+
+
+def test_seeds_of_calls_decide(llama: Any, prompts: list[TokenIds]) -> None:
+    processors = logits_processors(llama, BudgetForcing(waits=2, answer_reserve=16), max_new_tokens=200)
+    texts = {
+        said(llama, prompts[1], processors, temperature=1.0, seed=11, max_tokens=200)["choices"][0]["text"]
+        for _ in range(4)
+    }
+    assert len(texts) == 1
+
+
+def test_thinking_and_answer_told_apart(llama: Any, prompts: list[TokenIds]) -> None:
+    processors = logits_processors(llama, LIMIT, max_new_tokens=100)
+    output = said(llama, prompts[0], processors)
+    made = processors.completion(output)
+    assert made.thinking
+    assert made.answer.strip().startswith("Final Answer:")
+    assert made.receipt == processors.receipt(output)
+
+
 def test_what_cannot_work_is_refused(llama: Any, prompts: list[TokenIds]) -> None:
     with pytest.raises(UnsupportedControl, match="LlamaCppEngine"):
         logits_processors(llama, ConfidenceExit("trial"))

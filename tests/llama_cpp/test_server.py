@@ -142,7 +142,17 @@ def test_completions_of_texts_and_of_ids(client: Any, llama_engine: LlamaCppEngi
         ({"controls": "Nope(3)"}, "controls"),
         ({"controls": "ThinkBudget(3) + BudgetForcing(4)"}, "controls"),
         ({"controls": [{"control": "ThinkBudget", "most": 3}]}, "controls"),
-        ({"controls": "ThinkBudget(3, answer_reserve=500)"}, "controls"),
+        ({"controls": "ThinkBudget(3, answer_reserve=500)"}, "max_tokens"),
+        ({"controls": "During(" * 900}, "controls"),
+        ({"controls": "StructuredAnswer(regex='[0-')"}, "controls"),
+        ({"chat_template_kwargs": {"messages": []}}, "chat_template_kwargs"),
+        ({"temperature": 1e-40}, "temperature"),
+        ({"temperature": True}, "temperature"),
+        ({"stream_options": {"include_usage": True}}, "stream_options"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "objekt"}}}},
+            "response_format",
+        ),
         ({"max_tokens": 5000}, "max_tokens"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"max_completion_tokens": 5, "max_tokens": 5}, "max_tokens"),
@@ -176,6 +186,39 @@ def test_a_body_that_is_no_json_and_a_model_that_is_not_here(served: str, client
         urllib.request.urlopen(request)
     with pytest.raises(openai.NotFoundError):
         ask(client, model="another")
+
+
+def test_budgets_keep_room_for_the_answer_in_small_requests(client: Any) -> None:
+    """A quarter of what is asked for, also of budgets that are the server's, unless they say how much."""
+    for fields in ({}, {"controls": "BudgetForcing(waits=1)"}, {"thinking_token_budget": 50}):
+        made = ask(client, max_tokens=24, temperature=0, **fields)
+        assert made.usage.completion_tokens_details.reasoning_tokens <= 18
+
+
+def test_a_request_that_cannot_be_served_fails_alone(client: Any, served: str) -> None:
+    """Controls that leave no token at the first one: others were told so, and ended."""
+    clash = "BudgetForcing(0, answer_reserve=8) + StructuredAnswer(regex='5') + SuppressExpressions(('5', ' ', '\\n'))"
+    long = "BudgetForcing(300, 300, answer_reserve=16)"
+    with client.chat.completions.create(
+        model="embedded", messages=QUESTIONS[1], max_tokens=400, stream=True, extra_body={"controls": long}
+    ) as stream:
+        next(iter(stream))
+        with pytest.raises(openai.BadRequestError, match="no token"):
+            ask(client, controls=clash)
+        reasons = [choice.finish_reason for chunk in stream for choice in chunk.choices]
+    assert reasons[-1] in ("stop", "length")
+
+
+def test_what_is_no_text_is_told_in_the_same_form(served: str) -> None:
+    for data in (b'{"messages": "\xff"}', b"", b"[]", b'{"n": ' + b"9" * 5000 + b"}"):
+        request = urllib.request.Request(
+            f"{served}/v1/chat/completions", data, {"Content-Type": "application/json"}, method="POST"
+        )
+        with pytest.raises(urllib.error.HTTPError) as found:
+            urllib.request.urlopen(request)
+        assert found.value.code == 400
+        assert json.load(found.value)["error"]["type"] == "invalid_request_error"
+        found.value.close()
 
 
 def test_64_streams_with_budgets_of_their_own(served: str) -> None:
