@@ -6,16 +6,17 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from thinkpace.adapters._llama_native import Candidates, Context, Feed, Logits, Sampler
-from thinkpace.adapters._row_writer import RowWriter
+from thinkpace.adapters._row_writer import RowWriter, looked
 from thinkpace.adapters._rows import Evidence, confidence, measured, uniform
 from thinkpace.adapters._slots import SequenceLog, common
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.base import Need
-from thinkpace.processors.edit import KEEP, Edit
+from thinkpace.processors.edit import KEEP
 from thinkpace.processors.request import Request
 
 TRIAL_CELLS = 512  # tokens of a trial at most, its suffix included
@@ -131,7 +132,7 @@ class Loop:
             late = [(job, row.copy()) for (job, row), trying in zip(ready, tries, strict=True) if trying]
             prompt = [pair for pair, trying in zip(ready, tries, strict=True) if not trying]
             for job, row in prompt + late:
-                self._guarded(job, lambda job=job, row=row: self._choose(job, row))  # type: ignore[misc]  # both bound
+                self._guarded(job, partial(self._choose, job, row))
             return begun + [job for job, _ in ready]
 
     def _feeds(self) -> list[Feed]:
@@ -170,7 +171,7 @@ class Loop:
             self._make_room(self._cells - active - job.cells, slot)
             job.slot, self._jobs[slot] = slot, job
             job.feed = list(prompt[len(self._held[slot]) :])
-            self._guarded(job, lambda job=job: self._write(job))  # type: ignore[misc]  # bound
+            self._guarded(job, partial(self._write, job))
             if job.done:
                 begun.append(job)
         return begun
@@ -290,33 +291,3 @@ class Loop:
         if job.slot >= 0:
             self._jobs[job.slot] = None
         job.slot, job.done = -1, True
-
-
-def looked(row: Logits, edit: Edit, draw: Callable[[Logits], int]) -> tuple[int, int]:
-    """Draw a token and look at it before it is taken: the same distribution as writing the edit and drawing.
-
-    Without filters only, which would see the moved probability where it was before.
-
-    Args:
-        row: shape (vocabulary,), changed in place.
-        edit: what holds for the next token.
-        draw: an id of a row.
-
-    Returns:
-        (what the model drew, what comes).
-    """
-    if edit.only is not None:
-        living = sorted(edit.only | edit.redraw)
-        kept = row[living]
-        row[:] = -np.inf
-        row[living] = kept
-    elif edit.ban:
-        row[sorted(edit.ban)] = -np.inf
-    if edit.bias:
-        row[[*edit.bias]] += np.array([*edit.bias.values()], np.float32)
-    drawn = token = draw(row)
-    if drawn in edit.redraw:
-        row[sorted(edit.redraw)] = -np.inf
-        token = draw(row)
-    came = edit.redirect.get(token, token)
-    return (drawn if drawn in edit.redraw else token), came

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -103,3 +104,33 @@ class SeenSources:
         cell = self.made.kept + self.made.made.index(token)
         found: Logits = self.values[self.made.owners == cell]
         return found
+
+
+def looked(row: Logits, edit: Edit, draw: Callable[[Logits], int]) -> tuple[int, int]:
+    """Draw a token and look at it before it is taken: the same distribution as writing the edit and drawing.
+
+    Without filters only, which would see the moved probability where it was before.
+
+    Args:
+        row: shape (vocabulary,), changed in place.
+        edit: what holds for the next token.
+        draw: an id of a row.
+
+    Returns:
+        (what the model drew, what comes).
+    """
+    if edit.only is not None:
+        living = sorted(edit.only | edit.redraw)
+        kept = row[living]
+        row[:] = -np.inf
+        row[living] = kept
+    elif edit.ban:
+        row[sorted(edit.ban)] = -np.inf
+    if edit.bias:
+        row[[*edit.bias]] += np.array([*edit.bias.values()], np.float32)
+    drawn = token = draw(row)
+    if drawn in edit.redraw:
+        row[sorted(edit.redraw)] = -np.inf
+        token = draw(row)
+    came = edit.redirect.get(token, token)
+    return (drawn if drawn in edit.redraw else token), came

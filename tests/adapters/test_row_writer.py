@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import SIZE, edits
 
-from thinkpace.adapters._row_writer import CERTAIN, RowWriter
+from thinkpace.adapters._row_writer import CERTAIN, RowWriter, looked
 from thinkpace.adapters._rows import SeenRow, edited, probabilities, refused
 from thinkpace.processors import Edit, force, redirect
 
@@ -55,9 +55,6 @@ def test_sources_that_are_all_barred_stay_barred() -> None:
 @given(edits(), st.sampled_from([0.7, 1.0, 1.3]))
 def test_looking_at_a_token_gives_the_distribution_of_writing_the_edit(edit: Edit, temperature: float) -> None:
     """Exactly: every way in which draws can fall is walked, with its probability."""
-    pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: pip install '.[llama-cpp]'")
-    from thinkpace.adapters._llama_loop import looked
-
     row = np.random.default_rng(3).normal(size=SIZE).astype(np.float32)
     came, drew = np.zeros(SIZE), np.zeros(SIZE)
     for falls in itertools.product(range(SIZE), repeat=2):
