@@ -16,8 +16,8 @@ settings.register_profile("default", deadline=None, max_examples=100, derandomiz
 settings.register_profile("thorough", deadline=None, max_examples=3000)  # --hypothesis-profile=thorough
 settings.load_profile("default")
 
-# llama.cpp is compiled on installation, so it may be missing: its engine is tested for real or not at all. No folder here
-# is called llama_cpp: on the path it would be taken for the library.
+# llama.cpp is compiled on installation, so it may be missing: its engine is tested for real or not at all. No folder
+# here is called llama_cpp: on the path it would be taken for the library.
 HAS_LLAMA_CPP = all(importlib.util.find_spec(name) for name in ("llama_cpp", "fastapi"))
 collect_ignore = [] if HAS_LLAMA_CPP else ["on_llama_cpp"]
 
