@@ -57,7 +57,7 @@ def test_public_names_are_there() -> None:
 @pytest.mark.parametrize(
     ("missing", "statement", "extra"),
     [
-        ("typer", "from thinkpace.eval.__main__ import main; main()", "thinkpace[eval,hf]"),
+        ("typer", "from thinkpace.eval.__main__ import main; main()", "thinkpace[eval]"),
         ("torch", "import thinkpace.adapters.hf", "thinkpace[hf]"),
         ("transformers", "import thinkpace.adapters.hf_engine", "thinkpace[hf]"),
     ],
