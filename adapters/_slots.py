@@ -32,12 +32,12 @@ class SequenceLog:
     """
 
     __slots__ = (
-        "_calm",
         "_evidence",
-        "_heeds",
-        "_marks",
         "_states",
+        "calm",
         "drawn",
+        "heeds",
+        "marks",
         "numbers",
         "program",
         "prompt",
@@ -54,8 +54,8 @@ class SequenceLog:
         self.drawn: dict[int, int] = {}
         self.numbers: dict[int, Numbers] = {}
         self.trials = (0, 0)  # tokens generated in trials, and tokens read again for them
-        self._marks = program.tracker.heeds
-        self._heeds = NO_TOKENS
+        self.calm = 0  #: how many tokens may pass before it has to be told of one, unless it heeds one of these:
+        self.heeds, self.marks = NO_TOKENS, program.tracker.heeds
         self._states: deque[tuple[int, State]] = deque(maxlen=KEPT)
         self._evidence: dict[int, Evidence] = {}
         self._begin()
@@ -68,9 +68,9 @@ class SequenceLog:
         if length in self.numbers and state.needs:
             state = self.program.inform(state, self.numbers[length])
         self._states.append((length, state))
-        self._calm = self.program.quiet(state)
-        if self._calm:
-            self._heeds = self.program.heeds(state)
+        self.calm = self.program.quiet(state)
+        if self.calm:
+            self.heeds = self.program.heeds(state)
 
     @property
     def state(self) -> State:
@@ -111,15 +111,16 @@ class SequenceLog:
         """What the state depends on beside the tokens."""
         return Told(self.drawn, self.numbers)
 
-    def saw(self, evidence: Evidence, *, kept: int = KEPT) -> None:
-        """Keep what is needed to tell where the next token came from; a later look at the same place replaces it.
+    def saw(self, at: int, evidence: Evidence, *, kept: int = KEPT) -> None:
+        """Keep what is needed to tell where a token came from; a later look at the same place replaces it.
 
         Args:
+            at: the index of the token, which is the next one, also of those that the log has not been told yet.
             evidence: of the row that the next token is drawn from; it may hold on to a part of it.
             kept: for how many tokens back; 1 where sequences never go back.
         """
-        self._evidence[len(self.tokens)] = evidence
-        self._evidence.pop(len(self.tokens) - kept, None)
+        self._evidence[at] = evidence
+        self._evidence.pop(at - kept, None)
 
     def inform(self, numbers: Numbers) -> None:
         """The numbers that the state needs about the next token; a later look replaces them."""
@@ -128,10 +129,15 @@ class SequenceLog:
         self._states.pop()
         self._hold(length, self.program.inform(state, numbers))
 
+    def passed(self, tokens: Sequence[int]) -> None:
+        """More output tokens, at most `calm` and none that it heeds: it sleeps on."""
+        self.calm -= len(tokens)
+        self.tokens.extend(tokens)
+
     def advance(self, token: int) -> None:
         """One more output token."""
-        if self._calm and token not in self._heeds and token not in self._marks:
-            self._calm -= 1
+        if self.calm and token not in self.heeds and token not in self.marks:
+            self.calm -= 1
             self.tokens.append(token)
             return
         at, state = len(self.tokens), self.state
@@ -184,8 +190,8 @@ class SequenceLog:
         copy = SequenceLog.__new__(SequenceLog)
         copy.program, copy.prompt, copy.seed = self.program, self.prompt, self.seed
         copy.tokens, copy.drawn, copy.numbers = self.tokens.copy(), self.drawn.copy(), self.numbers.copy()
-        copy.trials, copy._calm = self.trials, self._calm
-        copy._heeds, copy._marks = self._heeds, self._marks
+        copy.trials, copy.calm = self.trials, self.calm
+        copy.heeds, copy.marks = self.heeds, self.marks
         copy._states, copy._evidence = self._states.copy(), self._evidence.copy()
         return copy
 

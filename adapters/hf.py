@@ -4,19 +4,16 @@
     output = model.generate(**inputs, do_sample=True, temperature=0.6, logits_processor=processors)
     processors.receipts(output)
 
-`generate` gives a processor nothing but padded ids and scores. The state of every row is kept by its tokens, so rows
-may be finished, reordered (beams), rolled back (assisted generation, prompt lookup) or started anew (a second call).
+`generate` gives a processor nothing but padded ids and scores: `_hf_rows` tells from the ids which sequence each row is,
+`_hf_scores` writes what their tokens are subject to.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import warnings
 from collections.abc import Sequence
 from typing import Any, Protocol
-
-import numpy as np
 
 from thinkpace.errors import MissingExtra, UnsupportedControl
 
@@ -26,14 +23,14 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtra("the Hugging Face adapter", "hf") from error
 
+from thinkpace.adapters._hf_rows import Rows
 from thinkpace.adapters._hf_scores import ScoreWriter, SeenScores, measured
 from thinkpace.adapters._rows import Evidence, uniform
-from thinkpace.adapters._slots import KEPT, SequenceLog, Slots, common
+from thinkpace.adapters._slots import SequenceLog
 from thinkpace.adapters.hf_vocabulary import HFVocabulary, find_markers
 from thinkpace.processors.base import Control, Need
-from thinkpace.processors.edit import KEEP
 from thinkpace.processors.markers import Markers
-from thinkpace.processors.program import Program, Told, compile_program
+from thinkpace.processors.program import Program, compile_program
 from thinkpace.types import Receipt
 
 
@@ -72,15 +69,12 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         trials: Trials | None = None,
         beams: bool = True,
     ) -> None:
-        self.programs = tuple(programs)
-        self.pad_token_id = pad_token_id
         self.temperature = temperature
-        self.seeds = seeds
         self.trials = trials
-        self.started = 0  # calls of `generate` so far
         self.calls = 0
+        self._rows = Rows(programs, pad_token_id, seeds)
         self._writer = ScoreWriter(programs[0].size, temperature, programs[0].unused, beams=beams)
-        self.reset()
+        self._scores_width = 0
 
     def reset(self) -> None:
         """Forget the last call.
@@ -88,14 +82,8 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         A new call is recognised by its ids. Call this before a prompt that could be mistaken for the last call going
         on: one that is a prompt of the last call with one more token, or goes on from an output that was cut off.
         """
-        self._width = 0  # of the padded prompt
         self._scores_width = 0
-        self._prompts: list[list[int]] = []  # padded, per row
-        self._logs: list[SequenceLog] = []  # per row
-        self._last: torch.Tensor | None = None
-        self._longest = 0  # ids of a row that have been seen in this call
-        # beams that were dropped: (prompt, tokens) -> what was told along them
-        self._past: dict[tuple[tuple[int, ...], tuple[int, ...]], Told] = {}
+        self._rows.reset()
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
         """Bring every row to its tokens, then write all edits at once.
@@ -106,22 +94,17 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         """
         self.calls += 1
         self._check_width(scores.shape[1])
-        self._device = input_ids.device
-        self._follow(input_ids)
-        self._last, self._scores_width = input_ids, scores.shape[1]
-        self._longest = max(self._longest, input_ids.shape[1])
+        self._rows.follow(input_ids)
         self._writer.clear(scores)
-        wanting = [row for row, log in enumerate(self._logs) if log.needs]
-        if wanting:
-            self._inform(wanting, scores)
-        edits = [(row, edit) for row, log in enumerate(self._logs) if (edit := log.edit) is not KEEP]
+        if self._rows.wanting:
+            self._inform(self._rows.wanting, scores)
+        edits = self._rows.edits
         gathered = self._writer.write(scores, edits)
         if gathered is not None:
-            kept = KEPT if len(self._logs) == 1 else 1  # drafts are of one row; others never go back
             for place, (row, edit) in enumerate(edits):
                 if edit.moved_onto or edit.redraw:
-                    log = self._logs[row]
-                    log.saw(Evidence(SeenScores(gathered, place, row), self.temperature, log.seed), kept=kept)
+                    seen = SeenScores(gathered, place, row)
+                    self._rows.saw(row, Evidence(seen, self.temperature, self._rows[row].seed))
         return scores
 
     def _inform(self, rows: list[int], scores: torch.Tensor) -> None:
@@ -129,10 +112,10 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         numbers: dict[int, dict[Need, float]] = {row: {} for row in rows}
         wanted: dict[Need, list[int]] = {}
         for row in rows:
-            for need in self._logs[row].needs:
+            for need in self._rows[row].needs:
                 wanted.setdefault(need, []).append(row)
         for need, members in wanted.items():
-            logs = [self._logs[row] for row in members]
+            logs = [self._rows[row] for row in members]
             if need.kind == "uniform":
                 found = [uniform(log.seed, len(log.tokens), "control") for log in logs]
             elif need.kind == "trial":
@@ -143,16 +126,16 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
                 found = measured(scores[members], need.kind, [log.closes for log in logs])
             for row, number in zip(members, found, strict=True):
                 numbers[row][need] = number
-        for row in rows:
-            self._logs[row].inform(numbers[row])
+        self._rows.inform(list(numbers.items()))
 
     def _check_width(self, width: int) -> None:
-        if width < self._writer.size or (self._last is not None and width != self._scores_width):
+        if width < self._writer.size or self._scores_width not in (0, width):
             raise UnsupportedControl(
                 f"scores of {width} ids are not of this tokenizer ({self._writer.size}) or not of this call's model: "
                 "assisted generation needs a draft model of the same vocabulary (not universal assisted decoding); "
                 "between two models call reset()"
             )
+        self._scores_width = width
 
     def receipts(self, sequences: Any = None) -> list[Receipt]:
         """What was done to each row.
@@ -173,124 +156,8 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         if not self.calls:
             raise UnsupportedControl(_NEVER_CALLED)
         if sequences is None:
-            return self._logs
-        ids_of_rows: torch.Tensor = getattr(sequences, "sequences", sequences)
-        out = []
-        for row, ids in enumerate(ids_of_rows.tolist()):
-            log = self._nearest(ids, row)
-            log.sync(_until_end(ids[self._width :], log.program))
-            out.append(log)
-        return out
-
-    def _nearest(self, ids: list[int], row: int) -> SequenceLog:
-        """A log of the sequence's own, with all that is known of what was drawn along it."""
-        prompt, tokens = ids[: self._width], ids[self._width :]
-        candidates = [log for log, own in zip(self._logs, self._prompts, strict=True) if own == prompt]
-        if not candidates:
-            raise ValueError(f"row {row} does not begin with a prompt of the last call: pass what that call returned")
-        if row < len(self._prompts) and self._prompts[row] == prompt:
-            candidates.insert(0, self._logs[row])
-        log = max(candidates, key=lambda log: common(log.tokens, tokens)).fork()
-        own = [(past, told) for (of, past), told in self._past.items() if of == log.prompt]
-        known, told = max(own, key=lambda one: common(one[0], tokens), default=((), Told()))
-        shared = common(known, tokens)
-        if shared > common(log.tokens, tokens):
-            log.rewind(0)
-            log.drawn.update({at: origin for at, origin in told.drawn.items() if at < shared})
-            log.numbers.update({at: numbers for at, numbers in told.numbers.items() if at <= shared})
-        return log
-
-    def _follow(self, input_ids: torch.Tensor) -> None:
-        last = self._last
-        if last is None or input_ids.shape != (last.shape[0], last.shape[1] + 1) or self._all_ended():
-            self._catch_up(input_ids.tolist())
-            return
-        newest = _newest(input_ids, last)
-        if newest is None:
-            self._catch_up(input_ids.tolist())
-            return
-        for log, token in zip(self._logs, newest, strict=True):
-            if not log.ended:
-                log.advance(token)
-
-    def _all_ended(self) -> bool:
-        """Whether `generate` must have stopped: then the next call is a new one."""
-        return all(log.ended for log in self._logs)
-
-    def _catch_up(self, rows: list[list[int]]) -> None:
-        """Rows are not last time's with one more token: they were reordered, rolled back, or are new.
-
-        Rows go back in drafts only, which are of one row, and never go on by more than one id that was not seen.
-        """
-        length, seen = len(rows[0]), self._longest
-        may_go_on = self._width < length <= seen + 1 and (len(rows) == 1 or length == seen + 1)
-        sources = self._sources(rows) if may_go_on and len(rows) == len(self._logs) else None
-        if sources is None:
-            self._start(rows)
-            return
-        for row in set(range(len(rows))) - set(sources):
-            log = self._logs[row]
-            if log.drawn or log.numbers:
-                self._past[log.prompt, tuple(log.tokens)] = Told(dict(log.drawn), dict(log.numbers))
-        slots = Slots(self._logs)
-        slots.reorder(sources)  # forks are made before any log moves on
-        self._logs = [log for _, log in slots.items()]
-        for log, ids in zip(self._logs, rows, strict=True):
-            log.sync(_until_end(ids[self._width :], log.program))
-
-    def _sources(self, rows: list[list[int]]) -> list[int] | None:
-        """The row that each row continues; None if one continues none of them."""
-        width, out = self._width, list[int]()
-        for row, ids in enumerate(rows):
-            prompt, tokens = ids[:width], ids[width:]
-            body = _until_end(tokens, self.programs[0])
-            if len(set(tokens[len(body) :])) > 1:  # after the end there is nothing but padding
-                return None
-            same_row_first = [row, *range(row), *range(row + 1, len(rows))]
-            # all but the newest token must have been seen: no call was missed
-            found = (
-                other
-                for other in same_row_first
-                if self._prompts[other] == prompt and common(self._logs[other].tokens, body) >= len(body) - 1
-            )
-            source = next(found, None)
-            if source is None:
-                return None
-            out.append(source)
-        return out
-
-    def _start(self, rows: list[list[int]]) -> None:
-        count = len(rows)
-        if len(self.programs) > count or count % len(self.programs):
-            raise UnsupportedControl(
-                f"{len(self.programs)} lists of controls do not fit {count} rows: give one per prompt or row"
-            )
-        self.reset()
-        self._width = len(rows[0])
-        self._prompts = rows
-        seeds = self._row_seeds(count)
-        self.started += 1
-        for row, ids in enumerate(rows):
-            pads = 0
-            while pads < len(ids) - 1 and ids[pads] == self.pad_token_id:
-                pads += 1
-            program = self.programs[row * len(self.programs) // count]
-            self._logs.append(SequenceLog(program, tuple(ids[pads:]), seeds[row]))
-
-    def _row_seeds(self, count: int) -> Sequence[int]:
-        if self.seeds is None:
-            kind = self._device.type  # each kind of device draws from a generator of its own
-            device: Any = torch if kind == "cpu" else getattr(torch, kind)
-            state = device.get_rng_state(*([self._device] if kind in ("cuda", "xpu") else []))
-            base = state.numpy().tobytes()
-        elif isinstance(self.seeds, int):
-            base = f"{self.seeds}/{self.started}".encode()
-        elif len(self.seeds) == count:
-            return self.seeds
-        else:
-            raise UnsupportedControl(f"{len(self.seeds)} seeds do not fit {count} rows: give one per row")
-        digest = hashlib.blake2b(base, digest_size=8).digest()
-        return [int.from_bytes(digest, "little") + row for row in range(count)]
+            return self._rows.logs
+        return self._rows.of(getattr(sequences, "sequences", sequences))
 
 
 class ThinkpaceLogitsProcessorList(LogitsProcessorList):
@@ -402,21 +269,3 @@ def _refuse_continuous_batching() -> None:
 
     generate_batch.__wrapped_by_thinkpace__ = True  # type: ignore[attr-defined]  # a mark of our own
     GenerationMixin.generate_batch = generate_batch  # type: ignore[method-assign]  # the point of this function
-
-
-def _newest(input_ids: torch.Tensor, last: torch.Tensor) -> list[int] | None:
-    """The last id of every row if the rest is what it was, else None; copies one thing from the device."""
-    if input_ids.device.type == "cpu":  # small arrays: numpy is quicker than tensors
-        ids = input_ids.numpy()
-        return ids[:, -1].tolist() if np.array_equal(ids[:, :-1], last.numpy()) else None
-    same = (input_ids[:, :-1] == last).all()
-    newest: list[int] = torch.cat((input_ids[:, -1], same.long().unsqueeze(0))).tolist()
-    return newest[:-1] if newest[-1] else None
-
-
-def _until_end(tokens: list[int], program: Program) -> list[int]:
-    """The tokens up to and with the end of the sequence; what follows is padding."""
-    for i, token in enumerate(tokens):
-        if token in program.tracker.eos:
-            return tokens[: i + 1]
-    return tokens

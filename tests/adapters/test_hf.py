@@ -228,7 +228,7 @@ def test_beams_obey_what_each_row_has_written(engine: HFEngine, prompts: list[tu
     control = ThinkBudget(max_tokens=25, answer_reserve=8)
     processors = logits_processors(engine.tokenizer, control, temperature=0)
     sequences = generate(engine, prompts[:2], processors, num_beams=4, num_return_sequences=4, max_new_tokens=50)
-    program = processors[0].programs[0]
+    program = processors[0]._rows[0].program
     for row, tokens in enumerate(tokens_of(engine, sequences, prompts[:2])):
         state = replay(program, prompts[row // 4], tokens)
         assert program.receipt(state, 0).diverged == 0
