@@ -139,7 +139,7 @@ class Rows:
     def saw(self, row: int, evidence: Evidence) -> None:
         """Keep what tells where the next token of a row came from."""
         kept = KEPT if len(self._logs) == 1 else 1  # drafts are of one row; others never go back
-        self._logs[row].saw(self._since + len(self._columns), evidence, kept=kept)
+        self._logs[row].saw(evidence, at=self._since + len(self._columns), kept=kept)
 
     def of(self, sequences: torch.Tensor) -> list[SequenceLog]:
         """The logs of what `generate` returned: Long[sequences, length].

@@ -60,6 +60,8 @@ class _Plan:
     """A batch of edits as tensors on the device."""
 
     edits: tuple[tuple[int, Edit], ...]
+    heats: tuple[float, ...] | None  # temperatures of their rows, where these differ
+    heat: torch.Tensor | None  # (cells,), of these
     tables: dict[int, _Table]  # of rows with wide edits
     made: list[tuple[int, ...]]  # of each row, the ids whose cells are merged
     offsets: list[int]  # of the first of these cells
@@ -97,24 +99,33 @@ class ScoreWriter:
         self._plans: deque[_Plan] = deque(maxlen=PLANS)
         self._tables: dict[int, _Table] = {}
 
-    def clear(self, scores: torch.Tensor) -> None:
+    def clear(self, scores: torch.Tensor, rows: torch.Tensor | None = None) -> None:
         """Bar the ids that stand for nothing.
 
         Args:
             scores: Float[batch, vocabulary], changed in place.
+            rows: Long[some], where; None for everywhere.
         """
+        if rows is not None:
+            barred = torch.arange(self.size, scores.shape[1], device=scores.device)
+            barred = torch.cat((barred, self._unused.to(scores.device)))
+            scores[rows.unsqueeze(1), barred] = -torch.inf
+            return
         if scores.shape[1] > self.size:
             scores[:, self.size :] = -torch.inf
         if len(self._unused):
             self._unused = self._unused.to(scores.device)
             scores.index_fill_(1, self._unused, -torch.inf)
 
-    def write(self, scores: torch.Tensor, edits: Sequence[tuple[int, Edit]]) -> Gathered | None:
+    def write(
+        self, scores: torch.Tensor, edits: Sequence[tuple[int, Edit]], heats: Sequence[float] | None = None
+    ) -> Gathered | None:
         """Apply `edits`, pairs of (row, edit), to `scores`.
 
         Args:
             scores: Float[batch, vocabulary], changed in place.
             edits: at most one per row; rows left out stay as they are.
+            heats: the temperature of each edited row, if it is not the writer's.
 
         Returns:
             What the written cells were made of, for telling later where a moved token came from; None if nothing was
@@ -122,7 +133,9 @@ class ScoreWriter:
         """
         if not edits:
             return None
-        plan = self._planned(tuple(edits), scores)
+        heats = None if heats is None or len({*heats, self.temperature}) == 1 else tuple(heats)
+        plan = self._planned(tuple(edits), heats, scores)
+        heat = dict(zip((row for row, _ in edits), heats, strict=True)) if heats else {}
         values = scores[plan.source_rows, plan.sources] + plan.biases
         wide = {row: _gathered(scores[row], table) for row, table in plan.tables.items()}
         merged = values if plan.one_to_one else self._merged(values, plan)
@@ -136,19 +149,21 @@ class ScoreWriter:
             # a written token comes even if another processor has barred it
             merged = merged.masked_fill(torch.isneginf(merged) & plan.certain, 0.0)
         elif plan.certain is not None:
-            highest = min(max(CERTAIN, 100 * self.temperature), torch.finfo(scores.dtype).max / 4)
+            highest = min(max(CERTAIN, 100 * max(heats or (self.temperature,))), torch.finfo(scores.dtype).max / 4)
             merged = merged.masked_fill(plan.certain, highest)
         scores.index_put_((plan.rows, plan.ids), merged.to(scores.dtype))
         for row, made in wide.items():
             for token, logits in made.items():
-                scores[row, token] = _as_one(logits, self.temperature)
-        shares = {row: self._share(logits, scores[row]) for row, logits in barred.items()}
+                scores[row, token] = _as_one(logits, heat.get(row, self.temperature))
+        shares = {row: _share(logits, scores[row], heat.get(row, self.temperature)) for row, logits in barred.items()}
         return Gathered(plan, values, wide, barred, shares)
 
-    def _planned(self, edits: tuple[tuple[int, Edit], ...], scores: torch.Tensor) -> _Plan:
+    def _planned(
+        self, edits: tuple[tuple[int, Edit], ...], heats: tuple[float, ...] | None, scores: torch.Tensor
+    ) -> _Plan:
         device = scores.device
         for plan in self._plans:
-            if plan.ids.device == device and _same(plan.edits, edits):
+            if plan.ids.device == device and plan.heats == heats and _same(plan.edits, edits):
                 return plan
         parts = [self._parts(edit) for _, edit in edits]
         found = [(row, part.cells) for (row, _), part in zip(edits, parts, strict=True)]
@@ -168,6 +183,8 @@ class ScoreWriter:
 
         plan = _Plan(
             edits,
+            heats,
+            there(np.repeat(np.array(heats), sizes)) if heats else None,
             {
                 row: self._table(edit, part.many, scores)
                 for (row, edit), part in zip(edits, parts, strict=True)
@@ -216,18 +233,16 @@ class ScoreWriter:
         """T * logsumexp(values / T) of every cell, the largest at temperature 0, -inf for cells of nothing."""
         top = torch.full((len(plan.ids),), -torch.inf, dtype=values.dtype, device=values.device)
         top.scatter_reduce_(0, plan.owners, values, "amax")
-        if self.temperature == 0:
+        if plan.heat is None and self.temperature == 0:
             return top
         base = torch.where(torch.isneginf(top), 0.0, top)
-        weights = torch.exp((values - base[plan.owners]) / self.temperature)
-        return base + self.temperature * torch.zeros_like(top).index_add_(0, plan.owners, weights).log()
-
-    def _share(self, barred: torch.Tensor, row: torch.Tensor) -> torch.Tensor:
-        """The probability of the barred logits beside an edited row; dense over the row, only while refusals count."""
-        if self.temperature == 0:
-            return (barred.max() > row.max()).double()
-        refused = torch.logsumexp(barred.double() / self.temperature, 0)
-        return torch.sigmoid(refused - torch.logsumexp(row.double() / self.temperature, 0))
+        if plan.heat is None:
+            weights = torch.exp((values - base[plan.owners]) / self.temperature)
+            return base + self.temperature * torch.zeros_like(top).index_add_(0, plan.owners, weights).log()
+        cold = plan.heat == 0
+        heat = plan.heat.masked_fill(cold, 1.0).to(values.dtype)
+        weights = torch.exp((values - base[plan.owners]) / heat[plan.owners])
+        return torch.where(cold, top, base + heat * torch.zeros_like(top).index_add_(0, plan.owners, weights).log())
 
 
 def _same(one: Sequence[tuple[int, Edit]], other: Sequence[tuple[int, Edit]]) -> bool:
@@ -239,6 +254,14 @@ def _gathered(row: torch.Tensor, table: _Table) -> dict[int, torch.Tensor]:
     """For every id that is made of many, their logits."""
     found = {token: row.index_select(0, ids) for token, ids, _ in table.sources}
     return {token: found[token] if biases is None else found[token] + biases for token, _, biases in table.sources}
+
+
+def _share(barred: torch.Tensor, row: torch.Tensor, temperature: float) -> torch.Tensor:
+    """The probability of the barred logits beside an edited row; dense over the row, only while refusals count."""
+    if temperature == 0:
+        return (barred.max() > row.max()).double()
+    refused = torch.logsumexp(barred.double() / temperature, 0)
+    return torch.sigmoid(refused - torch.logsumexp(row.double() / temperature, 0))
 
 
 def _as_one(logits: torch.Tensor, temperature: float) -> torch.Tensor:

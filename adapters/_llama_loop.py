@@ -246,7 +246,7 @@ class Loop:
             return uniform(log.seed, len(log.tokens), "control")
         if need.kind == "trial":
             return self._tried(job, need)
-        return measured(row.astype(np.float64), need.kind, log.closes)
+        return measured(row, need.kind, log.closes)
 
     def _tried(self, job: Job, need: Need) -> float:
         """Answer greedily after a copy of the sequence and a suffix."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import os
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -142,6 +143,10 @@ class Feed:
     wanted: bool = True
 
 
+def _usable_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class Context:
     """The memory of several sequences, and what decodes them together.
 
@@ -150,7 +155,7 @@ class Context:
         sequences: how many, at least 1.
         cells: tokens that they hold together; those of a copied beginning are shared.
         batch: tokens of one decode at most.
-        threads: for decoding; 0 for what llama.cpp thinks best.
+        threads: for decoding; 0 for one per CPU that this process may use: llama.cpp would take 4 of any machine.
         cache_type: of keys and values.
         flash_attention: whether to use it; None for what llama.cpp thinks best.
 
@@ -174,8 +179,7 @@ class Context:
         params.n_seq_max, params.kv_unified = sequences, True
         params.type_k = params.type_v = _CACHE_TYPES[cache_type]
         params.no_perf = True
-        if threads:
-            params.n_threads = params.n_threads_batch = threads
+        params.n_threads = params.n_threads_batch = threads or _usable_cpus()
         if flash_attention is not None:
             params.flash_attn_type = int(flash_attention)
         pointer = llama_cpp.llama_init_from_model(model.pointer, params)

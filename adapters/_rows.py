@@ -51,7 +51,7 @@ def edited(row: Row, edit: Edit, temperature: float) -> Row:
     return out
 
 
-def measured(row: Row, kind: str, closes: Sequence[int]) -> float:
+def measured(row: NDArray[np.floating], kind: str, closes: Sequence[int]) -> float:
     """A number about a row at temperature 1.
 
     Args:
@@ -59,14 +59,14 @@ def measured(row: Row, kind: str, closes: Sequence[int]) -> float:
         kind: "entropy" (nats), "top_probability" or "close_margin" (nats; infinite where nothing closes).
         closes: the ids that close thinking.
     """
-    shifted = row - row.max()
+    if kind == "close_margin":  # of logits as of log-probabilities
+        return float(row.max()) - max((float(row[i]) for i in closes), default=-np.inf)
+    shifted = np.subtract(row, row.max(), dtype=np.float64)
     logs = shifted - np.log(np.exp(shifted).sum())
     if kind == "entropy":
         living = logs[np.isfinite(logs)]
         return float(-(np.exp(living) * living).sum())
-    if kind == "top_probability":
-        return float(np.exp(logs.max()))
-    return float(logs.max() - logs[list(closes)].max(initial=-np.inf))
+    return float(np.exp(logs.max()))
 
 
 def confidence(log_probabilities: Sequence[float]) -> float:

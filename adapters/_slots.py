@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, Self, TypeVar
 
 from thinkpace.processors.base import NO_TOKENS, Need, Numbers
 from thinkpace.processors.edit import Edit
 from thinkpace.processors.program import Program, State, Told
 from thinkpace.types import Receipt
+
+S = TypeVar("S", bound="SequenceLog")
 
 #: finds the id that was drawn, from (edit, token, output index)
 Evidence = Callable[[Edit, int, int], int]
@@ -111,14 +114,15 @@ class SequenceLog:
         """What the state depends on beside the tokens."""
         return Told(self.drawn, self.numbers)
 
-    def saw(self, at: int, evidence: Evidence, *, kept: int = KEPT) -> None:
+    def saw(self, evidence: Evidence, *, at: int | None = None, kept: int = KEPT) -> None:
         """Keep what is needed to tell where a token came from; a later look at the same place replaces it.
 
         Args:
-            at: the index of the token, which is the next one, also of those that the log has not been told yet.
             evidence: of the row that the next token is drawn from; it may hold on to a part of it.
+            at: the index of the token, for a log that has not been told all before it; None: it is the next one.
             kept: for how many tokens back; 1 where sequences never go back.
         """
+        at = len(self.tokens) if at is None else at
         self._evidence[at] = evidence
         self._evidence.pop(at - kept, None)
 
@@ -150,10 +154,10 @@ class SequenceLog:
                     self.drawn[at] = drawn
                 else:
                     self.drawn.pop(at, None)
-        self._follow(token)
+        self._follow(state, token)
 
-    def _follow(self, token: int) -> None:
-        state = self.program.step(self.state, token, self.drawn.get(len(self.tokens)))
+    def _follow(self, state: State, token: int) -> None:
+        state = self.program.step(state, token, self.drawn.get(len(self.tokens)))
         self.tokens.append(token)
         self._hold(len(self.tokens), state)
 
@@ -176,7 +180,7 @@ class SequenceLog:
         self._hold(at, state)
         self.tokens = kept[:at]
         for token in kept[at:]:
-            self._follow(token)
+            self._follow(self.state, token)
 
     def sync(self, tokens: Sequence[int]) -> None:
         """Be at exactly these output tokens, whatever came before."""
@@ -185,9 +189,9 @@ class SequenceLog:
         for token in tokens[same:]:
             self.advance(token)
 
-    def fork(self) -> SequenceLog:
+    def fork(self) -> Self:
         """A copy that goes its own way."""
-        copy = SequenceLog.__new__(SequenceLog)
+        copy = self.__class__.__new__(self.__class__)
         copy.program, copy.prompt, copy.seed = self.program, self.prompt, self.seed
         copy.tokens, copy.drawn, copy.numbers = self.tokens.copy(), self.drawn.copy(), self.numbers.copy()
         copy.trials, copy.calm = self.trials, self.calm
@@ -208,28 +212,28 @@ def common(one: Sequence[int], other: Sequence[int]) -> int:
     return min(len(one), len(other))
 
 
-class Slots:
+class Slots(Generic[S]):
     """Rows of an engine's batch, each holding a sequence or nothing."""
 
     __slots__ = ("_rows",)
 
-    def __init__(self, rows: Iterable[SequenceLog] = ()) -> None:
-        self._rows: dict[int, SequenceLog] = dict(enumerate(rows))
+    def __init__(self, rows: Iterable[S] = ()) -> None:
+        self._rows: dict[int, S] = dict(enumerate(rows))
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def __getitem__(self, row: int) -> SequenceLog:
+    def __getitem__(self, row: int) -> S:
         return self._rows[row]
 
-    def get(self, row: int) -> SequenceLog | None:
+    def get(self, row: int) -> S | None:
         return self._rows.get(row)
 
-    def items(self) -> list[tuple[int, SequenceLog]]:
+    def items(self) -> list[tuple[int, S]]:
         """Occupied rows in order."""
         return sorted(self._rows.items())
 
-    def add(self, row: int, sequence: SequenceLog) -> None:
+    def add(self, row: int, sequence: S) -> None:
         """Put a sequence into a row; whatever was there is gone."""
         self._rows[row] = sequence
 

@@ -4,8 +4,8 @@
     output = model.generate(**inputs, do_sample=True, temperature=0.6, logits_processor=processors)
     processors.receipts(output)
 
-`generate` gives a processor nothing but padded ids and scores: `_hf_rows` tells from the ids which sequence each row is,
-`_hf_scores` writes what their tokens are subject to.
+`generate` gives a processor nothing but padded ids and scores: `_hf_rows` tells from the ids which sequence each row
+is, `_hf_scores` writes what their tokens are subject to.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ class LlamaCppEngine:
         cells: tokens that all sequences hold together. Default: `parallel` times `context_tokens`. Beginnings that
             sequences share are held once.
         batch: tokens of one decode at most.
-        threads: 0 for what llama.cpp thinks best.
+        threads: 0 for one per CPU that this process may use.
         gpu_layers: layers kept on a GPU; -1 for all.
         cache_type: of keys and values: "f16", "f32" or "q8_0".
         flash_attention: None for what llama.cpp thinks best; without it sums are more exact.

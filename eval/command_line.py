@@ -270,7 +270,7 @@ def serve_model(
     port: Annotated[int, typer.Option(help="0 for any that is free.")] = 8080,
     parallel: Parallel = None,
     context: Annotated[int | None, typer.Option(help="Tokens of one sequence at most.")] = None,
-    threads: Annotated[int, typer.Option(help="0 for what llama.cpp thinks best.")] = 0,
+    threads: Annotated[int, typer.Option(help="0 for one per CPU that may be used.")] = 0,
     gpu_layers: Annotated[int, typer.Option(help="Layers kept on a GPU; -1 for all.")] = 0,
     open_marker: Open = None,
     close_marker: Close = None,

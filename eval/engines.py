@@ -98,7 +98,7 @@ def open_llama_cpp(
         markers: of its thinking; None to find them.
         parallel: sequences at once; None for the engine's own choice.
         context_tokens: of one sequence; None for the engine's own choice.
-        threads: 0 for what llama.cpp thinks best.
+        threads: 0 for one per CPU that this process may use.
         gpu_layers: layers kept on a GPU; -1 for all.
     """
     from thinkpace.adapters.llama_cpp_engine import LlamaCppEngine

@@ -92,9 +92,11 @@ class Chain(Processor[States]):
     def quiet(self, state: States, track: Track) -> int:
         least = FOREVER
         for part, own in zip(self.parts, state, strict=True):
-            least = min(least, part.quiet(own, track))
-            if least <= 0:
+            calm = part.quiet(own, track)
+            if calm <= 0:
                 return 0
+            if calm < least:
+                least = calm
         return least
 
     def heeds(self, state: States, track: Track) -> frozenset[int]:

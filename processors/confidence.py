@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 from thinkpace.processors.base import (
     FOREVER,
@@ -118,17 +118,16 @@ _NEEDS: Mapping[str, Kind] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SureState:
+class SureState(NamedTuple):
     """Args: cursor: in the separators. looking: whether a step has just ended. looks: so far. mean, spread: of the
-    step's probabilities with `count`, or the moving averages. sure: whether thinking is to be closed."""
+    step's probabilities with `seen` of them, or the moving averages. sure: whether thinking is to be closed."""
 
     cursor: int = BEGIN
     looking: bool = False
     looks: int = 0
     mean: float = 0.0
     spread: float = 0.0
-    count: int = 0
+    seen: int = 0
     sure: bool = False
 
 
@@ -160,9 +159,9 @@ class Confidence(Processor[SureState]):
         if state.cursor == cursor and not looking and not state.looking and not state.sure:
             return state
         if self._every and looking:
-            sure = state.count > 0 and state.mean >= self._threshold and state.looks + 1 >= self._least
+            sure = state.seen > 0 and state.mean >= self._threshold and state.looks + 1 >= self._least
             return SureState(cursor, looking, state.looks + 1, sure=sure)
-        return replace(state, cursor=cursor, looking=looking, sure=False)  # sure is for the end of a step only
+        return state._replace(cursor=cursor, looking=looking, sure=False)  # sure is for the end of a step only
 
     def needs(self, state: SureState, track: Track) -> frozenset[Need]:
         if track.phase is not Phase.THINKING or state.sure:
@@ -178,8 +177,8 @@ class Confidence(Processor[SureState]):
             return state
         number = numbers[need]
         if self._every:
-            count = state.count + 1
-            return replace(state, count=count, mean=state.mean + (number - state.mean) / count)
+            seen = state.seen + 1
+            return state._replace(seen=seen, mean=state.mean + (number - state.mean) / seen)
         looks = state.looks + 1
         mean, spread = state.mean, state.spread
         if self._control.rule == "entropy":
@@ -191,7 +190,7 @@ class Confidence(Processor[SureState]):
             sure = number < self._threshold
         else:
             sure = number >= self._threshold
-        return replace(state, looks=looks, mean=mean, spread=spread, sure=sure and looks >= self._least)
+        return state._replace(looks=looks, mean=mean, spread=spread, sure=sure and looks >= self._least)
 
     def decide(self, state: SureState, track: Track) -> Decision:
         return Close("confident") if state.sure and track.phase is Phase.THINKING else KEEP

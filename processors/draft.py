@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.base import FOREVER, Binding, Control, Processor
@@ -73,8 +73,7 @@ class DraftLimit(Control):
         return Drafts(self, words(binding.vocabulary, self.separators, binding.markers.single), written[0])
 
 
-@dataclass(frozen=True, slots=True)
-class WordState:
+class WordState(NamedTuple):
     """Args: words: begun in this step. word: whether one is under way: 0 no, 1 yes, 2 a sign that may join stands
     after it. separator: cursor in the separators."""
 

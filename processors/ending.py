@@ -7,8 +7,9 @@ built; what changes along a sequence is a counter and two small numbers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.base import FOREVER, Binding, Close, Decision, Processor, Script
@@ -42,8 +43,7 @@ class Due(IntEnum):
     FINAL = 3  #: the final text after a natural close
 
 
-@dataclass(frozen=True, slots=True)
-class EndingState:
+class EndingState(NamedTuple):
     """Args: extensions: closes turned into going on. due: what has to be written next. pause: where the text stands."""
 
     extensions: int = 0
@@ -264,7 +264,7 @@ class Ending(Processor[EndingState]):
         pause = state.pause
         for token in tokens:
             pause = self._sentences.after(pause, token)
-        return state if pause is state.pause else replace(state, pause=pause)
+        return state if pause is state.pause else state._replace(pause=pause)
 
     def _over(self, track: Track, cursor: int) -> str:
         """Why thinking must stop here: "limit", "reserve", or empty if it need not."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from thinkpace.processors.base import FOREVER, Binding, Processor
 from thinkpace.processors.edit import KEEP, Edit
@@ -26,8 +26,7 @@ THOUGHT_SWITCHES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class GuardState:
+class GuardState(NamedTuple):
     """Args: since: output tokens when the answer began after a forced close; -1. phrase, close: cursors."""
 
     since: int = -1

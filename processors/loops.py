@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from thinkpace.processors.base import FOREVER, Binding, Close, Control, Decision, Processor
 from thinkpace.processors.checks import checked_count
@@ -68,8 +68,7 @@ def period(tokens: Sequence[int], repeats: int, max_period: int, min_tokens: int
     return 0
 
 
-@dataclass(frozen=True, slots=True)
-class LoopState:
+class LoopState(NamedTuple):
     """Args: tail: the last tokens of the block. seen: tokens of the block. looping: whether they end in a loop."""
 
     tail: tuple[int, ...] = ()

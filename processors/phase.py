@@ -6,7 +6,7 @@ The parser, the budget and the report read the same track, so they cannot disagr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from thinkpace.processors.markers import BoundMarkers
 from thinkpace.processors.match import START, Matcher
@@ -14,8 +14,7 @@ from thinkpace.processors.vocabulary import TokenIds
 from thinkpace.types import Phase
 
 
-@dataclass(frozen=True, slots=True)
-class Track:
+class Track(NamedTuple):
     """Where a sequence stands after its tokens so far. Counts are of output tokens.
 
     Args:
@@ -177,8 +176,7 @@ class Tracker:
         begun = min(begun - replaced, track.thinking)
         cursor = self.closes.step(track.cursor, token)
         closed = self.closes.found(cursor) is not None
-        return replace(
-            track,
+        return track._replace(
             phase=Phase.ANSWER if done else Phase.CLOSING,
             cursor=START if done or closed else cursor,
             answer_from=track.emitted + 1 if closed else track.answer_from,
@@ -196,5 +194,5 @@ class Tracker:
         if track.phase is not Phase.CLOSING:
             return track
         if track.answer_from >= 0:
-            return replace(track, phase=Phase.ANSWER, cursor=START)
-        return replace(track, phase=Phase.THINKING, forced_end=False)
+            return track._replace(phase=Phase.ANSWER, cursor=START)
+        return track._replace(phase=Phase.THINKING, forced_end=False)

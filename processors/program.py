@@ -7,8 +7,8 @@ called: engines replay, preempt, reorder beams, verify drafts and run rows whose
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal, NamedTuple
 
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.base import (
@@ -33,8 +33,7 @@ from thinkpace.processors.vocabulary import Vocabulary
 from thinkpace.types import Event, Phase, Receipt, Usage
 
 
-@dataclass(frozen=True, slots=True)
-class State:
+class State(NamedTuple):
     """One sequence under a program.
 
     Args:
@@ -106,12 +105,12 @@ class Program:
     def start(self, prompt: Sequence[int]) -> State:
         """The state after the prompt."""
         track = self.tracker.start(prompt)
-        return self._decided(State(track, self.processor.init(track)))
+        return self._decided(track, self.processor.init(track), ())
 
     def inform(self, state: State, numbers: Numbers) -> State:
         """The state with the numbers that it needed: the next token is decided about anew."""
         inner = self.processor.inform(state.inner, state.track, numbers)
-        return self._decided(State(state.track, inner, events=state.events), informed=True)
+        return self._decided(state.track, inner, state.events, informed=True)
 
     def step(self, state: State, token: int, drawn: int | None = None) -> State:
         """The state after one more token.
@@ -135,9 +134,8 @@ class Program:
             why = self.processor.explain(state.inner, before, token, drawn)
             events = (*events, Event(before.emitted, what, why, (drawn, token)))
             if what == "replaced" and before.phase is Phase.THINKING is after.phase:
-                after = replace(after, thinking=after.thinking - 1, injected=after.injected + 1)
-        inner = self.processor.observe(state.inner, before, after, token, drawn)
-        return self._decided(State(after, inner, events=events))
+                after = after._replace(thinking=after.thinking - 1, injected=after.injected + 1)
+        return self._decided(after, self.processor.observe(state.inner, before, after, token, drawn), events)
 
     def _written(self, state: State, script: Script, token: int) -> State:
         before, at = state.track, state.at + 1
@@ -152,26 +150,25 @@ class Program:
             events = (*events, Event(before.emitted, "wrote", script.why, script.ids))
         inner = self.processor.observe(state.inner, before, after, token, -1)
         if done:
-            return self._decided(State(after, inner, events=events))
+            return self._decided(after, inner, events)
         return State(after, inner, force(script.ids[at]), script, at, events)
 
     def _diverged(self, state: State, script: Script, token: int) -> State:
         track = self.tracker.abandoned(state.track)
         event = Event(track.emitted, "diverged", script.why, (script.ids[state.at], token))
-        return replace(state, track=track, edit=KEEP, script=None, at=0, events=(*state.events, event))
+        return state._replace(track=track, edit=KEEP, script=None, at=0, events=(*state.events, event))
 
-    def _decided(self, state: State, *, informed: bool = False) -> State:
-        track = state.track
+    def _decided(self, track: Track, inner: Any, events: tuple[Event, ...], *, informed: bool = False) -> State:
         if track.ended:
-            return state
-        needs = NOTHING if informed else self.processor.needs(state.inner, track)
-        decision = self.processor.decide(state.inner, track)
+            return State(track, inner, events=events)
+        needs = NOTHING if informed else self.processor.needs(inner, track)
+        decision = self.processor.decide(inner, track)
         if isinstance(decision, Close):
             closes = track.phase is Phase.THINKING and self.closing.allowed(track)
             decision = self.closing.script(decision.why, track.cursor) if closes else decision.otherwise
         if isinstance(decision, Script):
-            return State(track, state.inner, force(decision.ids[0]), decision, 0, state.events, needs)
-        return State(track, state.inner, decision, None, 0, state.events, needs)
+            return State(track, inner, force(decision.ids[0]), decision, 0, events, needs)
+        return State(track, inner, decision, None, 0, events, needs)
 
     def receipt(self, state: State, prompt_tokens: int, *, probe: int = 0, reread: int = 0) -> Receipt:
         """What the controls did to this sequence so far.

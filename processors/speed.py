@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from thinkpace.processors.base import (
     FOREVER,
@@ -99,8 +99,7 @@ class PhasedSpeed(Budget):
         return chain(ending, speed, Guard(self.guard, binding)) if self.guard else chain(ending, speed)
 
 
-@dataclass(frozen=True, slots=True)
-class SpeedState:
+class SpeedState(NamedTuple):
     """Args: separator, phrase: cursors. at_break: whether a separator has just ended. write, over: what is due."""
 
     separator: int = BEGIN
@@ -161,7 +160,7 @@ class Speed(Processor[SpeedState]):
         if not self.needs(state, track):
             return state
         chance = self._control.wait_probability * (1 - track.spent / self._control.slow_tokens)
-        return replace(state, write=numbers[_UNIFORM] < chance)
+        return state._replace(write=numbers[_UNIFORM] < chance)
 
     def _has_room(self, track: Track) -> bool:
         return self._ending.left(track) > len(self._script.ids)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 from thinkpace.processors.base import FOREVER, Binding, Close, Control, Decision, Processor
 from thinkpace.processors.checks import checked_count, checked_texts
@@ -51,8 +51,7 @@ class StepBudget(Control):
         return Steps(self, binding)
 
 
-@dataclass(frozen=True, slots=True)
-class StepState:
+class StepState(NamedTuple):
     """Args: steps: ended so far. begun: whether the current one holds anything. cursor: in the separators."""
 
     steps: int = 0
@@ -99,4 +98,4 @@ class Steps(Processor[StepState]):
     def skip(self, state: StepState, track: Track, tokens: Sequence[int]) -> StepState:
         if track.phase is not Phase.THINKING or state.begun or not any(self._texts[token].strip() for token in tokens):
             return state
-        return replace(state, begun=True)
+        return state._replace(begun=True)

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from thinkpace.errors import MissingExtra, UnsupportedControl
 from thinkpace.processors.base import FOREVER, Binding, Control, Processor
@@ -161,8 +161,7 @@ def index(vocabulary: Vocabulary, pattern: str) -> outlines_core.Index:
         raise ValueError(f"outlines cannot make an automaton of {pattern!r} over this vocabulary: {reason}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerState:
+class AnswerState(NamedTuple):
     """Args: node: of the automaton; -1 after something that it does not allow. said: whether anything was said."""
 
     node: int

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.base import FOREVER, NO_TOKENS, Binding, Close, Control, Decision, Processor
@@ -71,8 +71,7 @@ class ThoughtSwitchPenalty(Control):
         return Penalty(self, table, phrases(binding.vocabulary, first_words, apart=apart))
 
 
-@dataclass(frozen=True, slots=True)
-class ThoughtState:
+class ThoughtState(NamedTuple):
     """Args: cursor: in the expressions. began: output tokens when the thought began. thoughts: how many were begun.
     over: whether thinking is to be closed."""
 
@@ -128,7 +127,7 @@ class Penalty(Processor[tuple[ThoughtState, int]]):
         thought, cursor = state
         followed = _followed(thought, self._phrases, before, after, token)
         if followed.thoughts == 1 and thought.thoughts == 0 and self._control.first_thought == "generation":
-            followed = replace(followed, began=0)
+            followed = followed._replace(began=0)
         if self._penalised is self._phrases:
             return followed, followed.cursor
         if after.phase is Phase.THINKING:
@@ -226,7 +225,7 @@ class Thoughts(Processor[ThoughtState]):
 
     def observe(self, state: ThoughtState, before: Track, after: Track, token: int, drawn: int) -> ThoughtState:
         followed = _followed(state, self._phrases, before, after, token, own=drawn == token)
-        return replace(followed, over=True) if self._replaced(state, before, token, drawn) else followed
+        return followed._replace(over=True) if self._replaced(state, before, token, drawn) else followed
 
     def _replaced(self, state: ThoughtState, before: Track, token: int, drawn: int) -> bool:
         return (

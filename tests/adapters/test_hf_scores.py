@@ -16,27 +16,34 @@ from thinkpace.adapters._rows import SeenRow, edited, refused
 from thinkpace.adapters._rows import measured as rows_measured
 from thinkpace.processors import KEEP, Edit, force, redirect
 
+HEATS = st.sampled_from([0.0, 0.6, 1.0, 1.3])
 BATCHES = st.lists(edits(), min_size=1, max_size=4)
 
 
 @pytest.mark.parametrize("many", [0, 1, _hf_scores.MANY])  # with and without working on whole rows
-@given(batch=BATCHES, temperature=st.sampled_from([0.0, 0.6, 1.0, 1.3]), padding=st.integers(0, 2))
+@given(batch=BATCHES, heats=st.lists(HEATS, min_size=4, max_size=4) | HEATS, padding=st.integers(0, 2))
 def test_a_batch_is_written_as_its_rows_would_be(
-    many: int, batch: list[Edit], temperature: float, padding: int
+    many: int, batch: list[Edit], heats: list[float] | float, padding: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_hf_scores, "MANY", many)
-        _a_batch_is_written_as_its_rows_would_be(batch, temperature, padding)
+        _a_batch_is_written_as_its_rows_would_be(batch, heats, padding)
 
 
-def _a_batch_is_written_as_its_rows_would_be(batch: list[Edit], temperature: float, padding: int) -> None:
+def _a_batch_is_written_as_its_rows_would_be(batch: list[Edit], heats: list[float] | float, padding: int) -> None:
     rows = np.random.default_rng(1).normal(size=(len(batch), SIZE + padding))
     scores = torch.from_numpy(rows.copy())
-    writer = ScoreWriter(SIZE, temperature)
+    writer = ScoreWriter(SIZE, heats if isinstance(heats, float) else 1.0)
     pairs = [(row, edit) for row, edit in enumerate(batch) if edit is not KEEP]
-    writer.clear(scores)
-    gathered = writer.write(scores, pairs)
+    of = [heats] * len(batch) if isinstance(heats, float) else heats
+    if isinstance(heats, float):
+        writer.clear(scores)
+        gathered = writer.write(scores, pairs)
+    else:
+        writer.clear(scores, torch.arange(len(batch)))
+        gathered = writer.write(scores, pairs, [of[row] for row, _ in pairs])
     for row, edit in enumerate(batch):
+        temperature = of[row]
         expected = edited(rows[row, :SIZE], edit, temperature)
         np.testing.assert_allclose(scores[row, :SIZE].numpy(), expected, atol=1e-9)
         assert torch.isneginf(scores[row, SIZE:]).all()
@@ -46,7 +53,7 @@ def _a_batch_is_written_as_its_rows_would_be(batch: list[Edit], temperature: flo
             assert float(gathered.shares[row]) == pytest.approx(share)
     for place, (row, edit) in enumerate(pairs):
         assert gathered is not None
-        seen, reference = SeenScores(gathered, place, row), SeenRow(rows[row], edit, temperature)
+        seen, reference = SeenScores(gathered, place, row), SeenRow(rows[row], edit, of[row])
         for token in edit.moved_onto:
             np.testing.assert_allclose(seen.sources(token), reference.sources(token), atol=1e-9)
 

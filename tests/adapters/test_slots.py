@@ -24,7 +24,7 @@ def moved(edit: Edit, token: int, at: int) -> int:
 def fresh(tokens: list[int]) -> SequenceLog:
     log = SequenceLog(PROGRAM, PROMPT)
     for token in tokens:
-        log.saw(len(log.tokens), moved)
+        log.saw(moved)
         log.advance(token)
     return log
 
@@ -36,7 +36,7 @@ def test_any_order_of_looks_gives_the_state_of_the_tokens(shown: list[list[int]]
     for tokens in shown:
         for length in range(len(tokens) + 1):
             log.sync(tokens[:length])
-            log.saw(len(log.tokens), moved)
+            log.saw(moved)
             log.sync(tokens[:length])
         stepped = fresh(tokens)
         assert (log.state, log.tokens, log.drawn) == (stepped.state, stepped.tokens, stepped.drawn)
@@ -124,7 +124,7 @@ def test_evidence_is_of_one_prefix() -> None:
         return VOCABULARY.encode("</t>")[0]
 
     for _ in range(6):
-        log.saw(len(log.tokens), other_prefix)
+        log.saw(other_prefix)
         log.advance(a)
     seven = VOCABULARY.encode("7")[0]
     log.sync((a, seven, seven, seven, wait))

@@ -70,7 +70,7 @@ def test_letting_quiet_tokens_pass_equals_stepping(armed: Armed, prompt: list[in
         else:
             assert log.edit == states[at].edit
         drawn = told.drawn.get(at, token)
-        log.saw(len(log.tokens), lambda _edit, _token, _at, drawn=drawn: drawn)  # type: ignore[misc]  # bound in this round
+        log.saw(lambda _edit, _token, _at, drawn=drawn: drawn)  # type: ignore[misc]  # bound in this round
         log.advance(token)
         if (token + at) % 3 == 0:
             assert log.state == states[at + 1]

@@ -93,7 +93,7 @@ def test_laws(name: str) -> None:
             if at in told.numbers:
                 log.inform(told.numbers[at])
             drawn = told.drawn.get(at, token)
-            log.saw(len(log.tokens), lambda _edit, _token, _at, drawn=drawn: drawn)  # type: ignore[misc]  # bound in this round
+            log.saw(lambda _edit, _token, _at, drawn=drawn: drawn)  # type: ignore[misc]  # bound in this round
             assert log.edit == states[at].edit or at in told.numbers
             log.advance(token)
         assert log.state == states[-1]
