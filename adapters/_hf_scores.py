@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -107,15 +108,19 @@ class ScoreWriter:
             rows: Long[some], where; None for everywhere.
         """
         if rows is not None:
-            barred = torch.arange(self.size, scores.shape[1], device=scores.device)
-            barred = torch.cat((barred, self._unused.to(scores.device)))
-            scores[rows.unsqueeze(1), barred] = -torch.inf
+            barred = self._barred(scores.shape[1], scores.device)
+            if len(barred):
+                scores[rows.unsqueeze(1), barred] = -torch.inf
             return
         if scores.shape[1] > self.size:
             scores[:, self.size :] = -torch.inf
         if len(self._unused):
             self._unused = self._unused.to(scores.device)
             scores.index_fill_(1, self._unused, -torch.inf)
+
+    @functools.cache  # noqa: B019  # one width and device per writer, and few writers
+    def _barred(self, width: int, device: torch.device) -> torch.Tensor:
+        return torch.cat((torch.arange(self.size, width), self._unused.cpu())).to(device)
 
     def write(
         self, scores: torch.Tensor, edits: Sequence[tuple[int, Edit]], heats: Sequence[float] | None = None

@@ -16,7 +16,7 @@ from thinkpace.processors.edit import Edit
 from thinkpace.processors.program import Program, State, Told
 from thinkpace.types import Receipt
 
-S = TypeVar("S", bound="SequenceLog")
+S = TypeVar("S")
 
 #: finds the id that was drawn, from (edit, token, output index)
 Evidence = Callable[[Edit, int, int], int]
@@ -259,7 +259,7 @@ class Slots(Generic[S]):
         if second is not None:
             self._rows[one] = second
 
-    def reorder(self, sources: Sequence[int]) -> None:
+    def reorder(self: Slots[SequenceLog], sources: Sequence[int]) -> None:
         """Row i holds what row `sources[i]` held; a row that several take is forked."""
         before, taken = self._rows, set[int]()
         self._rows = {}

@@ -3,86 +3,21 @@
 from __future__ import annotations
 
 import pytest
+from agreement import CONTROLS, differing
 
-from thinkpace import (
-    BudgetForcing,
-    ConfidenceExit,
-    Control,
-    DraftLimit,
-    LoopBreaker,
-    PhasedSpeed,
-    StepBudget,
-    StructuredAnswer,
-    SuppressExpressions,
-    ThinkBudget,
-    ThoughtBudget,
-    ThoughtSwitchPenalty,
-    after,
-    during,
-)
 from thinkpace.adapters.hf_engine import HFEngine
 from thinkpace.adapters.llama_cpp_engine import LlamaCppEngine
-from thinkpace.eval.embedded import problems
-from thinkpace.processors import Completion, Request, Sampling
-from thinkpace.prompts.styles import PROMPTS
-
-CONTROLS: dict[str, tuple[Control, ...]] = {
-    "none": (),
-    "limit": (ThinkBudget(24, answer_reserve=16),),
-    "landing, message, guard": (ThinkBudget(40, answer_reserve=16, landing=16, message="so\n", guard=8),),
-    "waits": (BudgetForcing(waits=2, answer_reserve=16),),
-    "waits, nothing written": (BudgetForcing(waits=1, wait=None, answer_reserve=16),),
-    "minimum and limit": (BudgetForcing(48, 40, answer_reserve=16),),
-    "TIP": (ThoughtSwitchPenalty(3, 24),),
-    "thoughts": (ThoughtBudget(2),),
-    "steps": (StepBudget(3, ("\n",)),),
-    "suppressed": (SuppressExpressions(("wait", "b")),),
-    "draft, hard": (DraftLimit(3),),
-    "draft, soft": (DraftLimit(3, "soft"),),
-    "loops": (LoopBreaker(2, 2, 8),),
-    "sure by probability": (ConfidenceExit("probability", 0.99, separators=("\n",)),),
-    "sure by entropy": (ConfidenceExit("entropy", 0.05, 2, separators=("\n",)),),
-    "sure by margin": (ConfidenceExit("margin", 8.0, separators=("\n",)),),
-    "sure by a trial": (ConfidenceExit("trial", separators=("\n",), trial="\n</think>\nFinal Answer:"),),
-    "speed": (PhasedSpeed(64, slow_tokens=24, separators=("\n",), answer_reserve=16),),
-    "structured": (StructuredAnswer(regex=r"\nFinal Answer: [0-4]"),),
-    "gates": (during("answer", SuppressExpressions(("1",))), after(12, ThoughtSwitchPenalty(3, 24))),
-    "five": (
-        ThoughtSwitchPenalty(3, 24), SuppressExpressions(("maybe",)), StepBudget(8, ("\n",)), LoopBreaker(),
-        BudgetForcing(64, waits=1, answer_reserve=16),
-    ),
-}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", CONTROLS)
 def test_same_tokens_and_receipts(name: str, engine: HFEngine, llama_engine: LlamaCppEngine) -> None:
-    differing = _differing(engine, llama_engine, CONTROLS[name], 12)
-    assert not differing, differing
+    found = differing(engine, llama_engine, CONTROLS[name], 12)
+    assert not found, found
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", CONTROLS)
 def test_same_tokens_and_receipts_on_200_problems(name: str, engine: HFEngine, llama_engine: LlamaCppEngine) -> None:
-    differing = _differing(engine, llama_engine, CONTROLS[name], 200)
-    assert not differing, differing
-
-
-def _differing(
-    engine: HFEngine, llama_engine: LlamaCppEngine, controls: tuple[Control, ...], count: int
-) -> list[tuple[int, str, str]]:
-    """The problems on which the two differ, with both texts: where logits tie they may."""
-    if any(isinstance(control, StructuredAnswer) for control in controls):
-        pytest.importorskip("outlines_core", reason="outlines is not installed: pip install '.[structured]'")
-    found = problems.examples("chain", count // 2, seed=7) + problems.examples("search", count - count // 2, seed=7)
-    prompts = [engine.chat(PROMPTS["step-by-step"].render(example.question)) for example in found]
-    requests = [Request(prompt, controls, 240, Sampling(0)) for prompt in prompts]
-    pairs = zip(llama_engine.generate(requests), engine.generate(requests), strict=True)
-    return [(i, a.text, b.text) for i, (a, b) in enumerate(pairs) if _seen(a) != _seen(b)]
-
-
-def _seen(made: Completion) -> tuple[object, ...]:
-    """All of a completion but the tokens that were read again for trials: a copied sequence needs none."""
-    receipt, usage = made.receipt, made.usage
-    counted = (usage.prompt, usage.thinking, usage.forced, usage.marker, usage.answer, usage.probe)
-    return made.tokens, made.kinds, made.answer, receipt.events, receipt.end, receipt.finished, counted
+    found = differing(engine, llama_engine, CONTROLS[name], 200)
+    assert not found, found

@@ -1,0 +1,121 @@
+"""A served model as the controls see it: vocabulary, markers, context; the same in the frontend and in the workers."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from thinkpace.adapters._slots import SequenceLog
+from thinkpace.adapters.hf_vocabulary import HFVocabulary, find_markers
+from thinkpace.adapters.vllm_terms import KEY, Terms
+from thinkpace.errors import UnsupportedControl
+from thinkpace.processors.markers import Markers
+from thinkpace.processors.program import Program, Told, compile_program
+from thinkpace.processors.vocabulary import TokenIds
+
+_PROGRAMS = 512  # that are kept
+
+
+def replayed(program: Program, prompt: Sequence[int], tokens: Sequence[int], told: Told) -> SequenceLog:
+    """The sequence that a worker has seen, from what it said and noted.
+
+    Args:
+        program: that it was under.
+        prompt: ids.
+        tokens: ids of the output.
+        told: from the notes.
+    """
+    log = SequenceLog(program, tuple(prompt))
+    log.drawn.update(told.drawn)
+    log.numbers.update(told.numbers)
+    if log.needs and 0 in told.numbers:
+        log.inform(told.numbers[0])
+    log.sync(tokens)
+    return log
+
+
+class ServedModel:
+    """What programs are compiled for.
+
+    Args:
+        tokenizer: the model's, as transformers has it.
+        eos_token_ids: of its generation config.
+        context_tokens: that the engine holds of one sequence.
+        markers: of its thinking; None to find them in the chat template.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Any,
+        eos_token_ids: tuple[int, ...] = (),
+        context_tokens: int | None = None,
+        markers: Markers | None = None,
+    ) -> None:
+        self.vocabulary = HFVocabulary(tokenizer, eos_token_ids)
+        self.context_tokens = context_tokens
+        self.given = markers
+        self._tokenizer = tokenizer
+        self.program = functools.lru_cache(_PROGRAMS)(self._program)
+
+    @classmethod
+    def of(cls, vllm_config: Any, markers: Markers | None = None) -> ServedModel:
+        """That of an engine's configuration.
+
+        Args:
+            vllm_config: its `additional_config` may hold the markers under "thinkpace".
+            markers: instead of these.
+
+        Raises:
+            ValueError: if it is not understood.
+        """
+        from vllm.tokenizers import cached_tokenizer_from_config
+
+        config = vllm_config.model_config
+        eos = (config.try_get_generation_config() or {}).get("eos_token_id")
+        given = vllm_config.additional_config
+        given = given.get(KEY, {}) if isinstance(given, dict) else {}
+        if not isinstance(given, dict) or set(given) - {"open", "close", "forced_close"}:
+            raise ValueError(f"additional_config.{KEY} takes open, close and forced_close, got {given!r}")
+        return cls(
+            cached_tokenizer_from_config(config),
+            () if eos is None else (eos,) if isinstance(eos, int) else tuple(eos),
+            config.max_model_len,
+            markers or (Markers(**given) if given else None),
+        )
+
+    @functools.cached_property
+    def markers(self) -> Markers:
+        """Of its thinking.
+
+        Raises:
+            UnsupportedControl: if they cannot be found.
+        """
+        return self.given or find_markers(self._tokenizer)
+
+    def chat(self, messages: Sequence[Mapping[str, str]]) -> TokenIds:
+        """The prompt ids of a conversation, ready for the model to answer."""
+        text = self._tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        return self.vocabulary.encode(text)
+
+    def _program(self, terms: Terms, max_tokens: int | None) -> Program:
+        """What a request asks for, compiled.
+
+        Args:
+            terms: of the request.
+            max_tokens: its limit on output tokens.
+
+        Raises:
+            UnsupportedControl: if a control cannot work here.
+        """
+        if any("trial" in control.needs for control in terms.controls):
+            raise UnsupportedControl(
+                "a control tries answers at a fork, which vLLM has no room for: use another rule of ConfidenceExit"
+            )
+        return compile_program(
+            terms.controls,
+            self.vocabulary,
+            terms.markers or self.markers,
+            max_new_tokens=max_tokens,
+            context_tokens=self.context_tokens,
+        )

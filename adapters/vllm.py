@@ -1,0 +1,257 @@
+"""vLLM: controls per request, in the workers.
+
+    vllm serve MODEL --logits-processors thinkpace.adapters.vllm:ThinkpaceLogitsProcessor
+
+    LLM(MODEL, logits_processors=[ThinkpaceLogitsProcessor])
+    SamplingParams(..., extra_args=extra_args(BudgetForcing(max_tokens=512, waits=1)))
+
+Registered by its path only: as an entry point it would be loaded into every engine on the machine. Requests that ask
+for nothing are not looked at. The state of a sequence advances when its row is about to be sampled, from the live list
+of its output: what vLLM calls a step may be a row that is thrown away, or one that comes again.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from thinkpace.errors import MissingExtra, UnsupportedControl
+
+try:
+    import torch
+    from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor, MoveDirectionality
+except ModuleNotFoundError as error:
+    raise MissingExtra("the vLLM adapter", "vllm") from error
+
+from thinkpace.adapters import _vllm_notes
+from thinkpace.adapters._hf_scores import ScoreWriter, SeenScores, measured
+from thinkpace.adapters._rows import Evidence, uniform
+from thinkpace.adapters._slots import SequenceLog, Slots
+from thinkpace.adapters._vllm_model import ServedModel
+from thinkpace.adapters._vllm_notes import Notes
+from thinkpace.adapters.vllm_terms import KEY, Terms, extra_args, terms_from
+from thinkpace.processors.base import Numbers
+from thinkpace.processors.edit import KEEP, Edit, force
+from thinkpace.processors.program import Program
+
+if TYPE_CHECKING:
+    from vllm import SamplingParams
+    from vllm.config import VllmConfig
+
+__all__ = ["ThinkpaceLogitsProcessor", "extra_args"]
+
+GREEDY = 1e-5  # below it vLLM decodes greedily
+_PARKED = 1024  # sequences that left the batch and may come back
+_log = logging.getLogger("thinkpace")
+
+
+class _Sequence(SequenceLog):
+    """A sequence in the batch.
+
+    Args:
+        program, prompt, seed: as in `SequenceLog`.
+        live: its output, to which vLLM appends; ids below 0 are still to come.
+        params: of its request.
+        notes: what is written down for its receipt; None for none.
+    """
+
+    __slots__ = ("live", "notes", "params", "temperature")
+
+    def __init__(
+        self,
+        program: Program,
+        prompt: tuple[int, ...],
+        seed: int,
+        live: list[int],
+        params: SamplingParams,
+        notes: Notes | None,
+    ) -> None:
+        super().__init__(program, prompt, seed)
+        self.live = live
+        self.params = params
+        self.notes = notes
+        self.temperature = params.temperature if params.temperature >= GREEDY else 0.0
+
+    def catch_up(self) -> None:
+        """Be at the live output."""
+        live, at = self.live, len(self.tokens)
+        length = len(live)
+        while length and live[length - 1] < 0:
+            length -= 1
+        if length < at:
+            self.sync(live[:length])
+        for token in live[len(self.tokens) : length]:
+            self.advance(token)
+            if self.notes and (drawn := self.drawn.get(len(self.tokens) - 1)) is not None:
+                self.notes.drew(self.tokens, drawn)
+
+    def hear(self, numbers: Numbers) -> None:
+        """The numbers that the state needs about the next token."""
+        self.inform(numbers)
+        if self.notes:
+            self.notes.measured(self.tokens, numbers)
+
+    def wrote(self, edit: Edit, evidence: Evidence) -> None:
+        """The row has been edited; `evidence` tells where the next token came from."""
+        self.saw(evidence, kept=1)
+        at = len(self.tokens)
+        if self.notes and at + 1 == self.params.max_tokens:  # what comes there is never shown here
+            refused = evidence(edit, -1, at)
+            drawn = {token: evidence(edit, token, at) for token in edit.moved_onto}
+            self.notes.expects(self.tokens, drawn, refused if refused >= 0 else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """A row whose controls cannot work: it is ended, never generated without them."""
+
+    edit: Edit
+    temperature: float = 0.0
+
+
+class ThinkpaceLogitsProcessor(LogitsProcessor):
+    """Applies the controls of each request to its row.
+
+    Raises:
+        ValueError: if the engine's `additional_config` is not understood.
+    """
+
+    @classmethod
+    def validate_params(cls, sampling_params: SamplingParams) -> None:
+        """Refuse, in the frontend, what cannot be understood or would be ignored.
+
+        Raises:
+            ValueError: it names the field; over HTTP a 400.
+        """
+        check_params(sampling_params)
+
+    def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool = False) -> None:
+        self._model = ServedModel.of(vllm_config)
+        self._device = device
+        self._folder = _vllm_notes.folder(vllm_config.instance_id)
+        vocabulary = self._model.vocabulary
+        self._writer = ScoreWriter(vocabulary.size, 1.0, vocabulary.unused, beams=False)
+        self._slots: Slots[_Sequence | _Refused] = Slots()
+        self._rows: list[tuple[int, _Sequence | _Refused]] = []
+        self._cleared = torch.empty(0, dtype=torch.long)  # Long[rows], the same
+        self._parked: OrderedDict[int, _Sequence] = OrderedDict()
+        try:
+            self._model.program(Terms(()), None)  # the vocabulary is looked through now, not under the first request
+        except UnsupportedControl as error:
+            _log.warning("%s; requests can give them as %s.markers", error, KEY)
+
+    def is_argmax_invariant(self) -> bool:
+        """Greedy rows are edited too."""
+        return False
+
+    def update_state(self, batch_update: BatchUpdate | None) -> None:
+        """Follow the batch: who left, who came, who moved."""
+        if batch_update is None:
+            return
+        for row in batch_update.removed:
+            self._leave(row)
+        for row, params, prompt, output in batch_update.added:
+            self._leave(row)  # one may take another's place without that one being removed
+            self._come(row, params, prompt, output)
+        for source, target, how in batch_update.moved:
+            if how is MoveDirectionality.SWAP:
+                self._slots.swap(source, target)
+            else:
+                self._leave(target)
+                self._slots.move(source, target)
+        self._rows = self._slots.items()
+        self._cleared = torch.tensor([row for row, _ in self._rows], dtype=torch.long, device=self._device)
+
+    def _leave(self, row: int) -> None:
+        sequence = self._slots.get(row)
+        self._slots.drop(row)
+        if isinstance(sequence, _Sequence):
+            self._parked[id(sequence.params)] = sequence  # preempted sequences come back with the same parameters
+            if len(self._parked) > _PARKED:
+                _, gone = self._parked.popitem(last=False)
+                if gone.notes:
+                    gone.notes.close()
+
+    def _come(self, row: int, params: SamplingParams, prompt: list[int] | None, output: list[int]) -> None:
+        back = self._parked.pop(id(params), None)
+        if back is not None:
+            back.live = output
+            self._slots.add(row, back)
+            return
+        notes = None
+        try:
+            terms = terms_from(params.extra_args)
+            if terms is None:
+                return
+            notes = Notes(self._folder, terms.receipt, params.max_tokens) if terms.receipt else None
+            if prompt is None:
+                raise UnsupportedControl("a prompt of embeddings shows no ids, which controls need")
+            program = self._model.program(Terms(terms.controls, terms.markers), params.max_tokens)
+            seed = terms.seed if terms.seed is not None else params.seed
+            seed = secrets.randbits(63) if seed is None else seed
+            self._slots.add(row, _Sequence(program, tuple(prompt), seed, output, params, notes))
+        except Exception as error:  # noqa: BLE001  # the frontend refuses what it can; what is raised here ends the engine
+            self._refuse(row, error, notes)
+
+    def _refuse(self, row: int, error: Exception, notes: Notes | None) -> None:
+        _log.error("a request was ended, since its controls cannot work: %s", error)
+        if notes:
+            notes.failed(f"{type(error).__name__}: {error}")
+        self._slots.add(row, _Refused(force(min(self._model.vocabulary.eos))))
+
+    def apply(self, logits: torch.Tensor) -> torch.Tensor:
+        """Bring every controlled row to its tokens, then write all edits at once.
+
+        Args:
+            logits: Float[rows, vocabulary], changed in place.
+        """
+        if not self._rows:
+            return logits
+        for row, sequence in self._rows:
+            if isinstance(sequence, _Sequence):
+                try:
+                    self._advance(row, sequence, logits)
+                except Exception as error:  # noqa: BLE001  # one request must not end the engine, and so all others
+                    self._refuse(row, error, sequence.notes)
+                    self._rows = self._slots.items()
+        self._writer.clear(logits, self._cleared)
+        edited = [(row, sequence, edit) for row, sequence in self._rows if (edit := sequence.edit) is not KEEP]
+        gathered = self._writer.write(
+            logits, [(row, edit) for row, _, edit in edited], [sequence.temperature for _, sequence, _ in edited]
+        )
+        for place, (row, sequence, edit) in enumerate(edited):
+            if gathered is not None and isinstance(sequence, _Sequence) and (edit.moved_onto or edit.redraw):
+                seen = SeenScores(gathered, place, row)
+                sequence.wrote(edit, Evidence(seen, sequence.temperature, sequence.seed))
+        return logits
+
+    def _advance(self, row: int, sequence: _Sequence, logits: torch.Tensor) -> None:
+        sequence.catch_up()
+        if sequence.needs:
+            sequence.hear({need: self._number(row, sequence, need.kind, logits) for need in sequence.needs})
+
+    def _number(self, row: int, sequence: _Sequence, kind: str, logits: torch.Tensor) -> float:
+        if kind == "uniform":
+            return uniform(sequence.seed, len(sequence.tokens), "control")
+        return measured(logits[row : row + 1, : self._writer.size], kind, [sequence.closes])[0]
+
+
+def check_params(params: SamplingParams) -> Terms | None:
+    """The terms of a request, if it can be honoured; None if it has none.
+
+    Raises:
+        ValueError: if not; it names the field.
+    """
+    terms = terms_from(params.extra_args)
+    if terms is None:
+        return None
+    if params.structured_outputs is not None:
+        raise ValueError("structured_outputs would not know what the controls write: use StructuredAnswer instead")
+    if params.ignore_eos:
+        raise ValueError("ignore_eos goes on after the end of the sequence, where no control holds: leave it out")
+    if params.thinking_token_budget is not None and any(control.decides_end for control in terms.controls):
+        raise ValueError("thinking_token_budget and a control both decide when thinking ends: leave one of them out")
+    return terms

@@ -1,0 +1,306 @@
+"""vLLM as an engine: offline over `LLM`, or over a running server.
+
+    engine = VLLMEngine.from_path("Qwen/Qwen3-8B", max_model_len=8192)
+    engine = VLLMEngine.connect("http://127.0.0.1:8000/v1", tokenizer="Qwen/Qwen3-8B")
+
+A server is started as `thinkpace.adapters.vllm_middleware` says: it does the work, and its answers hold the receipts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from thinkpace.adapters import _vllm_notes
+from thinkpace.adapters._requests import completion
+from thinkpace.adapters._vllm_model import ServedModel, replayed
+from thinkpace.adapters._vllm_notes import Noted, noted_from_json
+from thinkpace.adapters.vllm_terms import KEY, Terms
+from thinkpace.errors import UnsupportedControl
+from thinkpace.processors.markers import Markers
+from thinkpace.processors.request import Completion, Request
+from thinkpace.processors.vocabulary import TokenIds, Vocabulary
+
+if TYPE_CHECKING:
+    from vllm import LLM
+
+PROCESSOR = "thinkpace.adapters.vllm:ThinkpaceLogitsProcessor"
+
+
+class Backend(Protocol):
+    """Where requests are generated."""
+
+    @property
+    def model(self) -> ServedModel: ...
+
+    @property
+    def identity(self) -> str: ...
+
+    def generate(self, requests: Sequence[Request], terms: Sequence[Terms]) -> list[tuple[TokenIds, Noted | None]]:
+        """The output of each request, and the notes on it if it has controls."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class VLLMEngine:
+    """Generates with vLLM. Implements `Engine`.
+
+    Seeds: a request's seed is vLLM's own for it, and draws where a moved token came from. vLLM's filters follow the
+    temperature, in the order top-k, top-p, after min-p.
+
+    Args:
+        llm: loaded with our logits processor: see `from_path`.
+        markers: of its thinking; None to find them in the chat template.
+        name: what journals call it.
+
+    Raises:
+        ValueError: if it was loaded without our logits processor.
+    """
+
+    def __init__(self, llm: LLM, *, markers: Markers | None = None, name: str = "") -> None:
+        self._backend: Backend = _Offline(llm, markers)
+        self.name = name or f"vllm:{llm.llm_engine.vllm_config.model_config.model}"
+
+    @classmethod
+    def from_path(
+        cls, model: str | Path, *, markers: Markers | None = None, name: str = "", **arguments: Any
+    ) -> VLLMEngine:
+        """Load a model.
+
+        Args:
+            model: a folder, or a name on the hub.
+            markers, name: as above.
+            arguments: passed on to `LLM`.
+        """
+        from vllm import LLM
+
+        processors = [PROCESSOR, *arguments.pop("logits_processors", ())]
+        return cls(LLM(str(model), logits_processors=processors, **arguments), markers=markers, name=name)
+
+    @classmethod
+    def connect(
+        cls,
+        base_url: str,
+        *,
+        tokenizer: Any,
+        markers: Markers | None = None,
+        name: str = "",
+        api_key: str = "EMPTY",
+        parallel: int = 64,
+        timeout: float = 3600.0,
+    ) -> VLLMEngine:
+        """An engine over a running server.
+
+        Args:
+            base_url: such as "http://127.0.0.1:8000/v1".
+            tokenizer: of the served model: a folder, a name on the hub, or a tokenizer of transformers.
+            markers, name: as above.
+            api_key: the server's, if it has one.
+            parallel: requests under way at once.
+            timeout: seconds that a request may take.
+
+        Raises:
+            ConnectionError: if no server answers.
+        """
+        made = cls.__new__(cls)
+        made._backend = server = _Server(base_url, tokenizer, markers, api_key, parallel, timeout)
+        made.name = name or f"vllm-server:{server.served}"
+        return made
+
+    def close(self) -> None:
+        """End the engine's processes, or the connection; it is of no use after that."""
+        self._backend.close()
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self._backend.model.vocabulary
+
+    @property
+    def markers(self) -> Markers:
+        return self._backend.model.markers
+
+    @property
+    def context_tokens(self) -> int | None:
+        """How many tokens the engine holds of one sequence."""
+        return self._backend.model.context_tokens
+
+    @property
+    def identity(self) -> str:
+        """Tells models apart that go by one name."""
+        return self._backend.identity
+
+    def chat(self, messages: Sequence[Mapping[str, str]]) -> TokenIds:
+        return self._backend.model.chat(messages)
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        """One completion per request, in their order.
+
+        Args:
+            requests: of any mixture: vLLM batches them.
+
+        Raises:
+            UnsupportedControl: before anything is generated, if a control cannot work here or a prompt is too long;
+                after it, if one could not go on.
+            RuntimeError: if the workers' notes are not to be found, so that there can be no receipt.
+        """
+        model = self._backend.model
+        terms = [self._terms(request) for request in requests]
+        programs = []
+        for request, own in zip(requests, terms, strict=True):
+            request.check_room(model.context_tokens)
+            programs.append(model.program(Terms(own.controls, own.markers), request.max_new_tokens))
+        made = self._backend.generate(requests, terms)
+        out = []
+        for request, program, (tokens, noted) in zip(requests, programs, made, strict=True):
+            if request.controls and noted is None:
+                raise RuntimeError(
+                    "the workers left no notes, so there can be no receipt: they and this process must share a folder "
+                    "for temporary files"
+                )
+            noted = noted or Noted()
+            if noted.error is not None:
+                raise UnsupportedControl(noted.error)
+            log = replayed(program, request.prompt, tokens, noted.told(tokens))
+            out.append(completion(log, request, model.vocabulary))
+        return out
+
+    def _terms(self, request: Request) -> Terms:
+        receipt = secrets.token_hex(12) if request.controls else ""
+        return Terms(request.controls, self._backend.model.given, request.seed, receipt)
+
+
+class _Offline:
+    """An `LLM` of this process."""
+
+    def __init__(self, llm: LLM, markers: Markers | None) -> None:
+        config = llm.llm_engine.vllm_config
+        loaded = config.model_config.logits_processors or []
+        if not any(_is_ours(one) for one in loaded):
+            raise ValueError(f"load it with our logits processor: LLM(..., logits_processors=[{PROCESSOR!r}])")
+        self._llm = llm
+        self._config = config
+        self._folder = _vllm_notes.folder(config.instance_id)
+        self.model = ServedModel.of(config, markers)
+
+    @property
+    def identity(self) -> str:
+        """A hash over what tells the model: its configuration, and some of every file of weights where it is local."""
+        config = self._config.model_config
+        told = f"{config.model} {config.revision} {config.dtype} {config.quantization}"
+        digest = hashlib.blake2b(told.encode(), digest_size=8)
+        for path in sorted(Path(config.model).glob("*.safetensors")):
+            with path.open("rb") as file:
+                digest.update(f"{path.name} {path.stat().st_size}".encode() + file.read(1 << 20))
+        return digest.hexdigest()
+
+    def generate(self, requests: Sequence[Request], terms: Sequence[Terms]) -> list[tuple[TokenIds, Noted | None]]:
+        from vllm import SamplingParams
+
+        params = []
+        for request, own in zip(requests, terms, strict=True):
+            sampling = request.sampling
+            params.append(
+                SamplingParams(
+                    temperature=sampling.temperature,
+                    top_p=sampling.top_p,
+                    top_k=sampling.top_k,
+                    min_p=sampling.min_p,
+                    seed=request.seed if sampling.temperature > 0 else None,
+                    max_tokens=request.max_new_tokens,
+                    detokenize=False,
+                    extra_args={KEY: own.text()},  # without controls too: ids that stand for nothing are barred
+                )
+            )
+        prompts: Any = [{"prompt_token_ids": list(request.prompt)} for request in requests]
+        try:
+            outputs = self._llm.generate(prompts, params, use_tqdm=False)
+            made = [tuple(output.outputs[0].token_ids) for output in outputs]
+            return [(tokens, self._notes(own, tokens)) for tokens, own in zip(made, terms, strict=True)]
+        finally:
+            for own in terms:
+                if own.receipt:
+                    _vllm_notes.remove(self._folder, own.receipt)
+
+    def close(self) -> None:
+        self._llm.llm_engine.engine_core.shutdown()
+
+    def _notes(self, terms: Terms, tokens: TokenIds) -> Noted | None:
+        if not terms.receipt:
+            return None
+        notes = _vllm_notes.read(self._folder, terms.receipt)
+        return next((one for one in notes if one.error is not None), None) or _vllm_notes.of(notes, tokens)
+
+
+class _Server:
+    """A server that runs our logits processor and middleware."""
+
+    def __init__(
+        self, base_url: str, tokenizer: Any, markers: Markers | None, api_key: str, parallel: int, timeout: float
+    ) -> None:
+        from openai import APIConnectionError, OpenAI
+
+        self._client = OpenAI(base_url=base_url, api_key=api_key, timeout=timeout)
+        self._parallel = parallel
+        try:
+            card = self._client.models.list().data[0]
+        except APIConnectionError:
+            raise ConnectionError(f"no server answers at {base_url}") from None
+        self.served = card.id
+        told = card.model_extra or {}
+        self.identity = hashlib.blake2b(f"{card.id} {told.get('root')}".encode(), digest_size=8).hexdigest()
+        eos: tuple[int, ...] = ()
+        if isinstance(tokenizer, str | Path):
+            from transformers import AutoTokenizer
+
+            from thinkpace.adapters.hf_model_files import read_model_files
+
+            eos = tuple(read_model_files(tokenizer).vocabulary.eos)
+            tokenizer = AutoTokenizer.from_pretrained(tokenizer)
+        self.model = ServedModel(tokenizer, eos, told.get("max_model_len"), markers)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def generate(self, requests: Sequence[Request], terms: Sequence[Terms]) -> list[tuple[TokenIds, Noted | None]]:
+        with ThreadPoolExecutor(self._parallel) as pool:
+            return list(pool.map(self._one, requests, terms))
+
+    def _one(self, request: Request, terms: Terms) -> tuple[TokenIds, Noted | None]:
+        from openai import BadRequestError
+
+        sampling = request.sampling
+        try:
+            made = self._client.completions.create(
+                model=self.served,
+                prompt=list(request.prompt),
+                max_tokens=request.max_new_tokens,
+                temperature=sampling.temperature,
+                top_p=sampling.top_p,
+                seed=request.seed if sampling.temperature > 0 else None,
+                extra_body={
+                    "top_k": sampling.top_k,
+                    "min_p": sampling.min_p,
+                    "vllm_xargs": {KEY: terms.text()},
+                    "return_token_ids": True,
+                },
+            )
+        except BadRequestError as error:
+            raise UnsupportedControl(f"the server refused a request: {error.message}") from None
+        said = made.choices[0].model_extra or {}
+        if said.get("receipt") is None:
+            raise RuntimeError(
+                "the server's answer holds no receipt: start it with --logits-processors "
+                f"{PROCESSOR} --middleware thinkpace.adapters.vllm_middleware.ReceiptMiddleware"
+            )
+        return tuple(said["token_ids"]), noted_from_json(said["notes"])
+
+
+def _is_ours(processor: str | type) -> bool:
+    if isinstance(processor, str):
+        return processor == PROCESSOR
+    return any(f"{base.__module__}:{base.__qualname__}" == PROCESSOR for base in processor.__mro__)

@@ -1,0 +1,266 @@
+"""For `vllm serve`: receipts in the answers, and controls that cannot work here as 400s.
+
+    vllm serve MODEL --logits-processors thinkpace.adapters.vllm:ThinkpaceLogitsProcessor \\
+        --middleware thinkpace.adapters.vllm_middleware.ReceiptMiddleware
+
+Every choice of an answer to a request with `vllm_xargs.thinkpace` gets a field `receipt`; in a stream, the chunk that
+holds its `finish_reason`. With `return_token_ids` it gets `notes` too, from which a client can replay the tokens.
+Requests without controls are passed on as they are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from thinkpace.adapters import _vllm_notes
+from thinkpace.adapters._vllm_model import ServedModel, replayed
+from thinkpace.adapters.vllm_terms import KEY, Terms, terms_from
+from thinkpace.errors import UnsupportedControl
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Message, Receive, Send], Awaitable[None]]
+
+PATHS = ("/v1/chat/completions", "/v1/completions")
+_FIELD = f"vllm_xargs.{KEY}"
+_log = logging.getLogger("thinkpace")
+
+
+class ReceiptMiddleware:
+    """ASGI middleware of vLLM's server.
+
+    Args:
+        app: what answers.
+    """
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._model: ServedModel | None = None
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].endswith(PATHS):
+            await self._app(scope, receive, send)
+            return
+        body = await _read(receive)
+        asked = _controlled(body)
+        if asked is None:
+            await self._app(scope, _again(body, receive), send)
+            return
+        config = scope["app"].state.vllm_config
+        try:
+            terms = await asyncio.to_thread(self._understood, config, asked)
+        except (ValueError, UnsupportedControl) as error:
+            await _refuse(send, str(error))
+            return
+        terms = replace(terms, receipt=secrets.token_hex(12))
+        asked["vllm_xargs"] = asked["vllm_xargs"] | {KEY: terms.text()}
+        shows = bool(asked.get("return_token_ids"))
+        asked["return_token_ids"] = True
+        folder = _vllm_notes.folder(config.instance_id)
+        assert self._model is not None  # a request was understood
+        answer = _Answer(send, _Writer(self._model, terms, folder, shows))
+        changed = json.dumps(asked).encode()
+        headers = [(name, value) for name, value in scope["headers"] if name.lower() != b"content-length"]
+        scope = {**scope, "headers": [*headers, (b"content-length", str(len(changed)).encode())]}
+        try:
+            await self._app(scope, _again(changed, receive), answer.send)
+        finally:
+            _vllm_notes.remove(folder, terms.receipt)
+
+    def _understood(self, config: Any, asked: dict[str, Any]) -> Terms:
+        """The terms of a request, compiled once to see that they work."""
+        if self._model is None:
+            self._model = ServedModel.of(config)
+        terms = terms_from(asked["vllm_xargs"])
+        assert terms is not None  # the field is there
+        if asked.get("use_beam_search"):
+            raise ValueError("use_beam_search ignores logits processors, and so all controls: leave one of them out")
+        limits = [asked[name] for name in ("max_completion_tokens", "max_tokens") if asked.get(name) is not None]
+        limit = limits[0] if limits and isinstance(limits[0], int) and limits[0] >= 1 else None
+        try:
+            self._model.program(Terms(terms.controls, terms.markers), limit)
+        except (ValueError, UnsupportedControl) as error:
+            raise ValueError(f"{KEY}.controls: {error}") from None
+        return terms
+
+
+class _Writer:
+    """Makes receipts for the choices of one answer."""
+
+    def __init__(self, model: ServedModel, terms: Terms, folder: Any, shows: bool) -> None:
+        self._model = model
+        self._terms = terms
+        self._folder = folder
+        self._shows = shows
+
+    def finish(self, choice: dict[str, Any], prompt: list[int] | None, tokens: list[int] | None) -> int:
+        """Add the receipt to a choice that is complete.
+
+        Args:
+            choice: changed in place.
+            prompt: its ids; None if vLLM does not show them.
+            tokens: those of the output.
+
+        Returns:
+            Its thinking tokens.
+
+        Raises:
+            UnsupportedControl: if the controls could not go on.
+        """
+        choice["receipt"] = None
+        if prompt is None or tokens is None:  # include_reasoning=false hides them
+            return 0
+        notes = _vllm_notes.read(self._folder, self._terms.receipt)
+        failed = next((noted for noted in notes if noted.error is not None), None)
+        if failed is not None:
+            raise UnsupportedControl(failed.error)
+        noted = _vllm_notes.of(notes, tokens)
+        if noted is None:
+            _log.error("the workers left no notes: are they without our logits processor, or on another machine?")
+            return 0
+        program = self._model.program(Terms(self._terms.controls, self._terms.markers), noted.max_tokens)
+        receipt = replayed(program, prompt, tokens, noted.told(tokens)).receipt()
+        choice["receipt"] = asdict(receipt)
+        if self._shows:
+            choice["notes"] = noted.to_json()
+        return receipt.thinking_tokens
+
+    def hide(self, data: dict[str, Any]) -> None:
+        """Take out what the client has not asked for."""
+        for part in () if self._shows else (data, *data.get("choices", ())):
+            for name in ("token_ids", "prompt_token_ids"):
+                part.pop(name, None)
+
+
+class _Answer:
+    """Passes an answer on, with receipts."""
+
+    def __init__(self, send: Send, writer: _Writer) -> None:
+        self._send = send
+        self._writer = writer
+        self._start: Message | None = None
+        self._streams = False
+        self._held = b""
+        self._prompt: dict[int, list[int]] = {}
+        self._tokens: dict[int, list[int]] = {}
+
+    async def send(self, message: Message) -> None:
+        """What the server sends."""
+        if message["type"] == "http.response.start":
+            self._start = message
+            kinds = [value for name, value in message["headers"] if name.lower() == b"content-type"]
+            self._streams = bool(kinds) and kinds[0].startswith(b"text/event-stream")
+            if self._streams:
+                await self._send(message)
+            return
+        if message["type"] != "http.response.body" or self._start is None:
+            await self._send(message)
+            return
+        self._held += message.get("body", b"")
+        more = message.get("more_body", False)
+        if self._streams:
+            *whole, self._held = self._held.split(b"\n\n")
+            out = b"".join(self._event(event) + b"\n\n" for event in whole)
+            if not more:
+                out, self._held = out + self._held, b""
+            await self._send({**message, "body": out})
+        elif not more:
+            await self._whole()
+
+    async def _whole(self) -> None:
+        assert self._start is not None
+        body, start = self._held, self._start
+        if start["status"] == 200:
+            data = json.loads(body)
+            try:
+                thinking = [
+                    self._writer.finish(choice, _prompt_of(choice, data), choice.get("token_ids"))
+                    for choice in data["choices"]
+                ]
+            except UnsupportedControl as error:
+                await _refuse(self._send, f"{KEY}.controls: {error}")
+                return
+            details = data.get("usage", {}).get("completion_tokens_details") or {}
+            data.setdefault("usage", {})["completion_tokens_details"] = details | {"reasoning_tokens": sum(thinking)}
+            self._writer.hide(data)
+            body = json.dumps(data).encode()
+        headers = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
+        await self._send({**start, "headers": [*headers, (b"content-length", str(len(body)).encode())]})
+        await self._send({"type": "http.response.body", "body": body})
+
+    def _event(self, event: bytes) -> bytes:
+        """One event of a stream."""
+        head, _, text = event.partition(b"data: ")
+        if head.strip() or not text.startswith(b"{"):
+            return event
+        data = json.loads(text)
+        for choice in data.get("choices", ()):
+            index = choice["index"]
+            prompt = _prompt_of(choice, data)
+            if prompt is not None:
+                self._prompt[index] = self._prompt[-1] = prompt
+            self._tokens.setdefault(index, []).extend(choice.get("token_ids") or ())
+            if choice.get("finish_reason"):
+                try:
+                    self._writer.finish(choice, self._prompt.get(index, self._prompt.get(-1)), self._tokens[index])
+                except UnsupportedControl as error:
+                    return b"data: " + json.dumps(_error(f"{KEY}.controls: {error}")).encode()
+        self._writer.hide(data)
+        return b"data: " + json.dumps(data).encode()
+
+
+def _prompt_of(choice: dict[str, Any], data: dict[str, Any]) -> list[int] | None:
+    """The prompt's ids: in the choice for completions, beside it in chats."""
+    return choice.get("prompt_token_ids") or data.get("prompt_token_ids")
+
+
+def _controlled(body: bytes) -> dict[str, Any] | None:
+    """The request, if it has controls; whatever else is wrong with it is for vLLM to say."""
+    try:
+        data = json.loads(body)
+    except ValueError:
+        return None
+    given = data.get("vllm_xargs") if isinstance(data, dict) else None
+    return data if isinstance(given, dict) and KEY in given else None
+
+
+async def _read(receive: Receive) -> bytes:
+    body = b""
+    while True:
+        message = await receive()
+        body += message.get("body", b"")
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            return body
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Reads the body once more, then what comes after it."""
+    given = False
+
+    async def read() -> Message:
+        nonlocal given
+        if given:
+            return await receive()
+        given = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return read
+
+
+def _error(message: str) -> dict[str, Any]:
+    return {"error": {"message": message, "type": "BadRequestError", "param": _FIELD, "code": 400}}
+
+
+async def _refuse(send: Send, message: str) -> None:
+    body = json.dumps(_error(message)).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": 400, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,137 @@
+"""How controls travel to a vLLM worker: as one text in a request's extra arguments.
+
+Offline that is `SamplingParams(extra_args=extra_args(ThinkBudget(512)))`, over HTTP the field `vllm_xargs`:
+
+    {"thinkpace": "ThinkBudget(512) + LoopBreaker()"}
+    {"thinkpace": "{\\"controls\\": [{\\"control\\": \\"ThinkBudget\\", \\"max_tokens\\": 512}], \\"seed\\": 7}"}
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from thinkpace.processors.base import Control
+from thinkpace.processors.budget import ALIASES
+from thinkpace.processors.markers import Markers
+from thinkpace.processors.spec import control_from_json, controls_from_text
+
+KEY = "thinkpace"
+_STRAY = {*ALIASES, "thinking_token_budget", "controls"}  # beside the key they would be ignored
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a request asks of the controls.
+
+    Args:
+        controls: in order.
+        markers: of the model's thinking, as for every engine; None to find them.
+        seed: for drawing where a moved token came from; None: the request's own, or a new one.
+        receipt: a name of the request's own, under which the worker notes what a receipt has to be told; empty: none.
+
+    Raises:
+        ValueError: for something else.
+    """
+
+    controls: tuple[Control, ...]
+    markers: Markers | None = None
+    seed: int | None = None
+    receipt: str = ""
+
+    def __post_init__(self) -> None:
+        if self.seed is not None and (not isinstance(self.seed, int) or isinstance(self.seed, bool)):
+            raise ValueError(f"seed must be a whole number, got {self.seed!r}")
+        if not isinstance(self.receipt, str) or not re.fullmatch(r"[A-Za-z0-9_-]{0,128}", self.receipt):
+            raise ValueError(f"receipt must be at most 128 letters, digits, - and _, got {self.receipt!r}")
+
+    def text(self) -> str:
+        """What `terms_from` reads."""
+        data: dict[str, Any] = {"controls": [control.to_json() for control in self.controls]}
+        data |= {"markers": asdict(self.markers)} if self.markers else {}
+        data |= {} if self.seed is None else {"seed": self.seed}
+        return json.dumps(data | ({"receipt": self.receipt} if self.receipt else {}))
+
+
+def extra_args(
+    *controls: Control, markers: Markers | None = None, seed: int | None = None, receipt: str = ""
+) -> dict[str, str]:
+    """What `SamplingParams(extra_args=...)` and `vllm_xargs` take.
+
+    Args:
+        controls: in order.
+        markers, seed, receipt: as in `Terms`.
+
+    >>> from thinkpace import LoopBreaker
+    >>> list(extra_args(LoopBreaker()))
+    ['thinkpace']
+
+    Raises:
+        TypeError: for something that is no control.
+    """
+    for control in controls:
+        if not isinstance(control, Control):
+            raise TypeError(f"expected a control such as ThinkBudget(max_tokens=512), got {control!r}")
+    return {KEY: Terms(controls, markers, seed, receipt).text()}
+
+
+def terms_from(arguments: Mapping[str, Any] | None) -> Terms | None:
+    """The terms in a request's extra arguments; None if it asks for none.
+
+    >>> terms_from({"thinkpace": "LoopBreaker()"}).controls
+    (LoopBreaker(),)
+
+    Raises:
+        ValueError: for what cannot be understood; it names the field.
+    """
+    stray = sorted(_STRAY & set(arguments or ()))
+    if stray:
+        raise ValueError(
+            f"{stray[0]} among the extra arguments would be ignored: write it into {KEY}, "
+            f'such as {{"{KEY}": "ThinkBudget(512)"}}'
+        )
+    given = (arguments or {}).get(KEY)
+    if given is None:
+        return None
+    if not isinstance(given, str):
+        raise ValueError(f"{KEY} must be a text, JSON or such as 'ThinkBudget(512)', got {given!r}")
+    text = given.strip()
+    if not text.startswith(("{", "[")):
+        return Terms(_told(KEY, controls_from_text, text))
+    data = _told(KEY, _json, text)
+    data = {"controls": data} if isinstance(data, list) else data
+    if unknown := sorted(set(data) - {"controls", "markers", "seed", "receipt"}):
+        raise ValueError(f"{KEY}.{unknown[0]} is no field; these are controls, markers, seed and receipt")
+    controls = data.get("controls", [])
+    if not isinstance(controls, list):
+        raise ValueError(f"{KEY}.controls must be a list, got {controls!r}")
+    made = [_told(f"{KEY}.controls[{i}]", control_from_json, control) for i, control in enumerate(controls)]
+    markers = _told(f"{KEY}.markers", _markers, data.get("markers"))
+    rest = {name: data[name] for name in ("seed", "receipt") if name in data}
+    return _told(KEY, lambda rest: Terms(tuple(made), markers, **rest), rest)  # type: ignore[no-any-return]
+
+
+def _told(field: str, read: Any, value: Any) -> Any:
+    """What `read` makes of a value; what is wrong with it begins with the field's name."""
+    try:
+        return read(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{field}: {error}") from None
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"no JSON: {error}") from None
+
+
+def _markers(data: Any) -> Markers | None:
+    if data is None:
+        return None
+    if not isinstance(data, Mapping):
+        raise TypeError(f"expected open and close, got {data!r}")
+    return Markers(**data)

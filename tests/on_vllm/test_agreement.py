@@ -1,0 +1,26 @@
+"""Greedily, vLLM and transformers make the same of every control."""
+
+from __future__ import annotations
+
+import pytest
+from agreement import CONTROLS, differing
+
+from thinkpace.adapters.hf_engine import HFEngine
+from thinkpace.adapters.vllm_engine import VLLMEngine
+
+#: a trial is a fork, and vLLM has no room for one
+NAMES = [name for name, controls in CONTROLS.items() if not any("trial" in control.needs for control in controls)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_tokens_and_receipts(name: str, engine: HFEngine, vllm_engine: VLLMEngine) -> None:
+    found = differing(engine, vllm_engine, CONTROLS[name], 12)
+    assert not found, found
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("name", NAMES)
+def test_same_tokens_and_receipts_on_200_problems(name: str, engine: HFEngine, vllm_engine: VLLMEngine) -> None:
+    found = differing(engine, vllm_engine, CONTROLS[name], 200)
+    assert not found, found

@@ -1,0 +1,175 @@
+"""A real `vllm serve` with our class and middleware, asked by the real `openai` client."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from openai import BadRequestError, OpenAI
+
+from thinkpace import BudgetForcing, LoopBreaker, StepBudget, ThinkBudget, ThoughtSwitchPenalty
+from thinkpace.adapters.hf_engine import HFEngine
+from thinkpace.adapters.vllm_engine import PROCESSOR, VLLMEngine
+from thinkpace.adapters.vllm_terms import extra_args
+from thinkpace.eval import embedded
+from thinkpace.eval.embedded import problems
+from thinkpace.processors import Request, Sampling
+
+QUESTION = problems.examples("chain", 1, seed=5)[0].question
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    log = tmp_path_factory.mktemp("server") / "log"
+    command = [
+        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(embedded.path("hf")),
+        "--host", "127.0.0.1", "--port", str(port), "--served-model-name", "embedded", "--dtype", "float32",
+        "--enforce-eager", "--max-model-len", "512", "--max-num-seqs", "32",
+        "--max-num-batched-tokens", "64", "--block-size", "16", "--num-gpu-blocks-override", "40",  # chunks of prompts, preemption
+        "--logits-processors", PROCESSOR,
+        "--middleware", "thinkpace.adapters.vllm_middleware.ReceiptMiddleware",
+    ]  # fmt: skip
+    with log.open("w") as out:
+        server = subprocess.Popen(
+            command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, "VLLM_LOGGING_LEVEL": "INFO"}
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(240):
+            try:
+                urllib.request.urlopen(f"{address}/health", timeout=2)
+                break
+            except OSError:
+                assert server.poll() is None, log.read_text()[-5000:]
+                time.sleep(1)
+        yield f"{address}/v1"
+        assert server.poll() is None, log.read_text()[-5000:]  # it lives
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+@pytest.fixture(scope="module")
+def client(url: str) -> OpenAI:
+    return OpenAI(base_url=url, api_key="EMPTY", max_retries=0, timeout=280)
+
+
+def ask(client: OpenAI, arguments: dict[str, Any], **fields: Any) -> Any:
+    fields = {"max_tokens": 120, "temperature": 1.0, **fields}
+    extra = {"vllm_xargs": arguments, **fields.pop("extra_body", {})}
+    messages: Any = [{"role": "user", "content": QUESTION}]
+    return client.chat.completions.create(model="embedded", messages=messages, extra_body=extra, **fields)
+
+
+def test_a_budget_holds_and_the_receipt_says_so(client: OpenAI) -> None:
+    made = ask(client, {"thinkpace": "ThinkBudget(9, answer_reserve=16)"}, n=3)
+    for choice in made.choices:
+        receipt = choice.model_extra["receipt"]
+        assert receipt["thinking_tokens"] <= 9
+        assert receipt["armed"] == ["ThinkBudget(max_tokens=9, answer_reserve=16)"]
+        assert "token_ids" not in choice.model_extra
+    thought = sum(choice.model_extra["receipt"]["thinking_tokens"] for choice in made.choices)
+    assert made.usage.completion_tokens_details.reasoning_tokens == thought
+
+
+def test_a_stream_ends_with_the_receipt(client: OpenAI) -> None:
+    *_, last = [
+        chunk
+        for chunk in ask(client, extra_args(BudgetForcing(20, waits=1, answer_reserve=16)), stream=True)
+        if chunk.choices
+    ]
+    receipt = last.choices[0].model_extra["receipt"]
+    assert last.choices[0].finish_reason in ("stop", "length")
+    assert receipt["thinking_tokens"] <= 20
+    assert receipt["usage"]["prompt"] > 0
+
+
+def test_requests_without_controls_are_left_alone(client: OpenAI) -> None:
+    made = ask(client, {}, temperature=0)
+    assert "receipt" not in (made.choices[0].model_extra or {})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra", "named"),
+    [
+        ({"thinkpace": "ThinkBudget(-2)"}, {}, "max_tokens"),
+        ({"thinkpace": "Thinkbudgets(2)"}, {}, "Thinkbudgets"),
+        ({"thinkpace": '{"controls": [{"control": "LoopBreaker", "repeat": 2}]}'}, {}, "thinkpace.controls[0]"),
+        ({"thinkpace": '{"contrls": []}'}, {}, "thinkpace.contrls"),
+        ({"thinkpace": "{"}, {}, "thinkpace"),
+        ({"thinkpace": 5}, {}, "thinkpace"),
+        ({"thinkpace": '{"controls": [], "seed": "x"}'}, {}, "seed"),
+        ({"thinking_token_budget": 5}, {}, "thinking_token_budget"),
+        ({"thinkpace": "ConfidenceExit('trial')"}, {}, "ConfidenceExit"),
+        ({"thinkpace": "BudgetForcing(min_tokens=500)"}, {}, "min_tokens"),
+        ({"thinkpace": "LoopBreaker()"}, {"ignore_eos": True}, "ignore_eos"),
+        ({"thinkpace": "LoopBreaker()"}, {"structured_outputs": {"regex": "a"}}, "structured_outputs"),
+    ],
+)
+def test_what_cannot_be_honoured_is_a_400_that_names_the_field(
+    client: OpenAI, arguments: dict[str, Any], extra: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(BadRequestError) as caught:
+        ask(client, arguments, extra_body=extra)
+    assert named in caught.value.message
+
+
+def test_the_engine_over_a_server_agrees_with_transformers(url: str, engine: HFEngine) -> None:
+    served = VLLMEngine.connect(url, tokenizer=embedded.path("hf"))
+    prompt = engine.chat([{"role": "user", "content": QUESTION}])
+    lists = [(), (ThinkBudget(9, answer_reserve=16),), (BudgetForcing(40, waits=2, answer_reserve=16), LoopBreaker())]
+    requests = [Request(prompt, controls, 120, Sampling(0)) for controls in lists]
+    for one, other in zip(served.generate(requests), engine.generate(requests), strict=True):
+        assert (one.tokens, one.kinds, one.receipt) == (other.tokens, other.kinds, other.receipt)
+    served.close()
+
+
+@pytest.mark.timeout(600)
+def test_many_at_once_under_preemption(client: OpenAI, url: str) -> None:
+    """200 requests: mixed controls, some cancelled, some malformed; every finished answer obeys its own controls."""
+
+    def one(i: int) -> None:
+        limit = 4 + i % 37
+        if i % 10 == 3:
+            with pytest.raises(BadRequestError):
+                ask(client, {"thinkpace": f"ThinkBudget({limit}, nonsense=1)"})
+        elif i % 10 == 7:
+            stream = ask(client, {"thinkpace": f"ThinkBudget({limit}, answer_reserve=16)"}, stream=True)
+            next(iter(stream))
+            stream.close()
+        else:
+            control = (
+                {"control": "ThinkBudget", "max_tokens": limit, "answer_reserve": 16},
+                {"control": "BudgetForcing", "max_tokens": limit, "waits": 2, "answer_reserve": 16},
+                {"control": "BudgetForcing", "min_tokens": limit, "max_tokens": limit + 10, "answer_reserve": 16},
+            )[i % 3]
+            others = [ThoughtSwitchPenalty().to_json(), StepBudget(50).to_json()][: i % 2 * 2]
+            text = json.dumps({"controls": [*others, control]})
+            samples = 1 + i % 2 if i % 3 else 1  # greedily vLLM takes one only
+            made = ask(client, {"thinkpace": text}, temperature=(0.0, 0.7, 1.0)[i % 3], n=samples)
+            for choice in made.choices:
+                receipt = choice.model_extra["receipt"]
+                assert receipt["thinking_tokens"] <= control["max_tokens"], (i, receipt)
+                assert all(event["what"] != "diverged" for event in receipt["events"])
+                if receipt["end"] in ("natural", "forced"):
+                    assert receipt["thinking_tokens"] >= control.get("min_tokens", 0), (i, receipt)
+                assert f"max_tokens={control['max_tokens']}" in receipt["armed"][-1]
+
+    with ThreadPoolExecutor(64) as pool:
+        list(pool.map(one, range(200)))
+    metrics = urllib.request.urlopen(url.removesuffix("/v1") + "/metrics", timeout=10).read().decode()
+    preempted = [line for line in metrics.splitlines() if line.startswith("vllm:num_preemptions_total")]
+    assert preempted, "the test is about preemption"
+    assert float(preempted[0].split()[-1]) > 0, preempted
