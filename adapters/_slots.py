@@ -35,6 +35,7 @@ class SequenceLog:
     """
 
     __slots__ = (
+        "_asked",
         "_evidence",
         "_states",
         "calm",
@@ -61,6 +62,7 @@ class SequenceLog:
         self.heeds, self.marks = NO_TOKENS, program.tracker.heeds
         self._states: deque[tuple[int, State]] = deque(maxlen=KEPT)
         self._evidence: dict[int, Evidence] = {}
+        self._asked: tuple[int, State] | None  # the state that wanted numbers, before it got them
         self._begin()
 
     def _begin(self) -> None:
@@ -68,7 +70,9 @@ class SequenceLog:
         self._hold(0, self.program.start(self.prompt))
 
     def _hold(self, length: int, state: State) -> None:
+        self._asked = None
         if length in self.numbers and state.needs:
+            self._asked = length, state
             state = self.program.inform(state, self.numbers[length])
         self._states.append((length, state))
         self.calm = self.program.quiet(state)
@@ -100,6 +104,12 @@ class SequenceLog:
         return self._states[-1][1].needs
 
     @property
+    def asks(self) -> frozenset[Need]:
+        """The numbers that are wanted about the next token, or were before they were given: a row may come again."""
+        asked = self._asked
+        return asked[1].needs if asked is not None and asked[0] == len(self.tokens) else self.needs
+
+    @property
     def closes(self) -> tuple[int, ...]:
         """The ids that would complete a closing marker now."""
         return self.program.tracker.closes.completions(self.state.track.cursor)
@@ -129,9 +139,11 @@ class SequenceLog:
     def inform(self, numbers: Numbers) -> None:
         """The numbers that the state needs about the next token; a later look replaces them."""
         length, state = len(self.tokens), self.state
+        if self._asked is not None and self._asked[0] == length:
+            state = self._asked[1]
         self.numbers[length] = numbers
         self._states.pop()
-        self._hold(length, self.program.inform(state, numbers))
+        self._hold(length, state)
 
     def passed(self, tokens: Sequence[int]) -> None:
         """More output tokens, at most `calm` and none that it heeds: it sleeps on."""
@@ -194,7 +206,7 @@ class SequenceLog:
         copy = self.__class__.__new__(self.__class__)
         copy.program, copy.prompt, copy.seed = self.program, self.prompt, self.seed
         copy.tokens, copy.drawn, copy.numbers = self.tokens.copy(), self.drawn.copy(), self.numbers.copy()
-        copy.trials, copy.calm = self.trials, self.calm
+        copy.trials, copy.calm, copy._asked = self.trials, self.calm, self._asked
         copy.heeds, copy.marks = self.heeds, self.marks
         copy._states, copy._evidence = self._states.copy(), self._evidence.copy()
         return copy

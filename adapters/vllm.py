@@ -112,7 +112,7 @@ class _Refused:
     temperature: float = 0.0
 
 
-class ThinkpaceLogitsProcessor(LogitsProcessor):
+class ThinkpaceLogitsProcessor(LogitsProcessor):  # type: ignore[misc,unused-ignore]  # untyped where vLLM is not
     """Applies the controls of each request to its row.
 
     Raises:
@@ -230,8 +230,8 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
 
     def _advance(self, row: int, sequence: _Sequence, logits: torch.Tensor) -> None:
         sequence.catch_up()
-        if sequence.needs:
-            sequence.hear({need: self._number(row, sequence, need.kind, logits) for need in sequence.needs})
+        if asks := sequence.asks:  # also once more: the row before may have been one of an unfinished prompt
+            sequence.hear({need: self._number(row, sequence, need.kind, logits) for need in asks})
 
     def _number(self, row: int, sequence: _Sequence, kind: str, logits: torch.Tensor) -> float:
         if kind == "uniform":

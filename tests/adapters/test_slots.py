@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import MARKERS, TOKENS, VOCABULARY
 
-from thinkpace import BudgetForcing, ThinkBudget
+from thinkpace import BudgetForcing, ConfidenceExit, ThinkBudget
 from thinkpace.adapters._slots import SequenceLog, Slots
 from thinkpace.processors import Edit, Told, compile_program, replay
 
@@ -83,7 +83,7 @@ MOVES = st.lists(
 
 @given(MOVES)
 def test_rows_move_as_in_a_plain_list(moves: list[tuple[str, int, int]]) -> None:
-    slots, plain = Slots(), dict[int, SequenceLog]()
+    slots, plain = Slots[SequenceLog](), dict[int, SequenceLog]()
     for name, a, b in moves:
         if name == "add":
             plain[a] = SequenceLog(PROGRAM, PROMPT, seed=b)
@@ -130,3 +130,19 @@ def test_evidence_is_of_one_prefix() -> None:
     log.sync((a, seven, seven, seven, wait))
     assert asked == []
     assert log.receipt().waits == 0
+
+
+def test_a_later_look_at_the_same_place_replaces_its_numbers() -> None:
+    """vLLM shows the rows of a prompt that it reads in parts, and throws their tokens away: numbers counted twice."""
+    program = compile_program((ConfidenceExit("probability", 0.9, separators=("\n",)),), VOCABULARY, MARKERS[0])
+    often, once = SequenceLog(program, VOCABULARY.encode("Q<t>")), SequenceLog(program, VOCABULARY.encode("Q<t>"))
+    [need] = often.needs
+    for number in (0.1, 0.2, 0.95):
+        assert often.asks == {need}
+        often.inform({need: number})
+    once.inform({need: 0.95})
+    assert often.state == once.state
+    for log in (often, once):
+        log.advance(VOCABULARY.encode("a")[0])
+        assert log.asks == log.needs == {need}
+    assert often.state == once.state

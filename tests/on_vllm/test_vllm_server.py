@@ -37,7 +37,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(embedded.path("hf")),
         "--host", "127.0.0.1", "--port", str(port), "--served-model-name", "embedded", "--dtype", "float32",
         "--enforce-eager", "--max-model-len", "512", "--max-num-seqs", "32",
-        "--max-num-batched-tokens", "64", "--block-size", "16", "--num-gpu-blocks-override", "40",  # chunks of prompts, preemption
+        "--max-num-batched-tokens", "64",  # prompts are read in chunks
+        "--block-size", "32", "--num-gpu-blocks-override", "20",  # sequences are preempted
         "--logits-processors", PROCESSOR,
         "--middleware", "thinkpace.adapters.vllm_middleware.ReceiptMiddleware",
     ]  # fmt: skip
