@@ -8,6 +8,7 @@ carries the tokens that came before it, so that the samples of one request (`n` 
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -31,17 +32,24 @@ def folder(instance: str) -> Path:
 class Notes:
     """Notes on one sequence, being written."""
 
-    __slots__ = ("_file", "_noted")
+    __slots__ = ("_noted", "_path")
 
     def __init__(self, where: Path, request: str, max_tokens: int | None) -> None:
         where.mkdir(mode=0o700, exist_ok=True)
-        self._file = (where / f"{request}.{secrets.token_hex(6)}").open("a", encoding="utf-8")
+        self._path = where / f"{request}.{secrets.token_hex(6)}"
+        self._path.touch(mode=0o600)
         self._noted = 0  # tokens that the notes hold
         self._write({"max_tokens": max_tokens})
 
     def _write(self, note: Mapping[str, Any]) -> None:
-        self._file.write(json.dumps(note) + "\n")
-        self._file.flush()
+        try:
+            file = os.open(self._path, os.O_WRONLY | os.O_APPEND)
+        except FileNotFoundError:
+            return  # whoever asked has gone, and has taken the notes away
+        try:
+            os.write(file, json.dumps(note).encode() + b"\n")
+        finally:
+            os.close(file)
 
     def _note(self, tokens: Sequence[int], note: Mapping[str, Any]) -> None:
         new = list(tokens[self._noted :])
@@ -63,10 +71,6 @@ class Notes:
     def failed(self, message: str) -> None:
         """The controls could not go on."""
         self._write({"error": message})
-
-    def close(self) -> None:
-        """Nothing more comes."""
-        self._file.close()
 
 
 @dataclass

@@ -29,8 +29,8 @@ except ModuleNotFoundError as error:
 from thinkpace.adapters import _vllm_notes
 from thinkpace.adapters._hf_scores import ScoreWriter, SeenScores, measured
 from thinkpace.adapters._rows import Evidence, uniform
+from thinkpace.adapters._served_model import ServedModel
 from thinkpace.adapters._slots import SequenceLog, Slots
-from thinkpace.adapters._vllm_model import ServedModel
 from thinkpace.adapters._vllm_notes import Notes
 from thinkpace.adapters.vllm_terms import KEY, Terms, extra_args, terms_from
 from thinkpace.processors.base import Numbers
@@ -171,9 +171,7 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):  # type: ignore[misc,unused-ign
         if isinstance(sequence, _Sequence):
             self._parked[id(sequence.params)] = sequence  # preempted sequences come back with the same parameters
             if len(self._parked) > _PARKED:
-                _, gone = self._parked.popitem(last=False)
-                if gone.notes:
-                    gone.notes.close()
+                self._parked.popitem(last=False)
 
     def _come(self, row: int, params: SamplingParams, prompt: list[int] | None, output: list[int]) -> None:
         back = self._parked.pop(id(params), None)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from thinkpace.adapters import _vllm_notes
 from thinkpace.adapters._requests import completion
-from thinkpace.adapters._vllm_model import ServedModel, replayed
+from thinkpace.adapters._served_model import ServedModel, replayed
 from thinkpace.adapters._vllm_notes import Noted, noted_from_json
 from thinkpace.adapters.vllm_terms import KEY, Terms
 from thinkpace.errors import UnsupportedControl

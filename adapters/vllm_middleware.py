@@ -19,7 +19,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from thinkpace.adapters import _vllm_notes
-from thinkpace.adapters._vllm_model import ServedModel, replayed
+from thinkpace.adapters._served_model import ServedModel, replayed
 from thinkpace.adapters.vllm_terms import KEY, Terms, terms_from
 from thinkpace.errors import UnsupportedControl
 

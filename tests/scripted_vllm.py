@@ -14,7 +14,7 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from vllm import LLM
 
 from thinkpace import Markers
-from thinkpace.adapters._vllm_model import ServedModel
+from thinkpace.adapters._served_model import ServedModel
 from thinkpace.adapters.scripted import says
 from thinkpace.adapters.vllm import ThinkpaceLogitsProcessor, _Sequence
 from thinkpace.adapters.vllm_engine import VLLMEngine

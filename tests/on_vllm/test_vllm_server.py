@@ -16,8 +16,17 @@ from typing import Any
 import pytest
 from openai import BadRequestError, OpenAI
 
-from thinkpace import BudgetForcing, LoopBreaker, StepBudget, ThinkBudget, ThoughtSwitchPenalty
+from thinkpace import (
+    BudgetForcing,
+    Control,
+    LoopBreaker,
+    StepBudget,
+    ThinkBudget,
+    ThoughtSwitchPenalty,
+    UnsupportedControl,
+)
 from thinkpace.adapters.hf_engine import HFEngine
+from thinkpace.adapters.segmented import SegmentedEngine
 from thinkpace.adapters.vllm_engine import PROCESSOR, VLLMEngine
 from thinkpace.adapters.vllm_terms import extra_args
 from thinkpace.eval import embedded
@@ -134,6 +143,25 @@ def test_the_engine_over_a_server_agrees_with_transformers(url: str, engine: HFE
     requests = [Request(prompt, controls, 120, Sampling(0)) for controls in lists]
     for one, other in zip(served.generate(requests), engine.generate(requests), strict=True):
         assert (one.tokens, one.kinds, one.receipt) == (other.tokens, other.kinds, other.receipt)
+    served.close()
+
+
+@pytest.mark.parametrize("ids", [True, False])
+def test_segments_without_our_class_agree_with_transformers(url: str, engine: HFEngine, ids: bool) -> None:
+    """These requests say nothing of controls: any server could answer them."""
+    served = SegmentedEngine(url, engine.tokenizer, ids=ids)
+    prompt = engine.chat([{"role": "user", "content": QUESTION}])
+    lists: list[tuple[Control, ...]] = [
+        (), (ThinkBudget(0, answer_reserve=16),), (ThinkBudget(9, answer_reserve=16, message="so"),),
+        (BudgetForcing(40, waits=2, answer_reserve=16),), (BudgetForcing(60, 40, wait="Wait", answer_reserve=16),),
+    ]  # fmt: skip
+    requests = [Request(prompt, controls, 120, Sampling(0)) for controls in lists]
+    for one, other in zip(served.generate(requests), engine.generate(requests), strict=True):
+        assert (one.tokens, one.kinds) == (other.tokens, other.kinds)
+        assert one.receipt.events == other.receipt.events
+        assert one.usage.reread > 0 or not one.receipt.events
+    with pytest.raises(UnsupportedControl, match="LoopBreaker"):
+        served.generate([Request(prompt, (LoopBreaker(),), 120)])
     served.close()
 
 

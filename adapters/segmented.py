@@ -1,0 +1,205 @@
+"""Budget forcing over any server of OpenAI's completions protocol: stop, append, go on.
+
+For servers that know nothing of us (Ollama, LM Studio, a plain vLLM, llama-server). What such a server draws is taken a
+segment at a time: the same program that runs inside other engines says how far a segment may go, what is written next,
+and what a close became; the server is then prompted with all of it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from thinkpace.adapters._requests import completion
+from thinkpace.adapters._served_model import ServedModel
+from thinkpace.adapters._slots import SequenceLog
+from thinkpace.adapters.vllm_terms import Terms
+from thinkpace.errors import MissingExtra, UnsupportedControl
+from thinkpace.processors.base import Control
+from thinkpace.processors.budget import BudgetForcing, ThinkBudget
+from thinkpace.processors.edit import Edit
+from thinkpace.processors.markers import Markers
+from thinkpace.processors.request import Completion, Request
+from thinkpace.processors.vocabulary import TokenIds, Vocabulary
+from thinkpace.types import Phase
+
+try:
+    from openai import OpenAI
+except ModuleNotFoundError as error:
+    raise MissingExtra("asking a server", "client") from error
+
+
+class SegmentedEngine:
+    """An engine that asks a server for segments. Implements `Engine`.
+
+    Limits: `ThinkBudget` and `BudgetForcing` only, without `landing` and `guard`, and a minimum only with a `wait`:
+    nothing can be made less likely from here. Each segment is a request of its own, whose prompt is everything before
+    it: `usage.reread` counts these tokens (a server with a prefix cache does not compute them again). Seeds are per
+    segment. With `ids=False` text goes to and fro: tokens are counted as `tokenizer` would write them, which may not
+    be how they were generated, and a segment that ends by itself while waits are left is taken for a close. A character
+    that the limit would cut is finished, so the limit may be passed by up to three tokens of one character.
+
+    Args:
+        base_url: such as "http://127.0.0.1:11434/v1".
+        tokenizer: of the served model, as transformers has it.
+        model: its name there; None for the first one that the server lists.
+        markers: of its thinking; None to find them in the tokenizer's chat template.
+        ids: whether the server takes and gives token ids (vLLM); otherwise texts.
+        eos_token_ids: further ids that end a sequence.
+        context_tokens: that the server holds of one sequence, if that is known.
+        name: what journals call it.
+        api_key: the server's, if it has one.
+        parallel: requests under way at once.
+        timeout: seconds that a segment may take.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        tokenizer: Any,
+        *,
+        model: str | None = None,
+        markers: Markers | None = None,
+        ids: bool = True,
+        eos_token_ids: Sequence[int] = (),
+        context_tokens: int | None = None,
+        name: str = "",
+        api_key: str = "EMPTY",
+        parallel: int = 16,
+        timeout: float = 3600.0,
+    ) -> None:
+        self._client = OpenAI(base_url=base_url, api_key=api_key, timeout=timeout)
+        self._served = model or self._client.models.list().data[0].id
+        self._model = ServedModel(tokenizer, tuple(eos_token_ids), context_tokens, markers)
+        self._ids = ids
+        self._parallel = parallel
+        self.name = name or f"segmented:{self._served}"
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        return self._model.vocabulary
+
+    @property
+    def markers(self) -> Markers:
+        return self._model.markers
+
+    @property
+    def context_tokens(self) -> int | None:
+        """How many tokens the server holds of one sequence, if that was told."""
+        return self._model.context_tokens
+
+    @property
+    def identity(self) -> str:
+        """The name of the model and of the server: more is not known from here."""
+        return hashlib.blake2b(f"{self._client.base_url} {self._served}".encode(), digest_size=8).hexdigest()
+
+    def close(self) -> None:
+        """End the connection."""
+        self._client.close()
+
+    def chat(self, messages: Sequence[Mapping[str, str]]) -> TokenIds:
+        return self._model.chat(messages)
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        """One completion per request, in their order.
+
+        Raises:
+            UnsupportedControl: before anything is asked, if a control cannot work from here.
+            RuntimeError: if the server does not give what it was asked for.
+        """
+        logs = []
+        for request in requests:
+            for control in request.controls:
+                _check(control)
+            request.check_room(self.context_tokens)
+            program = self._model.program(Terms(request.controls), request.max_new_tokens)
+            logs.append(SequenceLog(program, request.prompt, request.seed))
+        with ThreadPoolExecutor(self._parallel) as pool:
+            list(pool.map(self._run, logs, requests))
+        return [completion(log, request, self.vocabulary) for log, request in zip(logs, requests, strict=True)]
+
+    def _run(self, log: SequenceLog, request: Request) -> None:
+        """Generate one sequence."""
+        while not log.ended and len(log.tokens) < request.max_new_tokens:
+            room = request.max_new_tokens - len(log.tokens)
+            if log.pending:
+                for token in log.pending[:room]:
+                    log.advance(token)
+                continue
+            if log.tokens:
+                log.trials = (log.trials[0], log.trials[1] + len(log.prompt) + len(log.tokens))
+            said = self._segment(log, request, min(room, max(1, log.calm)))
+            for at, token in enumerate(said):
+                came = _take(log, token)
+                if came != token or log.pending:  # what follows was said to another text
+                    log.trials = (log.trials[0] + len(said) - at - 1, log.trials[1])
+                    break
+
+    def _segment(self, log: SequenceLog, request: Request, size: int) -> TokenIds:
+        """What the model says next, up to its close."""
+        close, eos = self._model.vocabulary.encode(self.markers.close), min(self.vocabulary.eos)
+        stops = any(token in log.edit.redirect for token in close) and log.state.track.phase is Phase.THINKING
+        before = (*log.prompt, *log.tokens)
+        sampling = request.sampling
+        extra: dict[str, Any] = {"skip_special_tokens": False}  # markers are special, and must be seen
+        extra |= {"top_k": sampling.top_k} if sampling.top_k else {}
+        extra |= {"min_p": sampling.min_p} if sampling.min_p else {}
+        if self._ids:
+            extra |= {"return_token_ids": True}
+            extra |= {"stop_token_ids": [close[0]]} if stops and len(close) == 1 else {}
+            extra |= {"include_stop_str_in_output": True} if stops and len(close) > 1 else {}
+        made = self._client.completions.create(
+            model=self._served,
+            prompt=list(before) if self._ids else self.vocabulary.decode(before),
+            max_tokens=size,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            seed=_segment_seed(request.seed, len(log.tokens)),
+            stop=[self.markers.close] if stops and not (self._ids and len(close) == 1) else None,
+            extra_body=extra,
+        ).choices[0]
+        if self._ids:
+            ids: list[int] | None = (made.model_extra or {}).get("token_ids")
+            if not ids:
+                raise RuntimeError("the server gives no token ids (return_token_ids): pass ids=False")
+            return tuple(ids)
+        said = self.vocabulary.encode(made.text)
+        if made.finish_reason == "stop":
+            said += close if stops else (eos,)
+        if not said:
+            raise RuntimeError(f"the server said nothing where {size} tokens were asked for")
+        return said
+
+
+def _check(control: Control) -> None:
+    """Refuse what a server that draws unseen cannot be made to do."""
+    if not isinstance(control, ThinkBudget | BudgetForcing):
+        raise UnsupportedControl(
+            f"{control!r} changes what is drawn, which a server without our class does unseen: only ThinkBudget and "
+            "BudgetForcing work in segments"
+        )
+    waits = isinstance(control, BudgetForcing) and control.wait is not None
+    named = [name for name in ("landing", "guard") if getattr(control, name)]
+    named += ["min_tokens"] if control.min_tokens and not waits else []
+    named += ["wait=None"] if isinstance(control, BudgetForcing) and control.waits and not waits else []
+    if named:
+        raise UnsupportedControl(f"{named[0]} of {control!r} makes tokens less likely: it cannot work in segments")
+
+
+def _take(log: SequenceLog, drawn: int) -> int:
+    """Advance by what comes where `drawn` was drawn, and return it."""
+    came = log.edit.redirect.get(drawn, drawn)
+
+    def evidence(_edit: Edit, _token: int, _at: int) -> int:
+        return drawn
+
+    log.saw(evidence, kept=1)
+    log.advance(came)
+    return came
+
+
+def _segment_seed(seed: int, at: int) -> int:
+    """A seed for the segment that begins at an output index."""
+    return int.from_bytes(hashlib.blake2b(f"{seed}/{at}".encode(), digest_size=4).digest(), "little") >> 1
