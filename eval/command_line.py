@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,27 +23,28 @@ try:
     from rich.text import Text
 
     from thinkpace.eval import doctor, embedded, report
-    from thinkpace.eval.embedded import problems
     from thinkpace.eval.engines import LLAMA_CPP, engine_kind, look_at, open_engine, open_llama_cpp
     from thinkpace.eval.journal import Journal
-    from thinkpace.eval.sweep import Plan, Setting, grid, results, run, with_controls
-    from thinkpace.eval.task import Example, load_jsonl
+    from thinkpace.eval.options import (
+        controls_of,
+        examples_of,
+        markers_of,
+        messages_of,
+        new_tokens_of,
+        number_of,
+        prompt_of,
+        reserve_of,
+        settings_of,
+    )
+    from thinkpace.eval.sweep import Plan, results, run, with_controls
 except ModuleNotFoundError as error:
     raise MissingExtra("the command line", "eval") from error
 
 from thinkpace.processors.base import Control
-from thinkpace.processors.budget import ANSWER_RESERVE, BudgetForcing
-from thinkpace.processors.markers import Markers
+from thinkpace.processors.budget import BudgetForcing
 from thinkpace.processors.request import Completion, Engine, Request, Sampling
-from thinkpace.processors.spec import controls_from_text, controls_from_toml
-from thinkpace.processors.vocabulary import TokenIds
-from thinkpace.prompts.styles import PROMPTS, Prompt
+from thinkpace.prompts.styles import PROMPTS
 
-EMBEDDED_BUDGETS = "0,16,32,64,96,128,none"
-EMBEDDED_WAITS = "0,1,2,3"
-EMBEDDED_RESERVE = 16  # "Final Answer: 7" and the end are fewer
-EMBEDDED_NEW_TOKENS = 800
-NEW_TOKENS = 4096
 STYLES = {"thinking": "", "injected": "bold yellow", "closing": "bold yellow", "marker": "dim", "answer": "bold green"}
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
@@ -116,13 +116,13 @@ def sweep(
     thinking ends. The same command goes on where it was stopped.
     """
     is_embedded = model == embedded.NAME
-    reserve = _reserve(answer_reserve, is_embedded)
+    reserve = reserve_of(answer_reserve, is_embedded)
     fixed: dict[str, Any] = {"wait": wait, "final": final or None, "answer_reserve": reserve}
-    examples, style = tuple(_examples(task, limit, seed)), _prompt(prompt)
-    settings = with_controls(_settings(budgets, waits, fixed, bool(control)), map(_controls, control or ()))
+    examples, style = tuple(examples_of(task, limit, seed)), prompt_of(prompt)
+    settings = with_controls(settings_of(budgets, waits, fixed, bool(control)), map(controls_of, control or ()))
     sampling = Sampling(temperature, top_p, top_k, min_p)
-    runs = open_engine(model, engine_kind(engine, model), _markers(open_marker, close_marker), parallel)
-    asked = (runs.chat(_messages(style, example.question)) for example in examples)
+    runs = open_engine(model, engine_kind(engine, model), markers_of(open_marker, close_marker), parallel)
+    asked = (runs.chat(messages_of(style, example.question)) for example in examples)
     plan = Plan(
         task=Path(task).stem if task.endswith(".jsonl") else task,
         examples=examples,
@@ -130,7 +130,7 @@ def sweep(
         prompt=style,
         sampling=sampling,
         samples=samples,
-        max_new_tokens=_new_tokens(max_new_tokens, is_embedded, runs, asked),
+        max_new_tokens=new_tokens_of(max_new_tokens, is_embedded, runs, asked),
         seed=seed,
     )
     console = Console()
@@ -190,31 +190,31 @@ def run_one(
 ) -> None:
     """One generation: thinking plain, what was written for the model yellow, markers dim, the answer green."""
     is_embedded = model == embedded.NAME
-    controls = tuple(one for text in control or () for one in _controls(text))
+    controls = tuple(one for text in control or () for one in controls_of(text))
     if not any(one.decides_end for one in controls):
         forcing = BudgetForcing(
-            max_tokens=_number(budget, "--budget"),
+            max_tokens=number_of(budget, "--budget"),
             min_tokens=min_tokens,
             waits=waits,
             wait=wait,
             final=final or None,
-            answer_reserve=_reserve(answer_reserve, is_embedded),
+            answer_reserve=reserve_of(answer_reserve, is_embedded),
         )
         controls = (*controls, forcing)
     elif budget != "none" or min_tokens or waits:
         raise ValueError("--control decides when thinking ends: leave out --budget, --min-tokens and --waits")
     sampling = Sampling(temperature, top_p, top_k, min_p)
-    style = _prompt(prompt)
+    style = prompt_of(prompt)
     if not question.strip():
         raise ValueError("the question is empty")
     try:
         question.encode()
     except UnicodeEncodeError:
         raise ValueError("the question is no text: it holds bytes that are not UTF-8") from None
-    runs = open_engine(model, engine_kind(engine, model), _markers(open_marker, close_marker))
-    messages = _messages(style, question)
+    runs = open_engine(model, engine_kind(engine, model), markers_of(open_marker, close_marker))
+    messages = messages_of(style, question)
     asked = runs.chat(messages)
-    new_tokens = _new_tokens(max_new_tokens, is_embedded, runs, [asked])
+    new_tokens = new_tokens_of(max_new_tokens, is_embedded, runs, [asked])
     [made] = runs.generate([Request(asked, controls, new_tokens, sampling, seed)])
     _show(Console(), made, runs)
 
@@ -236,13 +236,13 @@ def examine_model(
     chains, unread = list[tuple[Control, ...]](), list[doctor.Finding]()
     for text in control or ():
         try:
-            chains.append(_controls(text))
+            chains.append(controls_of(text))
         except (ValueError, TypeError) as error:
             unread.append(doctor.Finding("control", "refused", text, str(error)))
     findings = doctor.examine(
         files.vocabulary,
         files.chat_template,
-        markers=_markers(open_marker, close_marker),
+        markers=markers_of(open_marker, close_marker),
         controls=chains,
         usual=not control,
         context_tokens=files.context_tokens,
@@ -285,8 +285,8 @@ def serve_model(
         raise ValueError(f"serve runs with --engine {LLAMA_CPP}; for vLLM use its own server")
     from thinkpace.adapters.server import make_app, run_app
 
-    standing = tuple(one for text in control or () for one in _controls(text))
-    runs = open_llama_cpp(model, _markers(open_marker, close_marker), parallel, context, threads, gpu_layers)
+    standing = tuple(one for text in control or () for one in controls_of(text))
+    runs = open_llama_cpp(model, markers_of(open_marker, close_marker), parallel, context, threads, gpu_layers)
     served = make_app(runs, controls=standing, name=embedded.NAME if model == embedded.NAME else Path(model).stem)
     run_app(served, host, port, lambda url: Console().print(f"serving on {url}/v1", highlight=False))
 
@@ -317,94 +317,3 @@ def _show(console: Console, made: Completion, engine: Engine) -> None:
         tokens = engine.vocabulary.decode(event.tokens)
         shown = f"fired      token {event.at}: {event.what} ({event.why}) {tokens!r}"
         console.print(shown, highlight=False, markup=False, soft_wrap=True)
-
-
-def _messages(style: Prompt | None, question: str) -> list[dict[str, str]]:
-    return style.render(question) if style else [{"role": "user", "content": question}]
-
-
-def _new_tokens(given: int | None, is_embedded: bool, runs: Engine, prompts: Iterable[TokenIds]) -> int:
-    """Output tokens at most; without a number a usual one, or what the model holds beside the longest prompt."""
-    if given is not None or is_embedded:
-        return EMBEDDED_NEW_TOKENS if given is None else given
-    if runs.context_tokens is None:
-        return NEW_TOKENS
-    return max(1, min(NEW_TOKENS, runs.context_tokens - max(map(len, prompts))))
-
-
-def _reserve(given: int | None, is_embedded: bool) -> int:
-    return given if given is not None else EMBEDDED_RESERVE if is_embedded else ANSWER_RESERVE
-
-
-def _examples(task: str, limit: int | None, seed: int) -> list[Example]:
-    if limit is not None and limit < 1:
-        raise ValueError(f"--limit must be >= 1, got {limit}")
-    if task in ("chain", "search"):
-        return problems.examples(task, limit or 256, seed=seed)  # type: ignore[arg-type]  # one of the two
-    if not task.endswith(".jsonl"):
-        raise ValueError(f"--task must be chain, search, or a .jsonl file, got {task!r}")
-    examples = load_jsonl(Path(task))
-    return examples[:limit]
-
-
-def _controls(text: str) -> tuple[Control, ...]:
-    try:
-        found = controls_from_toml(_text(Path(text))) if text.endswith(".toml") else controls_from_text(text)
-    except TypeError as error:
-        raise ValueError(f"--control {text!r}: {error}") from None
-    if not found:
-        raise ValueError(f"--control {text!r} holds no control")
-    return found
-
-
-def _text(path: Path) -> str:
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no UTF-8 text ({error.reason} at byte {error.start})") from None
-
-
-def _settings(
-    budgets: str | None, waits: str | None, fixed: dict[str, Any], controlled: bool = False
-) -> tuple[Setting, ...]:
-    if controlled and budgets is None and waits is None:
-        return grid([None], [0], **fixed)
-    limits = [_number(text, "--budgets") for text in (EMBEDDED_BUDGETS if budgets is None else budgets).split(",")]
-    extensions = [_number(text, "--waits") for text in (EMBEDDED_WAITS if waits is None else waits).split(",")]
-    if None in extensions:
-        raise ValueError("--waits takes whole numbers, such as 0,1,2")
-    counts = [count for count in extensions if count is not None]
-    if budgets is None and waits is None:
-        return grid(limits, [0], **fixed) + grid([None], [count for count in counts if count], **fixed)
-    if waits is None:
-        return grid(limits, [0], **fixed)
-    if budgets is None:
-        return grid([None], counts, **fixed)
-    return grid(limits, counts, **fixed)
-
-
-def _number(text: str, option: str) -> int | None:
-    text = text.strip()
-    if text.lower() in ("none", "-1"):
-        return None
-    try:
-        number = int(text)
-    except ValueError:
-        raise ValueError(f"{option}: {text!r} is no whole number") from None
-    if number < 0:
-        raise ValueError(f"{option}: {number} is negative; -1 or none is no limit")
-    return number
-
-
-def _prompt(name: str) -> Prompt | None:
-    if name != "none" and name not in PROMPTS:
-        raise ValueError(f"--prompt must be one of {', '.join(PROMPTS)}, none; got {name!r}")
-    return PROMPTS.get(name)
-
-
-def _markers(open_marker: str | None, close_marker: str | None) -> Markers | None:
-    if (open_marker is None) != (close_marker is None):
-        raise ValueError("give both --open and --close, or neither")
-    return Markers(open_marker, close_marker) if open_marker is not None and close_marker is not None else None

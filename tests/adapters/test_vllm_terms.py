@@ -18,7 +18,6 @@ from thinkpace.adapters._slots import SequenceLog
 from thinkpace.adapters._vllm_notes import Notes, noted_from_json
 from thinkpace.adapters.vllm_terms import Terms, extra_args, terms_from
 from thinkpace.processors import compile_program
-from thinkpace.processors.base import Need
 
 NAMES = st.text("abcXYZ019-_", max_size=12)
 
@@ -113,4 +112,3 @@ def test_the_last_token_is_told_beforehand(tmp_path: Path) -> None:
     assert [dict(noted.told([1, 2, last]).drawn) for last in (4, 5, 6)] == [{2: 9}, {}, {}]
     assert dict(noted.told([1, 2]).drawn) == {}
     assert noted.numbers == {}
-    assert Need("entropy") not in noted.numbers
