@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 from thinkpace.processors.base import (
     FOREVER,
+    NO_TOKENS,
     NOTHING,
     Binding,
     Close,
@@ -190,7 +191,7 @@ class Confidence(Processor[SureState]):
             sure = number < self._threshold
         else:
             sure = number >= self._threshold
-        return state._replace(looks=looks, mean=mean, spread=spread, sure=sure and looks >= self._least)
+        return SureState(state.cursor, False, looks, mean, spread, state.seen, sure and looks >= self._least)
 
     def decide(self, state: SureState, track: Track) -> Decision:
         return Close("confident") if state.sure and track.phase is Phase.THINKING else KEEP
@@ -198,8 +199,11 @@ class Confidence(Processor[SureState]):
     def quiet(self, state: SureState, track: Track) -> int:
         if track.phase is not Phase.THINKING:
             return FOREVER
-        calm = not self._every and not state.sure and not state.looking and self._separators.at_rest(state.cursor)
-        return FOREVER if calm else 0
+        return 0 if self._every or state.sure or state.looking else FOREVER
 
     def heeds(self, state: SureState, track: Track) -> frozenset[int]:
-        return self._separators.heeds
+        return self._separators.heeds_from(state.cursor) if track.phase is Phase.THINKING else NO_TOKENS
+
+    def skip(self, state: SureState, track: Track, tokens: Sequence[int]) -> SureState:
+        passed = track.phase is Phase.THINKING and state.cursor != BEGIN
+        return state._replace(cursor=BEGIN) if passed else state

@@ -51,6 +51,7 @@ class Phrases:
         self._matcher = Matcher(self._symbols)
         self._steps: dict[tuple[int, int], tuple[int, bytes | None]] = {}
         self._completions: dict[int, tuple[int, ...]] = {}
+        self._going_on: dict[int, frozenset[int]] = {}
         self._within = self._holders()
         #: tokens that begin or hold a phrase; from a resting cursor all others lead to a resting cursor
         self.heeds = frozenset(self._within) | self._openers()
@@ -111,6 +112,17 @@ class Phrases:
             else:
                 known = self._walk(cursor, piece)
             self._steps[cursor, token] = known
+        return known
+
+    def heeds_from(self, cursor: int) -> frozenset[int]:
+        """The tokens that must be seen after a cursor of `exact` phrases: all others lead to `BEGIN`."""
+        if self.at_rest(cursor):
+            return self.heeds
+        known = self._going_on.get(cursor)
+        if known is None:
+            firsts = {rest[:1] for rest in self._rests(cursor)}
+            found = (self._lexicon.beginning_with(first, words=False) for first in firsts)
+            known = self._going_on[cursor] = self.heeds.union(*found)
         return known
 
     def at_rest(self, cursor: int) -> bool:

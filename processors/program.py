@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.base import (
     FOREVER,
+    NO_TOKENS,
     NOTHING,
     Binding,
     Close,
@@ -93,7 +94,7 @@ class Program:
 
     def heeds(self, state: State) -> frozenset[int]:
         """The tokens that `quiet` leaves out, beside those that the tracker heeds: they must be stepped through."""
-        return self.processor.heeds(state.inner, state.track)
+        return NO_TOKENS if state.track.ended else self.processor.heeds(state.inner, state.track)
 
     def skip(self, state: State, tokens: Sequence[int]) -> State:
         """The state after tokens that `quiet` let pass; equal to stepping through them."""
@@ -135,6 +136,8 @@ class Program:
             events = (*events, Event(before.emitted, what, why, (drawn, token)))
             if what == "replaced" and before.phase is Phase.THINKING is after.phase:
                 after = after._replace(thinking=after.thinking - 1, injected=after.injected + 1)
+        if after.ended:  # nothing is decided any more
+            return State(after, state.inner, events=events)
         return self._decided(after, self.processor.observe(state.inner, before, after, token, drawn), events)
 
     def _written(self, state: State, script: Script, token: int) -> State:
@@ -159,7 +162,7 @@ class Program:
         return state._replace(track=track, edit=KEEP, script=None, at=0, events=(*state.events, event))
 
     def _decided(self, track: Track, inner: Any, events: tuple[Event, ...], *, informed: bool = False) -> State:
-        if track.ended:
+        if track.ended:  # with the last token of a phrase
             return State(track, inner, events=events)
         needs = NOTHING if informed else self.processor.needs(inner, track)
         decision = self.processor.decide(inner, track)

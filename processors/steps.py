@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from thinkpace.processors.base import FOREVER, Binding, Close, Control, Decision, Processor
+from thinkpace.processors.base import FOREVER, NO_TOKENS, Binding, Close, Control, Decision, Processor
 from thinkpace.processors.checks import checked_count, checked_texts
 from thinkpace.processors.edit import KEEP
 from thinkpace.processors.lexicon import lexicon
@@ -90,12 +90,13 @@ class Steps(Processor[StepState]):
     def quiet(self, state: StepState, track: Track) -> int:
         if track.phase is not Phase.THINKING:
             return FOREVER
-        return 0 if state.steps >= self._most or not self._separators.at_rest(state.cursor) else FOREVER
+        return 0 if state.steps >= self._most else FOREVER
 
     def heeds(self, state: StepState, track: Track) -> frozenset[int]:
-        return self._separators.heeds
+        return self._separators.heeds_from(state.cursor) if track.phase is Phase.THINKING else NO_TOKENS
 
     def skip(self, state: StepState, track: Track, tokens: Sequence[int]) -> StepState:
-        if track.phase is not Phase.THINKING or state.begun or not any(self._texts[token].strip() for token in tokens):
+        if track.phase is not Phase.THINKING:
             return state
-        return state._replace(begun=True)
+        begun = state.begun or any(self._texts[token].strip() for token in tokens)
+        return state if (begun, BEGIN) == (state.begun, state.cursor) else StepState(state.steps, begun, BEGIN)
