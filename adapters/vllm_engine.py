@@ -12,16 +12,19 @@ import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from thinkpace.adapters import _vllm_notes
 from thinkpace.adapters._requests import completion
 from thinkpace.adapters._served_model import ServedModel, replayed
+from thinkpace.adapters._vllm_native import native_cap
 from thinkpace.adapters._vllm_notes import Noted, noted_from_json
 from thinkpace.adapters.vllm_terms import KEY, Terms
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.markers import Markers
+from thinkpace.processors.program import Program
 from thinkpace.processors.request import Completion, Request
 from thinkpace.processors.vocabulary import TokenIds, Vocabulary
 
@@ -40,11 +43,41 @@ class Backend(Protocol):
     @property
     def identity(self) -> str: ...
 
-    def generate(self, requests: Sequence[Request], terms: Sequence[Terms]) -> list[tuple[TokenIds, Noted | None]]:
-        """The output of each request, and the notes on it if it has controls."""
+    def generate(self, asked: Sequence[Asked]) -> list[Said]:
+        """The output of each request."""
         ...
 
     def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request on its way.
+
+    Args:
+        request: what is asked for.
+        terms: what travels of it.
+        program: its controls, compiled.
+    """
+
+    request: Request
+    terms: Terms
+    program: Program
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What came back.
+
+    Args:
+        tokens: of the output.
+        noted: the workers' notes; None if there are none.
+        native: whether vLLM's own budget held the limit, instead of our class.
+    """
+
+    tokens: TokenIds
+    noted: Noted | None
+    native: bool = False
 
 
 class VLLMEngine:
@@ -57,13 +90,17 @@ class VLLMEngine:
         llm: loaded with our logits processor: see `from_path`.
         markers: of its thinking; None to find them in the chat template.
         name: what journals call it.
+        native_caps: whether a plain `ThinkBudget(n)` is left to vLLM's own `thinking_token_budget`, where it is loaded
+            with a `reasoning_config` whose texts are the markers and the reserve cannot be touched; the receipt says
+            who held the limit (`enforced_by`). One difference: vLLM grants the budget anew to thinking that is opened
+            again.
 
     Raises:
         ValueError: if it was loaded without our logits processor.
     """
 
-    def __init__(self, llm: LLM, *, markers: Markers | None = None, name: str = "") -> None:
-        self._backend: Backend = _Offline(llm, markers)
+    def __init__(self, llm: LLM, *, markers: Markers | None = None, name: str = "", native_caps: bool = False) -> None:
+        self._backend: Backend = _Offline(llm, markers, native_caps)
         self.name = name or f"vllm:{llm.llm_engine.vllm_config.model_config.model}"
 
     @classmethod
@@ -149,24 +186,26 @@ class VLLMEngine:
             RuntimeError: if the workers' notes are not to be found, so that there can be no receipt.
         """
         model = self._backend.model
-        terms = [self._terms(request) for request in requests]
-        programs = []
-        for request, own in zip(requests, terms, strict=True):
+        asked = []
+        for request in requests:
             request.check_room(model.context_tokens)
-            programs.append(model.program(Terms(own.controls, own.markers), request.max_new_tokens))
-        made = self._backend.generate(requests, terms)
+            program = model.program(Terms(request.controls, model.given), request.max_new_tokens)
+            asked.append(Asked(request, self._terms(request), program))
         out = []
-        for request, program, (tokens, noted) in zip(requests, programs, made, strict=True):
-            if request.controls and noted is None:
+        for one, said in zip(asked, self._backend.generate(asked), strict=True):
+            if one.request.controls and said.noted is None and not said.native:
                 raise RuntimeError(
                     "the workers left no notes, so there can be no receipt: they and this process must share a folder "
                     "for temporary files"
                 )
-            noted = noted or Noted()
+            noted = said.noted or Noted()
             if noted.error is not None:
                 raise UnsupportedControl(noted.error)
-            log = replayed(program, request.prompt, tokens, noted.told(tokens))
-            out.append(completion(log, request, model.vocabulary))
+            log = replayed(one.program, one.request.prompt, said.tokens, noted.told(said.tokens))
+            made = completion(log, one.request, model.vocabulary)
+            if said.native:
+                made = replace(made, receipt=replace(made.receipt, enforced_by="vLLM"))
+            out.append(made)
         return out
 
     def _terms(self, request: Request) -> Terms:
@@ -177,7 +216,7 @@ class VLLMEngine:
 class _Offline:
     """An `LLM` of this process."""
 
-    def __init__(self, llm: LLM, markers: Markers | None) -> None:
+    def __init__(self, llm: LLM, markers: Markers | None, native_caps: bool) -> None:
         config = llm.llm_engine.vllm_config
         loaded = config.model_config.logits_processors or []
         if not any(_is_ours(one) for one in loaded):
@@ -185,6 +224,12 @@ class _Offline:
         self._llm = llm
         self._config = config
         self._folder = _vllm_notes.folder(config.instance_id)
+        self._native: tuple[TokenIds, TokenIds] | None = None  # what vLLM's own budget takes for opening and closing
+        if native_caps:
+            reasoning = config.reasoning_config
+            if reasoning is None or not reasoning.enabled:
+                raise ValueError("native_caps needs a reasoning_config: LLM(..., reasoning_config={...})")
+            self._native = tuple(reasoning.reasoning_start_token_ids), tuple(reasoning.reasoning_end_token_ids)
         self.model = ServedModel.of(config, markers)
 
     @property
@@ -198,12 +243,13 @@ class _Offline:
                 digest.update(f"{path.name} {path.stat().st_size}".encode() + file.read(1 << 20))
         return digest.hexdigest()
 
-    def generate(self, requests: Sequence[Request], terms: Sequence[Terms]) -> list[tuple[TokenIds, Noted | None]]:
+    def generate(self, asked: Sequence[Asked]) -> list[Said]:
         from vllm import SamplingParams
 
         params = []
-        for request, own in zip(requests, terms, strict=True):
-            sampling = request.sampling
+        caps = [native_cap(one.request, one.program, *self._native) if self._native else None for one in asked]
+        for one, cap in zip(asked, caps, strict=True):
+            request, sampling = one.request, one.request.sampling
             params.append(
                 SamplingParams(
                     temperature=sampling.temperature,
@@ -213,18 +259,23 @@ class _Offline:
                     seed=request.seed if sampling.temperature > 0 else None,
                     max_tokens=request.max_new_tokens,
                     detokenize=False,
-                    extra_args={KEY: own.text()},  # without controls too: ids that stand for nothing are barred
+                    thinking_token_budget=cap,
+                    # without controls too: ids that stand for nothing are barred
+                    extra_args={KEY: one.terms.text()} if cap is None else None,
                 )
             )
-        prompts: Any = [{"prompt_token_ids": list(request.prompt)} for request in requests]
+        prompts: Any = [{"prompt_token_ids": list(one.request.prompt)} for one in asked]
         try:
             outputs = self._llm.generate(prompts, params, use_tqdm=False)
             made = [tuple(output.outputs[0].token_ids) for output in outputs]
-            return [(tokens, self._notes(own, tokens)) for tokens, own in zip(made, terms, strict=True)]
+            return [
+                Said(tokens, self._notes(one.terms, tokens), cap is not None)
+                for tokens, one, cap in zip(made, asked, caps, strict=True)
+            ]
         finally:
-            for own in terms:
-                if own.receipt:
-                    _vllm_notes.remove(self._folder, own.receipt)
+            for one in asked:
+                if one.terms.receipt:
+                    _vllm_notes.remove(self._folder, one.terms.receipt)
 
     def close(self) -> None:
         self._llm.llm_engine.engine_core.shutdown()
@@ -266,14 +317,14 @@ class _Server:
     def close(self) -> None:
         self._client.close()
 
-    def generate(self, requests: Sequence[Request], terms: Sequence[Terms]) -> list[tuple[TokenIds, Noted | None]]:
+    def generate(self, asked: Sequence[Asked]) -> list[Said]:
         with ThreadPoolExecutor(self._parallel) as pool:
-            return list(pool.map(self._one, requests, terms))
+            return list(pool.map(self._one, asked))
 
-    def _one(self, request: Request, terms: Terms) -> tuple[TokenIds, Noted | None]:
+    def _one(self, asked: Asked) -> Said:
         from openai import BadRequestError
 
-        sampling = request.sampling
+        request, sampling = asked.request, asked.request.sampling
         try:
             made = self._client.completions.create(
                 model=self.served,
@@ -285,7 +336,7 @@ class _Server:
                 extra_body={
                     "top_k": sampling.top_k,
                     "min_p": sampling.min_p,
-                    "vllm_xargs": {KEY: terms.text()},
+                    "vllm_xargs": {KEY: asked.terms.text()},
                     "return_token_ids": True,
                 },
             )
@@ -297,7 +348,7 @@ class _Server:
                 "the server's answer holds no receipt: start it with --logits-processors "
                 f"{PROCESSOR} --middleware thinkpace.adapters.vllm_middleware.ReceiptMiddleware"
             )
-        return tuple(said["token_ids"]), noted_from_json(said["notes"])
+        return Said(tuple(said["token_ids"]), noted_from_json(said["notes"]))
 
 
 def _is_ours(processor: str | type) -> bool:

@@ -77,6 +77,7 @@ class Receipt:
         thinking_tokens: what a budget counts: thinking tokens with the injected ones, markers excluded.
         end: how thinking ended: "natural", "forced", "open" (never closed), or "none" (never opened).
         finished: whether the sequence ended by itself (end-of-sequence token), not by the token limit.
+        enforced_by: who held the limits: "thinkpace", or the engine with means of its own.
     """
 
     armed: tuple[str, ...]
@@ -85,6 +86,7 @@ class Receipt:
     thinking_tokens: int
     end: Literal["natural", "forced", "open", "none"]
     finished: bool
+    enforced_by: str = "thinkpace"
 
     @property
     def waits(self) -> int:
