@@ -15,6 +15,7 @@ from thinkpace.processors.program import Program, Told, compile_program
 from thinkpace.processors.vocabulary import TokenIds
 
 _PROGRAMS = 512  # that are kept
+NO_FORKS = "a control tries answers at a fork, which this engine has no room for: use another rule of ConfidenceExit"
 
 
 def replayed(program: Program, prompt: Sequence[int], tokens: Sequence[int], told: Told) -> SequenceLog:
@@ -109,9 +110,7 @@ class ServedModel:
             UnsupportedControl: if a control cannot work here.
         """
         if any("trial" in control.needs for control in terms.controls):
-            raise UnsupportedControl(
-                "a control tries answers at a fork, which vLLM has no room for: use another rule of ConfidenceExit"
-            )
+            raise UnsupportedControl(NO_FORKS)
         return compile_program(
             terms.controls,
             self.vocabulary,

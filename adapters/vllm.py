@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections import OrderedDict
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -26,10 +26,9 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtra("the vLLM adapter", "vllm") from error
 
-from thinkpace.adapters import _vllm_notes
 from thinkpace.adapters._hf_scores import ScoreWriter, SeenScores, measured
 from thinkpace.adapters._rows import Evidence, uniform
-from thinkpace.adapters._served_model import ServedModel
+from thinkpace.adapters._served_model import NO_FORKS, ServedModel
 from thinkpace.adapters._slots import SequenceLog, Slots
 from thinkpace.adapters._vllm_notes import Notes
 from thinkpace.adapters.vllm_terms import KEY, Terms, extra_args, terms_from
@@ -44,7 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["ThinkpaceLogitsProcessor", "extra_args"]
 
 GREEDY = 1e-5  # below it vLLM decodes greedily
-_PARKED = 1024  # sequences that left the batch and may come back
+_PARKED = 512  # sequences that left the batch and may come back
 _log = logging.getLogger("thinkpace")
 
 
@@ -56,9 +55,10 @@ class _Sequence(SequenceLog):
         live: its output, to which vLLM appends; ids below 0 are still to come.
         params: of its request.
         notes: what is written down for its receipt; None for none.
+        several: whether its request has other sequences too.
     """
 
-    __slots__ = ("live", "notes", "params", "temperature")
+    __slots__ = ("live", "notes", "params", "several", "temperature")
 
     def __init__(
         self,
@@ -68,11 +68,13 @@ class _Sequence(SequenceLog):
         live: list[int],
         params: SamplingParams,
         notes: Notes | None,
+        several: bool,
     ) -> None:
         super().__init__(program, prompt, seed)
         self.live = live
         self.params = params
         self.notes = notes
+        self.several = several
         self.temperature = params.temperature if params.temperature >= GREEDY else 0.0
 
     def catch_up(self) -> None:
@@ -83,10 +85,20 @@ class _Sequence(SequenceLog):
             length -= 1
         if length < at:
             self.sync(live[:length])
+            if self.notes:
+                self.notes.rewound(length)
         for token in live[len(self.tokens) : length]:
             self.advance(token)
-            if self.notes and (drawn := self.drawn.get(len(self.tokens) - 1)) is not None:
-                self.notes.drew(self.tokens, drawn)
+            if self.notes:
+                drawn = self.drawn.get(len(self.tokens) - 1)
+                if drawn is not None or self.several:
+                    self.notes.came(self.tokens, drawn)
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more can come of it."""
+        last = self.live[-1] if self.live else -1
+        return self.ended or last in self.program.tracker.eos or len(self.live) == self.params.max_tokens
 
     def hear(self, numbers: Numbers) -> None:
         """The numbers that the state needs about the next token."""
@@ -131,13 +143,12 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):  # type: ignore[misc,unused-ign
     def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool = False) -> None:
         self._model = ServedModel.of(vllm_config)
         self._device = device
-        self._folder = _vllm_notes.folder(vllm_config.instance_id)
         vocabulary = self._model.vocabulary
         self._writer = ScoreWriter(vocabulary.size, 1.0, vocabulary.unused, beams=False)
         self._slots: Slots[_Sequence | _Refused] = Slots()
         self._rows: list[tuple[int, _Sequence | _Refused]] = []
         self._cleared = torch.empty(0, dtype=torch.long)  # Long[rows], the same
-        self._parked: OrderedDict[int, _Sequence] = OrderedDict()
+        self._parked: deque[_Sequence] = deque(maxlen=_PARKED)
         try:
             self._model.program(Terms(()), None)  # the vocabulary is looked through now, not under the first request
         except UnsupportedControl as error:
@@ -168,15 +179,22 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):  # type: ignore[misc,unused-ign
     def _leave(self, row: int) -> None:
         sequence = self._slots.get(row)
         self._slots.drop(row)
-        if isinstance(sequence, _Sequence):
-            self._parked[id(sequence.params)] = sequence  # preempted sequences come back with the same parameters
-            if len(self._parked) > _PARKED:
-                self._parked.popitem(last=False)
+        if isinstance(sequence, _Sequence) and not sequence.over:
+            self._parked.append(sequence)
+
+    def _back(self, params: SamplingParams, prompt: list[int] | None, output: list[int]) -> _Sequence | None:
+        """A preempted sequence that comes back: with the same parameters, which samples of one request may share."""
+        for sequence in self._parked:
+            known = sequence.tokens
+            if sequence.params is params and sequence.prompt == tuple(prompt or ()) and output[: len(known)] == known:
+                self._parked.remove(sequence)
+                sequence.live = output
+                return sequence
+        return None
 
     def _come(self, row: int, params: SamplingParams, prompt: list[int] | None, output: list[int]) -> None:
-        back = self._parked.pop(id(params), None)
+        back = self._back(params, prompt, output)
         if back is not None:
-            back.live = output
             self._slots.add(row, back)
             return
         notes = None
@@ -184,13 +202,13 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):  # type: ignore[misc,unused-ign
             terms = terms_from(params.extra_args)
             if terms is None:
                 return
-            notes = Notes(self._folder, terms.receipt, params.max_tokens) if terms.receipt else None
+            notes = Notes(terms.receipt, prompt or (), params.max_tokens) if terms.receipt else None
             if prompt is None:
                 raise UnsupportedControl("a prompt of embeddings shows no ids, which controls need")
             program = self._model.program(Terms(terms.controls, terms.markers), params.max_tokens)
             seed = terms.seed if terms.seed is not None else params.seed
             seed = secrets.randbits(63) if seed is None else seed
-            self._slots.add(row, _Sequence(program, tuple(prompt), seed, output, params, notes))
+            self._slots.add(row, _Sequence(program, tuple(prompt), seed, output, params, notes, terms.several))
         except Exception as error:  # noqa: BLE001  # the frontend refuses what it can; what is raised here ends the engine
             self._refuse(row, error, notes)
 
@@ -248,6 +266,12 @@ def check_params(params: SamplingParams) -> Terms | None:
         return None
     if params.structured_outputs is not None:
         raise ValueError("structured_outputs would not know what the controls write: use StructuredAnswer instead")
+    if any("trial" in control.needs for control in terms.controls):
+        raise ValueError(NO_FORKS)
+    if params.allowed_token_ids is not None:
+        raise ValueError("allowed_token_ids may leave a control no token, or take its own: leave one of them out")
+    if params.bad_words and any(control.rules_answer for control in terms.controls):
+        raise ValueError("bad_words may leave the answer that is asked for no token: leave one of them out")
     if params.ignore_eos:
         raise ValueError("ignore_eos goes on after the end of the sequence, where no control holds: leave it out")
     if params.thinking_token_budget is not None and any(control.decides_end for control in terms.controls):

@@ -8,19 +8,18 @@ A server is started as `thinkpace.adapters.vllm_middleware` says: it does the wo
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import secrets
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from thinkpace.adapters import _vllm_notes
 from thinkpace.adapters._requests import completion
 from thinkpace.adapters._served_model import ServedModel, replayed
 from thinkpace.adapters._vllm_native import native_cap
-from thinkpace.adapters._vllm_notes import Noted, noted_from_json
+from thinkpace.adapters._vllm_notes import Noted, close_notes, noted_from_json, of, open_notes, read_notes
 from thinkpace.adapters.vllm_terms import KEY, Terms
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.markers import Markers
@@ -29,7 +28,7 @@ from thinkpace.processors.request import Completion, Request
 from thinkpace.processors.vocabulary import TokenIds, Vocabulary
 
 if TYPE_CHECKING:
-    from vllm import LLM
+    from vllm import LLM, SamplingParams
 
 PROCESSOR = "thinkpace.adapters.vllm:ThinkpaceLogitsProcessor"
 
@@ -190,7 +189,7 @@ class VLLMEngine:
         for request in requests:
             request.check_room(model.context_tokens)
             program = model.program(Terms(request.controls, model.given), request.max_new_tokens)
-            asked.append(Asked(request, self._terms(request), program))
+            asked.append(Asked(request, Terms(request.controls, model.given, request.seed), program))
         out = []
         for one, said in zip(asked, self._backend.generate(asked), strict=True):
             if one.request.controls and said.noted is None and not said.native:
@@ -208,10 +207,6 @@ class VLLMEngine:
             out.append(made)
         return out
 
-    def _terms(self, request: Request) -> Terms:
-        receipt = secrets.token_hex(12) if request.controls else ""
-        return Terms(request.controls, self._backend.model.given, request.seed, receipt)
-
 
 class _Offline:
     """An `LLM` of this process."""
@@ -223,7 +218,6 @@ class _Offline:
             raise ValueError(f"load it with our logits processor: LLM(..., logits_processors=[{PROCESSOR!r}])")
         self._llm = llm
         self._config = config
-        self._folder = _vllm_notes.folder(config.instance_id)
         self._native: tuple[TokenIds, TokenIds] | None = None  # what vLLM's own budget takes for opening and closing
         if native_caps:
             reasoning = config.reasoning_config
@@ -246,45 +240,46 @@ class _Offline:
     def generate(self, asked: Sequence[Asked]) -> list[Said]:
         from vllm import SamplingParams
 
-        params = []
         caps = [native_cap(one.request, one.program, *self._native) if self._native else None for one in asked]
-        for one, cap in zip(asked, caps, strict=True):
-            request, sampling = one.request, one.request.sampling
-            params.append(
-                SamplingParams(
-                    temperature=sampling.temperature,
-                    top_p=sampling.top_p,
-                    top_k=sampling.top_k,
-                    min_p=sampling.min_p,
-                    seed=request.seed if sampling.temperature > 0 else None,
-                    max_tokens=request.max_new_tokens,
-                    detokenize=False,
-                    thinking_token_budget=cap,
-                    # without controls too: ids that stand for nothing are barred
-                    extra_args={KEY: one.terms.text()} if cap is None else None,
-                )
-            )
-        prompts: Any = [{"prompt_token_ids": list(one.request.prompt)} for one in asked]
-        try:
+        with contextlib.ExitStack() as stack:
+            noting = []
+            for one in asked:
+                name = open_notes() if one.request.controls else ""
+                stack.callback(close_notes, name)
+                noting.append(replace(one, terms=replace(one.terms, receipt=name)))
+            params = [_params(one, cap, SamplingParams) for one, cap in zip(noting, caps, strict=True)]
+            prompts: Any = [{"prompt_token_ids": list(one.request.prompt)} for one in asked]
             outputs = self._llm.generate(prompts, params, use_tqdm=False)
             made = [tuple(output.outputs[0].token_ids) for output in outputs]
             return [
-                Said(tokens, self._notes(one.terms, tokens), cap is not None)
-                for tokens, one, cap in zip(made, asked, caps, strict=True)
+                Said(tokens, _notes(one, tokens), cap is not None)
+                for tokens, one, cap in zip(made, noting, caps, strict=True)
             ]
-        finally:
-            for one in asked:
-                if one.terms.receipt:
-                    _vllm_notes.remove(self._folder, one.terms.receipt)
 
     def close(self) -> None:
         self._llm.llm_engine.engine_core.shutdown()
 
-    def _notes(self, terms: Terms, tokens: TokenIds) -> Noted | None:
-        if not terms.receipt:
-            return None
-        notes = _vllm_notes.read(self._folder, terms.receipt)
-        return next((one for one in notes if one.error is not None), None) or _vllm_notes.of(notes, tokens)
+
+def _params(asked: Asked, cap: int | None, make: type[SamplingParams]) -> SamplingParams:
+    request, sampling = asked.request, asked.request.sampling
+    return make(
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        min_p=sampling.min_p,
+        seed=request.seed if sampling.temperature > 0 else None,
+        max_tokens=request.max_new_tokens,
+        detokenize=False,
+        thinking_token_budget=cap,
+        # without controls too: ids that stand for nothing are barred
+        extra_args={KEY: asked.terms.text()} if cap is None else None,
+    )
+
+
+def _notes(asked: Asked, tokens: TokenIds) -> Noted | None:
+    """The workers' notes on an output."""
+    notes = read_notes(asked.terms.receipt) if asked.terms.receipt else []
+    return next((one for one in notes if one.error is not None), None) or of(notes, asked.request.prompt, tokens)
 
 
 class _Server:

@@ -13,13 +13,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import secrets
 from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from thinkpace.adapters import _vllm_notes
 from thinkpace.adapters._served_model import ServedModel, replayed
+from thinkpace.adapters._vllm_notes import close_notes, of, open_notes, read_notes
 from thinkpace.adapters.vllm_terms import KEY, Terms, terms_from
 from thinkpace.errors import UnsupportedControl
 
@@ -29,6 +28,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 PATHS = ("/v1/chat/completions", "/v1/completions")
+CHECKED = (*PATHS, "/v1/responses")  # where requests are understood; answers of the last show no ids to replay
 _FIELD = f"vllm_xargs.{KEY}"
 _log = logging.getLogger("thinkpace")
 
@@ -46,7 +46,7 @@ class ReceiptMiddleware:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].endswith(PATHS):
+        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].endswith(CHECKED):
             await self._app(scope, receive, send)
             return
         body = await _read(receive)
@@ -60,20 +60,22 @@ class ReceiptMiddleware:
         except (ValueError, UnsupportedControl) as error:
             await _refuse(send, str(error))
             return
-        terms = replace(terms, receipt=secrets.token_hex(12))
-        asked["vllm_xargs"] = asked["vllm_xargs"] | {KEY: terms.text()}
+        if not scope["path"].endswith(PATHS):
+            await self._app(scope, _again(body, receive), send)
+            return
         shows = bool(asked.get("return_token_ids"))
         asked["return_token_ids"] = True
-        folder = _vllm_notes.folder(config.instance_id)
-        assert self._model is not None  # a request was understood
-        answer = _Answer(send, _Writer(self._model, terms, folder, shows))
-        changed = json.dumps(asked).encode()
-        headers = [(name, value) for name, value in scope["headers"] if name.lower() != b"content-length"]
-        scope = {**scope, "headers": [*headers, (b"content-length", str(len(changed)).encode())]}
+        terms = replace(terms, receipt=open_notes(), several=_several(asked))
         try:
+            asked["vllm_xargs"] = asked["vllm_xargs"] | {KEY: terms.text()}
+            assert self._model is not None  # a request was understood
+            answer = _Answer(send, _Writer(self._model, terms, shows))
+            changed = json.dumps(asked).encode()
+            headers = [(name, value) for name, value in scope["headers"] if name.lower() != b"content-length"]
+            scope = {**scope, "headers": [*headers, (b"content-length", str(len(changed)).encode())]}
             await self._app(scope, _again(changed, receive), answer.send)
         finally:
-            _vllm_notes.remove(folder, terms.receipt)
+            close_notes(terms.receipt)
 
     def _understood(self, config: Any, asked: dict[str, Any]) -> Terms:
         """The terms of a request, compiled once to see that they work."""
@@ -83,6 +85,8 @@ class ReceiptMiddleware:
         assert terms is not None  # the field is there
         if asked.get("use_beam_search"):
             raise ValueError("use_beam_search ignores logits processors, and so all controls: leave one of them out")
+        if asked.get("echo") and not asked.get("return_token_ids"):
+            raise ValueError("echo shows no prompt beside receipts: leave it out, or ask for return_token_ids")
         limits = [asked[name] for name in ("max_completion_tokens", "max_tokens") if asked.get(name) is not None]
         limit = limits[0] if limits and isinstance(limits[0], int) and limits[0] >= 1 else None
         try:
@@ -95,13 +99,16 @@ class ReceiptMiddleware:
 class _Writer:
     """Makes receipts for the choices of one answer."""
 
-    def __init__(self, model: ServedModel, terms: Terms, folder: Any, shows: bool) -> None:
+    def __init__(self, model: ServedModel, terms: Terms, shows: bool) -> None:
         self._model = model
         self._terms = terms
-        self._folder = folder
         self._shows = shows
 
-    def finish(self, choice: dict[str, Any], prompt: list[int] | None, tokens: list[int] | None) -> int:
+    async def finish(self, choice: dict[str, Any], prompt: list[int] | None, tokens: list[int] | None) -> int:
+        """As `_finish`, beside the event loop."""
+        return await asyncio.to_thread(self._finish, choice, prompt, tokens)
+
+    def _finish(self, choice: dict[str, Any], prompt: list[int] | None, tokens: list[int] | None) -> int:
         """Add the receipt to a choice that is complete.
 
         Args:
@@ -118,11 +125,11 @@ class _Writer:
         choice["receipt"] = None
         if prompt is None or tokens is None:  # include_reasoning=false hides them
             return 0
-        notes = _vllm_notes.read(self._folder, self._terms.receipt)
+        notes = read_notes(self._terms.receipt)
         failed = next((noted for noted in notes if noted.error is not None), None)
         if failed is not None:
             raise UnsupportedControl(failed.error)
-        noted = _vllm_notes.of(notes, tokens)
+        noted = of(notes, prompt, tokens)
         if noted is None:
             _log.error("the workers left no notes: are they without our logits processor, or on another machine?")
             return 0
@@ -151,6 +158,7 @@ class _Answer:
         self._held = b""
         self._prompt: dict[int, list[int]] = {}
         self._tokens: dict[int, list[int]] = {}
+        self._thinking = 0
 
     async def send(self, message: Message) -> None:
         """What the server sends."""
@@ -168,7 +176,7 @@ class _Answer:
         more = message.get("more_body", False)
         if self._streams:
             *whole, self._held = self._held.split(b"\n\n")
-            out = b"".join(self._event(event) + b"\n\n" for event in whole)
+            out = b"".join([await self._event(event) + b"\n\n" for event in whole])
             if not more:
                 out, self._held = out + self._held, b""
             await self._send({**message, "body": out})
@@ -180,23 +188,24 @@ class _Answer:
         body, start = self._held, self._start
         if start["status"] == 200:
             data = json.loads(body)
+            choices = data.get("choices", []) if isinstance(data, dict) else []  # null for a client that has gone
             try:
                 thinking = [
-                    self._writer.finish(choice, _prompt_of(choice, data), choice.get("token_ids"))
-                    for choice in data["choices"]
+                    await self._writer.finish(choice, _prompt_of(choice, data), choice.get("token_ids"))
+                    for choice in choices
                 ]
             except UnsupportedControl as error:
                 await _refuse(self._send, f"{KEY}.controls: {error}")
                 return
-            details = data.get("usage", {}).get("completion_tokens_details") or {}
-            data.setdefault("usage", {})["completion_tokens_details"] = details | {"reasoning_tokens": sum(thinking)}
-            self._writer.hide(data)
-            body = json.dumps(data).encode()
+            if choices:
+                _count(data, sum(thinking))
+                self._writer.hide(data)
+                body = json.dumps(data).encode()
         headers = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
         await self._send({**start, "headers": [*headers, (b"content-length", str(len(body)).encode())]})
         await self._send({"type": "http.response.body", "body": body})
 
-    def _event(self, event: bytes) -> bytes:
+    async def _event(self, event: bytes) -> bytes:
         """One event of a stream."""
         head, _, text = event.partition(b"data: ")
         if head.strip() or not text.startswith(b"{"):
@@ -209,12 +218,22 @@ class _Answer:
                 self._prompt[index] = self._prompt[-1] = prompt
             self._tokens.setdefault(index, []).extend(choice.get("token_ids") or ())
             if choice.get("finish_reason"):
+                prompt = self._prompt.get(index, self._prompt.get(-1))
                 try:
-                    self._writer.finish(choice, self._prompt.get(index, self._prompt.get(-1)), self._tokens[index])
+                    self._thinking += await self._writer.finish(choice, prompt, self._tokens[index])
                 except UnsupportedControl as error:
                     return b"data: " + json.dumps(_error(f"{KEY}.controls: {error}")).encode()
+        if data.get("usage") and not data.get("choices"):
+            _count(data, self._thinking)
         self._writer.hide(data)
         return b"data: " + json.dumps(data).encode()
+
+
+def _count(data: dict[str, Any], thinking: int) -> None:
+    """Write the thinking tokens into the usage."""
+    usage = data.get("usage") or {}
+    details = usage.get("completion_tokens_details") or {}
+    data["usage"] = usage | {"completion_tokens_details": details | {"reasoning_tokens": thinking}}
 
 
 def _prompt_of(choice: dict[str, Any], data: dict[str, Any]) -> list[int] | None:
@@ -222,11 +241,18 @@ def _prompt_of(choice: dict[str, Any], data: dict[str, Any]) -> list[int] | None
     return choice.get("prompt_token_ids") or data.get("prompt_token_ids")
 
 
+def _several(asked: dict[str, Any]) -> bool:
+    """Whether several sequences come of a request: samples, or prompts."""
+    prompt = asked.get("prompt")
+    prompts = len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1
+    return prompts > 1 or asked.get("n") not in (None, 1)
+
+
 def _controlled(body: bytes) -> dict[str, Any] | None:
     """The request, if it has controls; whatever else is wrong with it is for vLLM to say."""
     try:
         data = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     given = data.get("vllm_xargs") if isinstance(data, dict) else None
     return data if isinstance(given, dict) and KEY in given else None

@@ -31,7 +31,8 @@ class Terms:
         controls: in order.
         markers: of the model's thinking, as for every engine; None to find them.
         seed: for drawing where a moved token came from; None: the request's own, or a new one.
-        receipt: a name of the request's own, under which the worker notes what a receipt has to be told; empty: none.
+        receipt: where the worker notes what a receipt has to be told (`_vllm_notes.open_notes`); empty for nowhere.
+        several: whether the request has several sequences, whose notes must be told apart.
 
     Raises:
         ValueError: for something else.
@@ -41,29 +42,31 @@ class Terms:
     markers: Markers | None = None
     seed: int | None = None
     receipt: str = ""
+    several: bool = False
 
     def __post_init__(self) -> None:
         if self.seed is not None and (not isinstance(self.seed, int) or isinstance(self.seed, bool)):
             raise ValueError(f"seed must be a whole number, got {self.seed!r}")
         if not isinstance(self.receipt, str) or not re.fullmatch(r"[A-Za-z0-9_-]{0,128}", self.receipt):
             raise ValueError(f"receipt must be at most 128 letters, digits, - and _, got {self.receipt!r}")
+        if not isinstance(self.several, bool):
+            raise ValueError(f"several must be true or false, got {self.several!r}")
 
     def text(self) -> str:
         """What `terms_from` reads."""
         data: dict[str, Any] = {"controls": [control.to_json() for control in self.controls]}
         data |= {"markers": asdict(self.markers)} if self.markers else {}
         data |= {} if self.seed is None else {"seed": self.seed}
-        return json.dumps(data | ({"receipt": self.receipt} if self.receipt else {}))
+        data |= {"receipt": self.receipt} if self.receipt else {}
+        return json.dumps(data | ({"several": True} if self.several else {}))
 
 
-def extra_args(
-    *controls: Control, markers: Markers | None = None, seed: int | None = None, receipt: str = ""
-) -> dict[str, str]:
+def extra_args(*controls: Control, markers: Markers | None = None, seed: int | None = None) -> dict[str, str]:
     """What `SamplingParams(extra_args=...)` and `vllm_xargs` take.
 
     Args:
         controls: in order.
-        markers, seed, receipt: as in `Terms`.
+        markers, seed: as in `Terms`.
 
     >>> from thinkpace import LoopBreaker
     >>> list(extra_args(LoopBreaker()))
@@ -75,7 +78,7 @@ def extra_args(
     for control in controls:
         if not isinstance(control, Control):
             raise TypeError(f"expected a control such as ThinkBudget(max_tokens=512), got {control!r}")
-    return {KEY: Terms(controls, markers, seed, receipt).text()}
+    return {KEY: Terms(controls, markers, seed).text()}
 
 
 def terms_from(arguments: Mapping[str, Any] | None) -> Terms | None:
@@ -103,14 +106,14 @@ def terms_from(arguments: Mapping[str, Any] | None) -> Terms | None:
         return Terms(_told(KEY, controls_from_text, text))
     data = _told(KEY, _json, text)
     data = {"controls": data} if isinstance(data, list) else data
-    if unknown := sorted(set(data) - {"controls", "markers", "seed", "receipt"}):
+    if unknown := sorted(set(data) - {"controls", "markers", "seed", "receipt", "several"}):
         raise ValueError(f"{KEY}.{unknown[0]} is no field; these are controls, markers, seed and receipt")
     controls = data.get("controls", [])
     if not isinstance(controls, list):
         raise ValueError(f"{KEY}.controls must be a list, got {controls!r}")
     made = [_told(f"{KEY}.controls[{i}]", control_from_json, control) for i, control in enumerate(controls)]
     markers = _told(f"{KEY}.markers", _markers, data.get("markers"))
-    rest = {name: data[name] for name in ("seed", "receipt") if name in data}
+    rest = {name: data[name] for name in ("seed", "receipt", "several") if name in data}
     return _told(KEY, lambda rest: Terms(tuple(made), markers, **rest), rest)  # type: ignore[no-any-return]
 
 
@@ -118,6 +121,8 @@ def _told(field: str, read: Any, value: Any) -> Any:
     """What `read` makes of a value; what is wrong with it begins with the field's name."""
     try:
         return read(value)
+    except RecursionError:
+        raise ValueError(f"{field}: too deeply nested") from None
     except (TypeError, ValueError) as error:
         raise ValueError(f"{field}: {error}") from None
 

@@ -53,7 +53,7 @@ Model = Annotated[
     str, typer.Option(help="Folder or hub name of a transformers model, or a .gguf file; the embedded one by default.")
 ]
 EngineName = Annotated[
-    str | None, typer.Option("--engine", help="hf or llama.cpp; by default what the model's form asks for.")
+    str | None, typer.Option("--engine", help="hf, llama.cpp or vllm; by default what the model's form asks for.")
 ]
 Parallel = Annotated[int | None, typer.Option(help="Sequences at once; by default what the engine chooses.")]
 PromptName = Annotated[

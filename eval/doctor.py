@@ -77,7 +77,7 @@ def examine(
         usual: whether to look at one of each kind as well.
         context_tokens: how many tokens the model can hold.
         special: texts of special tokens that the template uses.
-        engine: "hf" or "llama.cpp".
+        engine: "hf", "llama.cpp" or "vllm".
     """
     found = list(_vocabulary(vocabulary))
     try:
@@ -158,6 +158,8 @@ def _control(
         return Finding("control", "refused", name, str(error))
     says = []
     if any("trial" in control.needs for control in chain):
+        if engine == "vllm":
+            return Finding("control", "note" if is_usual else "refused", name, "tries answers at a fork: not on vLLM")
         own = {"hf": "HFEngine", "llama.cpp": "LlamaCppEngine"}[engine]
         says.append(f"with {own} only: a plain logits processor cannot fork")
     if engine == "hf" and any(control.moves_probability for control in chain):
@@ -198,5 +200,10 @@ _ENGINES = {
             "engine", "note", "Llama", "create_completion and create_chat_completion, with logit_bias and grammars"
         ),
         Finding("engine", "note", "draft_model", "refused: it shows processors tokens that are not yet decided"),
+    ),
+    "vllm": (
+        Finding("engine", "note", "V1 runner", "greedy, sampling, n samples, streaming, serving, preemption"),
+        Finding("engine", "note", "Model Runner V2", "not yet: set VLLM_USE_V2_MODEL_RUNNER=0"),
+        Finding("engine", "note", "speculative decoding", "refused by vLLM beside logits processors"),
     ),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from thinkpace.adapters.model_files import ModelFiles
 from thinkpace.errors import MissingExtra, UnsupportedControl
@@ -15,9 +15,10 @@ from thinkpace.processors.request import Engine
 
 if TYPE_CHECKING:
     from thinkpace.adapters.llama_cpp_engine import LlamaCppEngine
+    from thinkpace.adapters.vllm_engine import VLLMEngine
 
-HF, LLAMA_CPP = "hf", "llama.cpp"
-ENGINES = (HF, LLAMA_CPP)
+HF, LLAMA_CPP, VLLM = "hf", "llama.cpp", "vllm"
+ENGINES = (HF, LLAMA_CPP, VLLM)
 EMBEDDED_PARALLEL = 32  # sequences of the embedded model at once: they are small
 
 
@@ -25,7 +26,7 @@ def engine_kind(name: str | None, model: str) -> str:
     """Which engine runs a model: the one that is named, else the one that its form asks for.
 
     Args:
-        name: "hf" or "llama.cpp"; None to choose.
+        name: one of `ENGINES`; None to choose.
         model: a path or a name.
 
     Raises:
@@ -34,7 +35,7 @@ def engine_kind(name: str | None, model: str) -> str:
     if name is not None and name not in ENGINES:
         raise ValueError(f"--engine must be one of {', '.join(ENGINES)}, got {name!r}")
     is_gguf = model.endswith(".gguf")
-    if name == HF and is_gguf:
+    if name in (HF, VLLM) and is_gguf:
         raise ValueError(f"{model!r} is a GGUF file: that is for --engine {LLAMA_CPP}")
     inside = sorted(Path(model).glob("*.gguf")) if Path(model).is_dir() else []
     if inside and not (Path(model) / "config.json").is_file():
@@ -52,7 +53,7 @@ def open_engine(model: str, kind: str, markers: Markers | None, parallel: int | 
 
     Args:
         model: a folder, a hub name, a .gguf file, or "embedded".
-        kind: "hf" or "llama.cpp".
+        kind: one of `ENGINES`.
         markers: of its thinking; None to find them.
         parallel: sequences at once; None for the engine's own choice.
 
@@ -63,6 +64,8 @@ def open_engine(model: str, kind: str, markers: Markers | None, parallel: int | 
     """
     if kind == LLAMA_CPP:
         return open_llama_cpp(model, markers, parallel)
+    if kind == VLLM:
+        return _open_vllm(model, markers, parallel)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
@@ -124,12 +127,24 @@ def open_llama_cpp(
     )
 
 
+def _open_vllm(model: str, markers: Markers | None, parallel: int | None) -> VLLMEngine:
+    if importlib.util.find_spec("vllm") is None:
+        raise MissingExtra("generating with vLLM", "vllm")
+    from thinkpace.adapters.vllm_engine import VLLMEngine
+
+    arguments: dict[str, Any] = {} if parallel is None else {"max_num_seqs": parallel}
+    if model == embedded.NAME:  # in its own precision, so that it agrees with transformers; compiling takes longer
+        arguments |= {"dtype": "float32", "enforce_eager": True}
+        return VLLMEngine.from_path(embedded.path("hf"), markers=markers, name=f"{embedded.NAME} on vLLM", **arguments)
+    return VLLMEngine.from_path(model, markers=markers, **arguments)
+
+
 def look_at(model: str, kind: str) -> ModelFiles:
     """What the files of a model tell, without its weights.
 
     Args:
         model: as for `open_engine`.
-        kind: "hf" or "llama.cpp".
+        kind: one of `ENGINES`.
 
     Raises:
         MissingExtra: if the engine is not installed.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -12,21 +13,23 @@ from hypothesis import strategies as st
 from strategies import VOCABULARY
 
 from thinkpace import BudgetForcing, ConfidenceExit, LoopBreaker, Markers, ThinkBudget
-from thinkpace.adapters import _vllm_notes
 from thinkpace.adapters._served_model import replayed
 from thinkpace.adapters._slots import SequenceLog
-from thinkpace.adapters._vllm_notes import Notes, noted_from_json
+from thinkpace.adapters._vllm_notes import Notes, close_notes, noted_from_json, of, open_notes, read_notes
 from thinkpace.adapters.vllm_terms import Terms, extra_args, terms_from
 from thinkpace.processors import compile_program
 
+NESTED = "[" + '{"control": "After", "tokens": 1, "inner": ' * 400 + "1" + "}" * 400 + "]"
 NAMES = st.text("abcXYZ019-_", max_size=12)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-@given(seed=st.none() | st.integers(), receipt=NAMES)
-def test_terms_travel_as_text(case, seed: int | None, receipt: str) -> None:  # type: ignore[no-untyped-def]
-    given = extra_args(*case.controls, markers=case.markers, seed=seed, receipt=receipt)
-    assert terms_from(given) == Terms(case.controls, case.markers, seed, receipt)
+@given(seed=st.none() | st.integers(), receipt=NAMES, several=st.booleans())
+def test_terms_travel_as_text(case, seed: int | None, receipt: str, several: bool) -> None:  # type: ignore[no-untyped-def]
+    terms = Terms(case.controls, case.markers, seed, receipt, several)
+    assert terms_from({"thinkpace": terms.text()}) == terms
+    given = extra_args(*case.controls, markers=case.markers, seed=seed)
+    assert terms_from(given) == Terms(case.controls, case.markers, seed)
 
 
 def test_other_requests_ask_for_nothing() -> None:
@@ -47,6 +50,7 @@ def test_short_forms() -> None:
         ({"thinkpace": None, "thinking_budget": 4}, "thinking_budget"),
         ({"thinkpace": "{"}, "thinkpace: no JSON"),
         ({"thinkpace": "[" * 100_000}, "thinkpace: no JSON"),
+        ({"thinkpace": NESTED}, "thinkpace.controls.*deep"),
         ({"thinkpace": "ThinkBudget(max=1)"}, "thinkpace: ThinkBudget has no field 'max'"),
         ({"thinkpace": '{"control": []}'}, "thinkpace.control is no field"),
         ({"thinkpace": '{"controls": {}}'}, "thinkpace.controls must be a list"),
@@ -63,15 +67,19 @@ def test_what_is_not_understood_is_named(given: dict[str, object], named: str) -
         terms_from(given)
 
 
-def test_a_receipt_is_made_from_the_notes(tmp_path: Path) -> None:
+@pytest.fixture
+def request_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return open_notes()
+
+
+def test_a_receipt_is_made_from_the_notes(request_name: str, tmp_path: Path) -> None:
     """A worker notes what was drawn and measured; whoever answers replays the tokens, and gets its receipt."""
-    controls = (
-        ConfidenceExit("probability", 1.0, separators=("\n",)),
-        BudgetForcing(waits=1, final=None, answer_reserve=0),
-    )
+    forcing = BudgetForcing(waits=1, final=None, answer_reserve=0)
+    controls = (ConfidenceExit("probability", 1.0, separators=("\n",)), forcing)
     program = compile_program(controls, VOCABULARY, Markers("<t>", "</t>"), max_new_tokens=20)
     prompt, said = VOCABULARY.encode("Q<t>"), VOCABULARY.encode("aWaita</t>7<eos>")
-    worker, notes = SequenceLog(program, prompt), Notes(tmp_path, "r", 20)
+    worker, notes = SequenceLog(program, prompt), Notes(request_name, prompt, 20)
     close = VOCABULARY.encode("</t>")[0]
     for at, token in enumerate(said):
         if worker.needs:
@@ -81,34 +89,46 @@ def test_a_receipt_is_made_from_the_notes(tmp_path: Path) -> None:
         worker.saw(lambda _edit, _token, _at: close)
         worker.advance(token)
         if at in worker.drawn:
-            notes.drew(worker.tokens, worker.drawn[at])
-    [noted] = _vllm_notes.read(tmp_path, "r")
+            notes.came(worker.tokens, worker.drawn[at])
+    [noted] = read_notes(request_name)
     assert noted.max_tokens == 20
     assert noted.drawn == {1: close}
     for read in (noted, noted_from_json(json.loads(json.dumps(noted.to_json())))):
         log = replayed(program, prompt, said, read.told(said))
         assert log.receipt() == worker.receipt()
         assert log.receipt().waits == 1
-    _vllm_notes.remove(tmp_path, "r")
-    assert not list(tmp_path.iterdir())
+    close_notes(request_name)
+    notes.came((*said, 0))  # who asked has gone: nothing is written any more
+    Notes(request_name, prompt, 20)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_samples_of_one_request_are_told_apart_by_their_tokens(tmp_path: Path) -> None:
-    for tokens, drawn in (([1, 2, 3], 7), ([1, 2, 4], 8)):
-        Notes(tmp_path, "r", None).drew(tokens, drawn)
-    notes = _vllm_notes.read(tmp_path, "r")
-    for last, drawn in ((3, 7), (4, 8)):
-        noted = _vllm_notes.of(notes, [1, 2, last, 9])
+def test_sequences_of_one_request_are_told_apart(request_name: str) -> None:
+    """By their prompts, and by their tokens as far as they were given out: a stop string cuts some off."""
+    for prompt, tokens, drawn in (([0], [1, 2, 3], 7), ([0], [1, 2, 4], 8), ([5], [1, 2, 3], 9)):
+        Notes(request_name, prompt, None).came(tokens, drawn)
+    notes = read_notes(request_name)
+    for prompt, tokens, drawn in (([0], [1, 2, 3, 9], 7), ([0], [1, 2, 4], 8), ([5], [1, 2], 9)):
+        noted = of(notes, prompt, tokens)
         assert noted is not None
         assert noted.drawn == {2: drawn}
-    assert _vllm_notes.of(notes, [5]) is None
+    assert of(notes, [0], [5]) is None
+    assert of(notes, [1], [1, 2, 3]) is None
 
 
-def test_the_last_token_is_told_beforehand(tmp_path: Path) -> None:
+def test_an_output_that_is_cut_back_takes_its_notes_along(request_name: str) -> None:
+    notes = Notes(request_name, [0], None)
+    notes.came([1, 2, 3, 4], 9)
+    notes.rewound(2)
+    notes.came([1, 2, 5, 6], 8)
+    [noted] = read_notes(request_name)
+    assert (noted.tokens, noted.drawn) == ([1, 2, 5, 6], {3: 8})
+
+
+def test_the_last_token_is_told_beforehand(request_name: str) -> None:
     """What comes at the limit is never shown to a worker: it notes what will have been drawn there."""
-    notes = Notes(tmp_path, "r", 3)
+    notes = Notes(request_name, [0], 3)
     notes.expects([1, 2], {4: 9, 5: 5}, None)
-    [noted] = _vllm_notes.read(tmp_path, "r")
+    [noted] = read_notes(request_name)
     assert [dict(noted.told([1, 2, last]).drawn) for last in (4, 5, 6)] == [{2: 9}, {}, {}]
     assert dict(noted.told([1, 2]).drawn) == {}
-    assert noted.numbers == {}
