@@ -7,10 +7,12 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,6 +108,46 @@ def test_a_stream_ends_with_the_receipt(client: OpenAI) -> None:
     assert receipt["usage"]["prompt"] > 0
 
 
+def test_a_stream_counts_its_thinking(client: OpenAI) -> None:
+    arguments = extra_args(ThinkBudget(9, answer_reserve=16))
+    *_, last = ask(client, arguments, stream=True, stream_options={"include_usage": True})
+    assert 0 < last.usage.completion_tokens_details.reasoning_tokens <= 9
+
+
+KINDS = ("thinking", "forced", "marker", "answer")
+#: it needs a number for every line, and writes what that number decides: a receipt of another sample shows
+SPEED = "PhasedSpeed(slow_tokens=1000, wait_probability=0.5, separators=('=',), answer_reserve=0)"
+
+
+@pytest.mark.parametrize("stop", [None, ["c", "="]])
+def test_every_sample_has_its_own_receipt(client: OpenAI, stop: list[str] | None) -> None:
+    """Receipts of samples were mixed up, and those that a stop string ended had none."""
+    for _ in range(4):
+        made = ask(client, {"thinkpace": SPEED}, n=16, max_tokens=24, stop=stop, extra_body={"return_token_ids": True})
+        for choice in made.choices:
+            receipt = choice.model_extra["receipt"]
+            assert all(event["what"] != "diverged" for event in receipt["events"])
+            usage = receipt["usage"]
+            assert sum(usage[kind] for kind in KINDS) == len(choice.model_extra["token_ids"])
+
+
+def test_every_prompt_has_its_own_receipt(client: OpenAI, engine: HFEngine) -> None:
+    asked = [engine.chat([{"role": "user", "content": one.question}]) for one in problems.examples("chain", 3, seed=6)]
+    extra = {"vllm_xargs": {"thinkpace": "BudgetForcing(30, waits=1, answer_reserve=16)"}, "return_token_ids": True}
+    made = client.completions.create(model="embedded", prompt=asked, max_tokens=100, n=2, extra_body=extra)
+    for i, choice in enumerate(made.choices):
+        said = choice.model_extra or {}
+        usage = said["receipt"]["usage"]
+        assert usage["prompt"] == len(asked[i // 2])
+        assert sum(usage[kind] for kind in KINDS) == len(said["token_ids"])
+
+
+def test_echo_is_refused(client: OpenAI) -> None:
+    extra = {"vllm_xargs": {"thinkpace": "LoopBreaker()"}}
+    with pytest.raises(BadRequestError, match="echo"):
+        client.completions.create(model="embedded", prompt="Q", echo=True, extra_body=extra)
+
+
 def test_requests_without_controls_are_left_alone(client: OpenAI) -> None:
     made = ask(client, {}, temperature=0)
     assert "receipt" not in (made.choices[0].model_extra or {})
@@ -126,6 +168,9 @@ def test_requests_without_controls_are_left_alone(client: OpenAI) -> None:
         ({"thinkpace": "BudgetForcing(min_tokens=500)"}, {}, "min_tokens"),
         ({"thinkpace": "LoopBreaker()"}, {"ignore_eos": True}, "ignore_eos"),
         ({"thinkpace": "LoopBreaker()"}, {"structured_outputs": {"regex": "a"}}, "structured_outputs"),
+        ({"thinkpace": "LoopBreaker()"}, {"allowed_token_ids": [3, 4]}, "allowed_token_ids"),
+        ({"thinkpace": "StructuredAnswer(choices=('7', '5'))"}, {"bad_words": ["7", "5"]}, "bad_words"),
+        ({"thinkpace": "ThinkBudget(5)"}, {"thinking_token_budget": 5}, "thinking_token_budget"),
     ],
 )
 def test_what_cannot_be_honoured_is_a_400_that_names_the_field(
@@ -165,9 +210,15 @@ def test_segments_without_our_class_agree_with_transformers(url: str, engine: HF
     served.close()
 
 
+def notes_folder() -> Path:
+    return Path(tempfile.gettempdir()) / f"thinkpace-{os.getuid()}"
+
+
 @pytest.mark.timeout(600)
 def test_many_at_once_under_preemption(client: OpenAI, url: str) -> None:
     """200 requests: mixed controls, some cancelled, some malformed; every finished answer obeys its own controls."""
+
+    before = {path.name for path in notes_folder().iterdir()}
 
     def one(i: int) -> None:
         limit = 4 + i % 37
@@ -198,6 +249,8 @@ def test_many_at_once_under_preemption(client: OpenAI, url: str) -> None:
 
     with ThreadPoolExecutor(64) as pool:
         list(pool.map(one, range(200)))
+    time.sleep(2)  # those that were cancelled have left
+    assert not [path for path in notes_folder().iterdir() if path.name not in before], "notes are taken away"
     metrics = urllib.request.urlopen(url.removesuffix("/v1") + "/metrics", timeout=10).read().decode()
     preempted = [line for line in metrics.splitlines() if line.startswith("vllm:num_preemptions_total")]
     assert preempted, "the test is about preemption"
