@@ -26,6 +26,11 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtra("the vLLM adapter", "vllm") from error
 
+try:  # since 0.31; a class that is none of these is refused by Model Runner V2 in words of its own
+    from vllm.v1.worker.gpu.sample.logits_processor import LogitsProcessor as _V2LogitsProcessor
+except ImportError:
+    _V2LogitsProcessor = object
+
 from thinkpace.adapters._hf_scores import ScoreWriter, SeenScores, measured
 from thinkpace.adapters._rows import Evidence, uniform
 from thinkpace.adapters._served_model import NO_FORKS, ServedModel
@@ -44,6 +49,10 @@ __all__ = ["ThinkpaceLogitsProcessor", "extra_args"]
 
 GREEDY = 1e-5  # below it vLLM decodes greedily
 _PARKED = 512  # sequences that left the batch and may come back
+_NOT_ON_V2 = (
+    "Model Runner V2 keeps tokens on the device, where controls cannot follow them yet: start vLLM with "
+    "VLLM_USE_V2_MODEL_RUNNER=0 in its environment"
+)
 _log = logging.getLogger("thinkpace")
 
 
@@ -124,11 +133,11 @@ class _Refused:
     temperature: float = 0.0
 
 
-class ThinkpaceLogitsProcessor(LogitsProcessor):  # type: ignore[misc,unused-ignore]  # untyped where vLLM is not
+class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ignore[misc,unused-ignore]  # untyped where vLLM is not
     """Applies the controls of each request to its row.
 
     Raises:
-        ValueError: if the engine's `additional_config` is not understood.
+        ValueError: if the engine's `additional_config` is not understood, or under Model Runner V2.
     """
 
     @classmethod
@@ -141,6 +150,8 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):  # type: ignore[misc,unused-ign
         check_params(sampling_params)
 
     def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool = False) -> None:
+        if not isinstance(device, torch.device):
+            raise ValueError(_NOT_ON_V2)
         self._model = ServedModel.of(vllm_config)
         self._device = device
         vocabulary = self._model.vocabulary
