@@ -95,11 +95,12 @@ def main() -> None:
 
 
 def compare(name: str, path: Path, options: argparse.Namespace) -> None:
-    tokens, rounds = options.tokens, options.rounds
+    large = "vocabulary" in name
+    tokens, rounds = options.tokens, options.rounds * (1 if large else 20)  # a round of the small one takes 10 ms
     engine = LlamaCppEngine(path, markers=MARKERS, parallel=1, context_tokens=1024, threads=options.threads)
     llama: Any = llama_cpp.Llama(str(path), n_ctx=1024, verbose=False, n_threads=options.threads, seed=1)
     opened = engine.vocabulary.encode("<think>")
-    prompt = (*engine.vocabulary.encode(" w7 w8" if "vocabulary" in name else "a=3;b=a+4"), *opened)
+    prompt = (*engine.vocabulary.encode(" w7 w8" if large else "a=3;b=a+4"), *opened)
 
     print(name)
     free = Request(prompt, (), tokens, Sampling(0))
