@@ -59,7 +59,7 @@ class SequenceLog:
         self.numbers: dict[int, Numbers] = {}
         self.trials = (0, 0)  # tokens generated in trials, and tokens read again for them
         self.calm = 0  #: how many tokens may pass before it has to be told of one, unless it heeds one of these:
-        self.heeds, self.marks = NO_TOKENS, program.tracker.heeds
+        self.heeds, self.marks = NO_TOKENS, NO_TOKENS
         self._states: deque[tuple[int, State]] = deque(maxlen=KEPT)
         self._evidence: dict[int, Evidence] = {}
         self._asked: tuple[int, State] | None  # the state that wanted numbers, before it got them
@@ -77,7 +77,7 @@ class SequenceLog:
         self._states.append((length, state))
         self.calm = self.program.quiet(state)
         if self.calm:
-            self.heeds = self.program.heeds(state)
+            self.heeds, self.marks = self.program.heeds(state), self.program.tracker.heeds(state.track.phase)
 
     @property
     def state(self) -> State:

@@ -62,7 +62,7 @@ class Tracker:
         partial: tokens that end or go on inside a character, as `Lexicon.partial`.
     """
 
-    __slots__ = ("closes", "eos", "heeds", "markers", "opens", "partial")
+    __slots__ = ("_other_heeds", "_thinking_heeds", "closes", "eos", "markers", "opens", "partial")
 
     def __init__(self, markers: BoundMarkers, eos: frozenset[int], partial: Mapping[int, int]) -> None:
         self.markers = markers
@@ -70,8 +70,12 @@ class Tracker:
         self.partial = partial
         self.opens = Matcher(markers.opens)
         self.closes = Matcher(markers.closes)
-        #: tokens that do more than add one to a count
-        self.heeds = eos.union(partial, *markers.opens, *markers.closes)
+        self._thinking_heeds = eos.union(partial, *markers.closes)
+        self._other_heeds = eos.union(partial, *markers.opens)
+
+    def heeds(self, phase: Phase) -> frozenset[int]:
+        """The tokens that do more in this phase than add one to a count."""
+        return self._thinking_heeds if phase is Phase.THINKING else self._other_heeds
 
     def start(self, prompt: Sequence[int]) -> Track:
         """The track after the prompt.
