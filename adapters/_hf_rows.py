@@ -8,7 +8,7 @@ step, and a row is told of them when it heeds one, or when somebody asks.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ import torch
 from thinkpace.adapters._slots import KEPT, Evidence, SequenceLog, Slots, common
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.base import FOREVER, NO_TOKENS, Numbers
-from thinkpace.processors.edit import KEEP, Edit
+from thinkpace.processors.edit import KEEP
 from thinkpace.processors.program import Program, Told
 
 
@@ -104,18 +104,10 @@ class Rows:
     def _list(self) -> None:
         self._soonest = min(self._until, default=0)
         self._over = all(self._ended)  # then `generate` must have stopped: the next call is a new one
-        self._wanting = [row for row, wants in enumerate(self._wants) if wants]
-        self._edited = tuple([(row, edit) for row, edit in enumerate(self._edits) if edit is not KEEP])
-
-    @property
-    def wanting(self) -> list[int]:
-        """The rows that want numbers about the next token."""
-        return self._wanting
-
-    @property
-    def edits(self) -> tuple[tuple[int, Edit], ...]:
-        """What the next tokens are subject to; rows that are left alone are left out."""
-        return self._edited
+        #: the rows that want numbers about the next token
+        self.wanting = [row for row, wants in enumerate(self._wants) if wants]
+        #: what the next tokens are subject to, as (row, edit); rows that are left alone are left out
+        self.edits = tuple([(row, edit) for row, edit in enumerate(self._edits) if edit is not KEEP])
 
     @property
     def logs(self) -> list[SequenceLog]:
@@ -129,9 +121,9 @@ class Rows:
         """The log of a row, which may not have been told its last tokens yet, unless it wants numbers."""
         return self._logs[row]
 
-    def inform(self, numbers: Sequence[tuple[int, Numbers]]) -> None:
+    def inform(self, numbers: Mapping[int, Numbers]) -> None:
         """Give rows the numbers that they want."""
-        for row, found in numbers:
+        for row, found in numbers.items():
             self._logs[row].inform(found)
             self._note(row)
         self._list()

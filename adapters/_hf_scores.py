@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -89,13 +88,15 @@ class ScoreWriter:
             is written instead of a row.
     """
 
-    __slots__ = ("_parts", "_plans", "_tables", "_unused", "beams", "size", "temperature")
+    __slots__ = ("_barred", "_barred_of", "_parts", "_plans", "_tables", "_unused", "beams", "size", "temperature")
 
     def __init__(self, size: int, temperature: float, unused: Iterable[int] = (), *, beams: bool = True) -> None:
         self.size = size
         self.beams = beams
         self.temperature = temperature
         self._unused = torch.tensor(sorted(unused), dtype=torch.long)
+        self._barred: torch.Tensor | None = None  # all ids that stand for nothing, for scores of `_barred_of`
+        self._barred_of: tuple[int, torch.device] | None = None
         self._parts: PerEdit[_Parts] = PerEdit(_parts)
         self._plans: deque[_Plan] = deque(maxlen=PLANS)
         self._tables: dict[int, _Table] = {}
@@ -108,7 +109,7 @@ class ScoreWriter:
             rows: Long[some], where; None for everywhere.
         """
         if rows is not None:
-            barred = self._barred(scores.shape[1], scores.device)
+            barred = self._all_barred(scores.shape[1], scores.device)
             if len(barred):
                 scores[rows.unsqueeze(1), barred] = -torch.inf
             return
@@ -118,9 +119,11 @@ class ScoreWriter:
             self._unused = self._unused.to(scores.device)
             scores.index_fill_(1, self._unused, -torch.inf)
 
-    @functools.cache  # noqa: B019  # one width and device per writer, and few writers
-    def _barred(self, width: int, device: torch.device) -> torch.Tensor:
-        return torch.cat((torch.arange(self.size, width), self._unused.cpu())).to(device)
+    def _all_barred(self, width: int, device: torch.device) -> torch.Tensor:
+        if self._barred is None or self._barred_of != (width, device):
+            self._barred = torch.cat((torch.arange(self.size, width), self._unused.cpu())).to(device)
+            self._barred_of = width, device
+        return self._barred
 
     def write(
         self, scores: torch.Tensor, edits: Sequence[tuple[int, Edit]], heats: Sequence[float] | None = None
@@ -321,24 +324,3 @@ class SeenScores:
             return many.float().cpu().numpy()
         cell = plan.offsets[self.place] + plan.made[self.place].index(token)
         return self.gathered.values[plan.owners == cell].double().cpu().numpy()
-
-
-def measured(scores: torch.Tensor, kind: str, closes: Sequence[Sequence[int]]) -> list[float]:
-    """A number about each row at temperature 1, as `_rows.measured`.
-
-    Args:
-        scores: Float[rows, vocabulary], before any edit.
-        kind: "entropy", "top_probability" or "close_margin".
-        closes: for each row, the ids that close thinking.
-    """
-    logs = torch.log_softmax(scores.double(), 1)
-    if kind == "entropy":
-        found = -(logs.exp() * logs.masked_fill(torch.isneginf(logs), 0.0)).sum(1)
-    elif kind == "top_probability":
-        found = logs.amax(1).exp()
-    else:
-        likeliest = [
-            logs[row, list(ids)].amax() if ids else logs.new_tensor(-torch.inf) for row, ids in enumerate(closes)
-        ]
-        found = logs.amax(1) - torch.stack(likeliest)
-    return [float(number) for number in found.tolist()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from thinkpace.adapters._slots import SequenceLog
@@ -12,7 +12,6 @@ from thinkpace.adapters.vllm_terms import KEY, Terms
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.markers import Markers
 from thinkpace.processors.program import Program, Told, compile_program
-from thinkpace.processors.vocabulary import TokenIds
 
 _PROGRAMS = 512  # that are kept
 NO_FORKS = "a control tries answers at a fork, which this engine has no room for: use another rule of ConfidenceExit"
@@ -93,11 +92,6 @@ class ServedModel:
             UnsupportedControl: if they cannot be found.
         """
         return self.given or find_markers(self._tokenizer)
-
-    def chat(self, messages: Sequence[Mapping[str, str]]) -> TokenIds:
-        """The prompt ids of a conversation, ready for the model to answer."""
-        text = self._tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
-        return self.vocabulary.encode(text)
 
     def _program(self, terms: Terms, max_tokens: int | None) -> Program:
         """What a request asks for, compiled.

@@ -13,7 +13,7 @@ from __future__ import annotations
 import functools
 import warnings
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from thinkpace.errors import MissingExtra, UnsupportedControl
 
@@ -23,23 +23,16 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtra("the Hugging Face adapter", "hf") from error
 
+from thinkpace.adapters._hf_numbers import NO_TRIALS, Trials, numbers_of
 from thinkpace.adapters._hf_rows import Rows
-from thinkpace.adapters._hf_scores import ScoreWriter, SeenScores, measured
-from thinkpace.adapters._rows import Evidence, uniform
+from thinkpace.adapters._hf_scores import ScoreWriter, SeenScores
+from thinkpace.adapters._rows import Evidence
 from thinkpace.adapters._slots import SequenceLog
 from thinkpace.adapters.hf_vocabulary import HFVocabulary, find_markers
-from thinkpace.processors.base import Control, Need
+from thinkpace.processors.base import Control
 from thinkpace.processors.markers import Markers
 from thinkpace.processors.program import Program, compile_program
 from thinkpace.types import Receipt
-
-
-class Trials(Protocol):
-    """Tries answers at a fork: the second engine that a plain logits processor does not have."""
-
-    def __call__(self, logs: Sequence[SequenceLog], needs: Sequence[Need]) -> list[float]:
-        """For each log, the number that its need of kind "trial" asks for; counts the tokens in the log."""
-        ...
 
 
 class ThinkpaceLogitsProcessor(LogitsProcessor):
@@ -97,7 +90,8 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         self._rows.follow(input_ids)
         self._writer.clear(scores)
         if self._rows.wanting:
-            self._inform(self._rows.wanting, scores)
+            asking = {row: (self._rows[row], self._rows[row].needs) for row in self._rows.wanting}
+            self._rows.inform(numbers_of(asking, scores, self.trials))
         edits = self._rows.edits
         gathered = self._writer.write(scores, edits)
         if gathered is not None:
@@ -106,27 +100,6 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
                     seen = SeenScores(gathered, place, row)
                     self._rows.saw(row, Evidence(seen, self.temperature, self._rows[row].seed))
         return scores
-
-    def _inform(self, rows: list[int], scores: torch.Tensor) -> None:
-        """Give the logs of these rows the numbers that they need."""
-        numbers: dict[int, dict[Need, float]] = {row: {} for row in rows}
-        wanted: dict[Need, list[int]] = {}
-        for row in rows:
-            for need in self._rows[row].needs:
-                wanted.setdefault(need, []).append(row)
-        for need, members in wanted.items():
-            logs = [self._rows[row] for row in members]
-            if need.kind == "uniform":
-                found = [uniform(log.seed, len(log.tokens), "control") for log in logs]
-            elif need.kind == "trial":
-                if self.trials is None:
-                    raise UnsupportedControl(_NO_TRIALS)
-                found = self.trials(logs, [need] * len(logs))
-            else:
-                found = measured(scores[members], need.kind, [log.closes for log in logs])
-            for row, number in zip(members, found, strict=True):
-                numbers[row][need] = number
-        self._rows.inform(list(numbers.items()))
 
     def _check_width(self, width: int) -> None:
         if width < self._writer.size or self._scores_width not in (0, width):
@@ -237,17 +210,12 @@ def logits_processors(
         for row in dict.fromkeys(lists)
     }
     if any("trial" in control.needs for row in lists for control in row):
-        raise UnsupportedControl(_NO_TRIALS)
+        raise UnsupportedControl(NO_TRIALS)
     _refuse_continuous_batching()
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     processor = ThinkpaceLogitsProcessor([compiled[row] for row in lists], pad, temperature, seed, beams=beams)
     return ThinkpaceLogitsProcessorList(processor)
 
-
-_NO_TRIALS = (
-    "a control tries answers at a fork, which a logits processor alone cannot: use HFEngine, or another rule of "
-    "ConfidenceExit"
-)
 
 _NEVER_CALLED = (
     "generate never called these controls: continuous batching (generate_batch, cache_implementation='paged') ignores "

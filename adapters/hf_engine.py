@@ -100,8 +100,7 @@ class HFEngine:
         return digest.hexdigest()
 
     def chat(self, messages: Sequence[dict[str, str]]) -> TokenIds:
-        text = self.tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
-        return self.vocabulary.encode(text)
+        return self.vocabulary.chat(messages)
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """One completion per request, in their order.

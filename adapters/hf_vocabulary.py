@@ -5,7 +5,7 @@ Nothing is imported from transformers: whatever behaves like a `PreTrainedTokeni
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -53,6 +53,11 @@ class HFVocabulary:
             UnsupportedControl: if it is of a kind whose bytes cannot be told.
         """
         return token_pieces(self._tokenizer, self.size)
+
+    def chat(self, messages: Sequence[Mapping[str, str]]) -> TokenIds:
+        """The prompt ids of a conversation, ready for the model to answer."""
+        text = self._tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        return self.encode(text)
 
     def encode(self, text: str) -> TokenIds:
         return tuple(self._tokenizer(text, add_special_tokens=False).input_ids)

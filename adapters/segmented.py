@@ -100,7 +100,7 @@ class SegmentedEngine:
         self._client.close()
 
     def chat(self, messages: Sequence[Mapping[str, str]]) -> TokenIds:
-        return self._model.chat(messages)
+        return self._model.vocabulary.chat(messages)
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """One completion per request, in their order.

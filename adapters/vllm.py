@@ -15,7 +15,9 @@ from __future__ import annotations
 import logging
 import secrets
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from thinkpace.errors import MissingExtra, UnsupportedControl
@@ -31,8 +33,9 @@ try:  # since 0.31; a class that is none of these is refused by Model Runner V2 
 except ImportError:
     _V2LogitsProcessor = object
 
-from thinkpace.adapters._hf_scores import ScoreWriter, SeenScores, measured
-from thinkpace.adapters._rows import Evidence, uniform
+from thinkpace.adapters._hf_numbers import numbers_of
+from thinkpace.adapters._hf_scores import ScoreWriter, SeenScores
+from thinkpace.adapters._rows import Evidence
 from thinkpace.adapters._served_model import NO_FORKS, ServedModel
 from thinkpace.adapters._slots import SequenceLog, Slots
 from thinkpace.adapters._vllm_notes import Notes
@@ -237,14 +240,16 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
         """
         if not self._rows:
             return logits
-        for row, sequence in self._rows:
-            if isinstance(sequence, _Sequence):
-                try:
-                    self._advance(row, sequence, logits)
-                except Exception as error:  # noqa: BLE001  # one request must not end the engine, and so all others
-                    self._refuse(row, error, sequence.notes)
-                    self._rows = self._slots.items()
+        sequences = [(row, one) for row, one in self._rows if isinstance(one, _Sequence)]
+        for row, one in sequences:
+            self._guarded(row, one, one.catch_up)
         self._writer.clear(logits, self._cleared)
+        # also once more: the row before may have been one of an unfinished prompt
+        asking = {row: (one, asks) for row, one in sequences if (asks := one.asks)}
+        if asking:
+            numbers = numbers_of(asking, logits[:, : self._writer.size])
+            for row, (one, _) in asking.items():
+                self._guarded(row, one, partial(one.hear, numbers[row]))
         edited = [(row, sequence, edit) for row, sequence in self._rows if (edit := sequence.edit) is not KEEP]
         gathered = self._writer.write(
             logits, [(row, edit) for row, _, edit in edited], [sequence.temperature for _, sequence, _ in edited]
@@ -255,15 +260,12 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
                 sequence.wrote(edit, Evidence(seen, sequence.temperature, sequence.seed))
         return logits
 
-    def _advance(self, row: int, sequence: _Sequence, logits: torch.Tensor) -> None:
-        sequence.catch_up()
-        if asks := sequence.asks:  # also once more: the row before may have been one of an unfinished prompt
-            sequence.hear({need: self._number(row, sequence, need.kind, logits) for need in asks})
-
-    def _number(self, row: int, sequence: _Sequence, kind: str, logits: torch.Tensor) -> float:
-        if kind == "uniform":
-            return uniform(sequence.seed, len(sequence.tokens), "control")
-        return measured(logits[row : row + 1, : self._writer.size], kind, [sequence.closes])[0]
+    def _guarded(self, row: int, sequence: _Sequence, act: Callable[[], None]) -> None:
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001  # one request must not end the engine, and so all others
+            self._refuse(row, error, sequence.notes)
+            self._rows = self._slots.items()
 
 
 def check_params(params: SamplingParams) -> Terms | None:

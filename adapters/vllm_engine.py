@@ -171,7 +171,7 @@ class VLLMEngine:
         return self._backend.identity
 
     def chat(self, messages: Sequence[Mapping[str, str]]) -> TokenIds:
-        return self._backend.model.chat(messages)
+        return self._backend.model.vocabulary.chat(messages)
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """One completion per request, in their order.

@@ -10,15 +10,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from thinkpace.processors.base import Control
 from thinkpace.processors.budget import ALIASES
 from thinkpace.processors.markers import Markers
 from thinkpace.processors.spec import control_from_json, controls_from_text
 
+T = TypeVar("T")
 KEY = "thinkpace"
 _STRAY = {*ALIASES, "thinking_token_budget", "controls"}  # beside the key they would be ignored
 
@@ -103,21 +104,21 @@ def terms_from(arguments: Mapping[str, Any] | None) -> Terms | None:
         raise ValueError(f"{KEY} must be a text, JSON or such as 'ThinkBudget(512)', got {given!r}")
     text = given.strip()
     if not text.startswith(("{", "[")):
-        return Terms(_told(KEY, controls_from_text, text))
-    data = _told(KEY, _json, text)
+        return Terms(_reading(KEY, controls_from_text, text))
+    data = _reading(KEY, _json, text)
     data = {"controls": data} if isinstance(data, list) else data
     if unknown := sorted(set(data) - {"controls", "markers", "seed", "receipt", "several"}):
         raise ValueError(f"{KEY}.{unknown[0]} is no field; these are controls, markers, seed and receipt")
     controls = data.get("controls", [])
     if not isinstance(controls, list):
         raise ValueError(f"{KEY}.controls must be a list, got {controls!r}")
-    made = [_told(f"{KEY}.controls[{i}]", control_from_json, control) for i, control in enumerate(controls)]
-    markers = _told(f"{KEY}.markers", _markers, data.get("markers"))
+    made = [_reading(f"{KEY}.controls[{i}]", control_from_json, control) for i, control in enumerate(controls)]
+    markers = _reading(f"{KEY}.markers", _markers, data.get("markers"))
     rest = {name: data[name] for name in ("seed", "receipt", "several") if name in data}
-    return _told(KEY, lambda rest: Terms(tuple(made), markers, **rest), rest)  # type: ignore[no-any-return]
+    return _reading(KEY, lambda rest: Terms(tuple(made), markers, **rest), rest)
 
 
-def _told(field: str, read: Any, value: Any) -> Any:
+def _reading(field: str, read: Callable[[Any], T], value: Any) -> T:
     """What `read` makes of a value; what is wrong with it begins with the field's name."""
     try:
         return read(value)

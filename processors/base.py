@@ -178,9 +178,9 @@ class Control(ABC):
             UnsupportedControl: if it cannot work there.
         """
 
-    def closing(self, binding: Binding) -> Closing:
-        """How thinking is closed by force, by this control or another: asked of those that decide its end."""
-        raise NotImplementedError(f"{type(self).__name__} does not decide when thinking ends")
+    def closing(self, binding: Binding) -> Closing | None:
+        """How thinking is closed by force, by this control or another; None from those that do not decide its end."""
+        return None
 
     @property
     def moves_probability(self) -> bool:

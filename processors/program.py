@@ -237,7 +237,7 @@ def compile_program(
     return Program(
         chain(*processors, names=tuple(repr(control) for control in ordered)),
         Tracker(binding.markers, vocabulary.eos, known.partial),
-        deciding[0].closing(binding) if deciding else Closing(binding),
+        next((found for control in deciding if (found := control.closing(binding))), None) or Closing(binding),
         vocabulary.size,
         vocabulary.unused,
         tuple(repr(control) for control in controls),

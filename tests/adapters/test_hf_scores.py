@@ -11,7 +11,8 @@ from strategies import SIZE, edits
 
 from thinkpace import NoLegalToken
 from thinkpace.adapters import _hf_scores
-from thinkpace.adapters._hf_scores import ScoreWriter, SeenScores, measured
+from thinkpace.adapters._hf_numbers import measured
+from thinkpace.adapters._hf_scores import ScoreWriter, SeenScores
 from thinkpace.adapters._rows import SeenRow, edited, refused
 from thinkpace.adapters._rows import measured as rows_measured
 from thinkpace.processors import KEEP, Edit, force, redirect
