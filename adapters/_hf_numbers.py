@@ -67,15 +67,18 @@ def measured(scores: torch.Tensor, kind: str, closes: Sequence[Sequence[int]]) -
         kind: "entropy", "top_probability" or "close_margin".
         closes: for each row, the ids that close thinking.
     """
-    if kind == "close_margin":  # of logits as of log-probabilities
-        likeliest = [
-            scores[row, list(ids)].amax() if ids else scores.new_tensor(-torch.inf) for row, ids in enumerate(closes)
-        ]
-        found = scores.amax(1).double() - torch.stack(likeliest).double()
-    else:
-        logs = torch.log_softmax(scores.double(), 1)
-        if kind == "entropy":
-            found = -(logs.exp() * logs.masked_fill(torch.isneginf(logs), 0.0)).sum(1)
-        else:
-            found = logs.amax(1).exp()
-    return [float(number) for number in found.tolist()]
+    likeliest = None
+    if kind == "close_margin":
+        never = scores.new_tensor(-torch.inf)
+        likeliest = torch.stack([scores[row, list(ids)].amax() if ids else never for row, ids in enumerate(closes)])
+    return [float(number) for number in quantity(scores, kind, likeliest).tolist()]
+
+
+def quantity(scores: torch.Tensor, kind: str, likeliest: torch.Tensor | None) -> torch.Tensor:
+    """`measured` on the device, Double[rows]; `likeliest`: for "close_margin", the largest score of a closing id."""
+    if likeliest is not None:  # of logits as of log-probabilities
+        return scores.amax(1).double() - likeliest.double()
+    logs = torch.log_softmax(scores.double(), 1)
+    if kind == "entropy":
+        return -(logs.exp() * logs.masked_fill(torch.isneginf(logs), 0.0)).sum(1)
+    return logs.amax(1).exp()

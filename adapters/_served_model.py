@@ -73,10 +73,11 @@ class ServedModel:
 
         config = vllm_config.model_config
         eos = (config.try_get_generation_config() or {}).get("eos_token_id")
-        given = vllm_config.additional_config
-        given = given.get(KEY, {}) if isinstance(given, dict) else {}
-        if not isinstance(given, dict) or set(given) - {"open", "close", "forced_close"}:
-            raise ValueError(f"additional_config.{KEY} takes open, close and forced_close, got {given!r}")
+        told = vllm_config.additional_config
+        told = told.get(KEY, {}) if isinstance(told, dict) else {}
+        if not isinstance(told, dict) or set(told) - {"open", "close", "forced_close", "native_caps"}:
+            raise ValueError(f"additional_config.{KEY} takes open, close, forced_close and native_caps, got {told!r}")
+        given = {name: text for name, text in told.items() if name != "native_caps"}
         return cls(
             cached_tokenizer_from_config(config),
             () if eos is None else (eos,) if isinstance(eos, int) else tuple(eos),

@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from thinkpace.processors.budget import ThinkBudget
 from thinkpace.processors.program import Program
 from thinkpace.processors.request import Request
 from thinkpace.processors.vocabulary import TokenIds
 from thinkpace.types import Phase
+
+
+def native_texts(vllm_config: Any) -> tuple[TokenIds, TokenIds]:
+    """The ids that an engine's own budget takes for the opening of thinking, and for its close.
+
+    Raises:
+        ValueError: if it has none.
+    """
+    reasoning = vllm_config.reasoning_config
+    if reasoning is None or not reasoning.enabled:
+        raise ValueError(
+            "native_caps needs a reasoning_config: LLM(..., reasoning_config={...}), or --reasoning-config"
+        )
+    return tuple(reasoning.reasoning_start_token_ids), tuple(reasoning.reasoning_end_token_ids)
 
 
 def native_cap(request: Request, program: Program, start: TokenIds, end: TokenIds) -> int | None:

@@ -6,8 +6,9 @@
     SamplingParams(..., extra_args=extra_args(BudgetForcing(max_tokens=512, waits=1)))
 
 Registered by its path only: as an entry point it would be loaded into every engine on the machine. Requests that ask
-for nothing are not looked at. The state of a sequence advances when its row is about to be sampled, from the live list
-of its output: what vLLM calls a step may be a row that is thrown away, or one that comes again.
+for nothing are not looked at. One class serves both of vLLM's runners: here is the V1 runner, in `_vllm_device` Model
+Runner V2. The state of a sequence advances when its row is about to be sampled, from the live list of its output: what
+vLLM calls a step may be a row that is thrown away, or one that comes again.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtra("the vLLM adapter", "vllm") from error
 
-try:  # since 0.31; a class that is none of these is refused by Model Runner V2 in words of its own
+try:  # since 0.31
     from vllm.v1.worker.gpu.sample.logits_processor import LogitsProcessor as _V2LogitsProcessor
 except ImportError:
     _V2LogitsProcessor = object
@@ -38,6 +39,7 @@ from thinkpace.adapters._hf_scores import ScoreWriter, SeenScores
 from thinkpace.adapters._rows import Evidence
 from thinkpace.adapters._served_model import NO_FORKS, ServedModel
 from thinkpace.adapters._slots import SequenceLog, Slots
+from thinkpace.adapters._vllm_device import ENDED, DeviceBatch
 from thinkpace.adapters._vllm_notes import Notes
 from thinkpace.adapters.vllm_terms import KEY, Terms, extra_args, terms_from
 from thinkpace.processors.base import Numbers
@@ -47,15 +49,17 @@ from thinkpace.processors.program import Program
 if TYPE_CHECKING:
     from vllm import SamplingParams
     from vllm.config import VllmConfig
+    from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext, LogitsProcRequestState
 
 __all__ = ["ThinkpaceLogitsProcessor", "extra_args"]
 
 GREEDY = 1e-5  # below it vLLM decodes greedily
 _PARKED = 512  # sequences that left the batch and may come back
-_NOT_ON_V2 = (
-    "Model Runner V2 keeps tokens on the device, where controls cannot follow them yet: start vLLM with "
-    "VLLM_USE_V2_MODEL_RUNNER=0 in its environment"
+_ON_V2 = (
+    "under Model Runner V2 controls run on the device; this has been tested on CPU tensors and not on a GPU, and keeps "
+    "no receipts: VLLM_USE_V2_MODEL_RUNNER=0 in the environment of vLLM chooses the V1 runner, which is tested whole"
 )
+_NO_RECEIPT = "Model Runner V2 keeps no receipts: start vLLM with VLLM_USE_V2_MODEL_RUNNER=0 to have them"
 _log = logging.getLogger("thinkpace")
 
 
@@ -87,7 +91,7 @@ class _Sequence(SequenceLog):
         self.params = params
         self.notes = notes
         self.several = several
-        self.temperature = params.temperature if params.temperature >= GREEDY else 0.0
+        self.temperature = heat(params)
 
     def catch_up(self) -> None:
         """Be at the live output."""
@@ -140,7 +144,7 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
     """Applies the controls of each request to its row.
 
     Raises:
-        ValueError: if the engine's `additional_config` is not understood, or under Model Runner V2.
+        ValueError: if the engine's `additional_config` is not understood.
     """
 
     @classmethod
@@ -152,10 +156,16 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
         """
         check_params(sampling_params)
 
-    def __init__(self, vllm_config: VllmConfig, device: torch.device, is_pin_memory: bool = False) -> None:
-        if not isinstance(device, torch.device):
-            raise ValueError(_NOT_ON_V2)
+    def __init__(
+        self, vllm_config: VllmConfig, device: torch.device | LogitsProcRequestState, is_pin_memory: bool = False
+    ) -> None:
         self._model = ServedModel.of(vllm_config)
+        self._on_device: DeviceBatch | None = None  # under Model Runner V2, which takes the place of all the rest
+        if not isinstance(device, torch.device):
+            _log.warning(_ON_V2)
+            speculative = vllm_config.speculative_config
+            self._on_device = DeviceBatch(self._model, device, speculative.num_speculative_tokens if speculative else 0)
+            return
         self._device = device
         vocabulary = self._model.vocabulary
         self._writer = ScoreWriter(vocabulary.size, 1.0, vocabulary.unused, beams=False)
@@ -227,17 +237,38 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
             self._refuse(row, error, notes)
 
     def _refuse(self, row: int, error: Exception, notes: Notes | None) -> None:
-        _log.error("a request was ended, since its controls cannot work: %s", error)
+        _log.error(ENDED, error)
         if notes:
             notes.failed(f"{type(error).__name__}: {error}")
         self._slots.add(row, _Refused(force(min(self._model.vocabulary.eos))))
 
-    def apply(self, logits: torch.Tensor) -> torch.Tensor:
+    def add_request(self, req_idx: int, sampling_params: SamplingParams) -> bool:
+        """Model Runner V2: a request gets a slot."""
+        assert self._on_device is not None
+        try:
+            terms = terms_from(sampling_params.extra_args)
+            if terms is not None and terms.receipt:
+                Notes(terms.receipt, (), sampling_params.max_tokens).failed(_NO_RECEIPT)
+            return self._on_device.add(req_idx, terms, sampling_params, heat(sampling_params))
+        except Exception as error:  # noqa: BLE001  # the frontend refuses what it can; what is raised here ends the engine
+            self._on_device.refuse(req_idx, error)
+            return True
+
+    def apply_staged_writes(self) -> None:
+        """Model Runner V2: the tokens of new requests are there."""
+        assert self._on_device is not None
+        self._on_device.flush()
+
+    def apply(self, logits: torch.Tensor, ctx: LogitsContext | None = None) -> torch.Tensor:
         """Bring every controlled row to its tokens, then write all edits at once.
 
         Args:
             logits: Float[rows, vocabulary], changed in place.
+            ctx: Model Runner V2: which rows these are.
         """
+        if self._on_device is not None and ctx is not None:
+            self._on_device.apply(logits, ctx)
+            return logits
         if not self._rows:
             return logits
         sequences = [(row, one) for row, one in self._rows if isinstance(one, _Sequence)]
@@ -266,6 +297,11 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
         except Exception as error:  # noqa: BLE001  # one request must not end the engine, and so all others
             self._refuse(row, error, sequence.notes)
             self._rows = self._slots.items()
+
+
+def heat(params: SamplingParams) -> float:
+    """The temperature that vLLM samples at; 0 for greedy."""
+    return params.temperature if params.temperature >= GREEDY else 0.0
 
 
 def check_params(params: SamplingParams) -> Terms | None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from thinkpace.adapters._requests import completion
 from thinkpace.adapters._served_model import ServedModel, replayed
-from thinkpace.adapters._vllm_native import native_cap
+from thinkpace.adapters._vllm_native import native_cap, native_texts
 from thinkpace.adapters._vllm_notes import Noted, close_notes, noted_from_json, of, open_notes, read_notes
 from thinkpace.adapters.vllm_terms import KEY, Terms
 from thinkpace.errors import UnsupportedControl
@@ -218,12 +218,7 @@ class _Offline:
             raise ValueError(f"load it with our logits processor: LLM(..., logits_processors=[{PROCESSOR!r}])")
         self._llm = llm
         self._config = config
-        self._native: tuple[TokenIds, TokenIds] | None = None  # what vLLM's own budget takes for opening and closing
-        if native_caps:
-            reasoning = config.reasoning_config
-            if reasoning is None or not reasoning.enabled:
-                raise ValueError("native_caps needs a reasoning_config: LLM(..., reasoning_config={...})")
-            self._native = tuple(reasoning.reasoning_start_token_ids), tuple(reasoning.reasoning_end_token_ids)
+        self._native = native_texts(config) if native_caps else None
         self.model = ServedModel.of(config, markers)
 
     @property
@@ -343,7 +338,8 @@ class _Server:
                 "the server's answer holds no receipt: start it with --logits-processors "
                 f"{PROCESSOR} --middleware thinkpace.adapters.vllm_middleware.ReceiptMiddleware"
             )
-        return Said(tuple(said["token_ids"]), noted_from_json(said["notes"]))
+        native = said["receipt"]["enforced_by"] == "vLLM"
+        return Said(tuple(said["token_ids"]), noted_from_json(said["notes"]), native)
 
 
 def _is_ours(processor: str | type) -> bool:

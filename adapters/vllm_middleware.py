@@ -6,6 +6,9 @@
 Every choice of an answer to a request with `vllm_xargs.thinkpace` gets a field `receipt`; in a stream, the chunk that
 holds its `finish_reason`. With `return_token_ids` it gets `notes` too, from which a client can replay the tokens.
 Requests without controls are passed on as they are.
+
+With `--additional-config '{"thinkpace": {"native_caps": true}}'` and a reasoning config, a completion from token ids
+under a plain `ThinkBudget(n)` is left to vLLM's own budget where that writes the same, and its receipt says so.
 """
 
 from __future__ import annotations
@@ -18,9 +21,12 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from thinkpace.adapters._served_model import ServedModel, replayed
-from thinkpace.adapters._vllm_notes import close_notes, of, open_notes, read_notes
+from thinkpace.adapters._vllm_native import native_cap, native_texts
+from thinkpace.adapters._vllm_notes import Noted, close_notes, of, open_notes, read_notes
 from thinkpace.adapters.vllm_terms import KEY, Terms, terms_from
 from thinkpace.errors import UnsupportedControl
+from thinkpace.processors.request import Request
+from thinkpace.processors.vocabulary import TokenIds
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -43,6 +49,7 @@ class ReceiptMiddleware:
     def __init__(self, app: App) -> None:
         self._app = app
         self._model: ServedModel | None = None
+        self._native: tuple[TokenIds, TokenIds] | None = None  # what vLLM's own budget goes by, where it may be asked
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -65,11 +72,17 @@ class ReceiptMiddleware:
             return
         shows = bool(asked.get("return_token_ids"))
         asked["return_token_ids"] = True
+        assert self._model is not None  # a request was understood
+        cap = self._native_cap(scope["path"], asked, terms)
         terms = replace(terms, receipt=open_notes(), several=_several(asked))
         try:
-            asked["vllm_xargs"] = asked["vllm_xargs"] | {KEY: terms.text()}
-            assert self._model is not None  # a request was understood
-            answer = _Answer(send, _Writer(self._model, terms, shows))
+            if cap is None:
+                asked["vllm_xargs"] = asked["vllm_xargs"] | {KEY: terms.text()}
+            else:
+                asked["vllm_xargs"] = {name: value for name, value in asked["vllm_xargs"].items() if name != KEY}
+                asked["thinking_token_budget"] = cap
+            limit = None if cap is None else asked["max_tokens"]
+            answer = _Answer(send, _Writer(self._model, terms, shows, limit))
             changed = json.dumps(asked).encode()
             headers = [(name, value) for name, value in scope["headers"] if name.lower() != b"content-length"]
             scope = {**scope, "headers": [*headers, (b"content-length", str(len(changed)).encode())]}
@@ -80,7 +93,10 @@ class ReceiptMiddleware:
     def _understood(self, config: Any, asked: dict[str, Any]) -> Terms:
         """The terms of a request, compiled once to see that they work."""
         if self._model is None:
-            self._model = ServedModel.of(config)
+            model = ServedModel.of(config)
+            ours = config.additional_config.get(KEY, {}) if isinstance(config.additional_config, dict) else {}
+            self._native = native_texts(config) if ours.get("native_caps") else None
+            self._model = model
         terms = terms_from(asked["vllm_xargs"])
         assert terms is not None  # the field is there
         if asked.get("use_beam_search"):
@@ -95,14 +111,33 @@ class ReceiptMiddleware:
             raise ValueError(f"{KEY}.controls: {error}") from None
         return terms
 
+    def _native_cap(self, path: str, asked: dict[str, Any], terms: Terms) -> int | None:
+        """What to ask vLLM's own budget for; None where it would not do the same, or that cannot be told."""
+        prompt, limit = asked.get("prompt"), asked.get("max_tokens")
+        ids = isinstance(prompt, list) and bool(prompt) and all(isinstance(token, int) for token in prompt)
+        if self._native is None or self._model is None or not path.endswith("/v1/completions") or not ids:
+            return None
+        if not isinstance(limit, int):
+            return None
+        request = Request(tuple(asked["prompt"]), terms.controls, limit)
+        return native_cap(request, self._model.program(Terms(terms.controls, terms.markers), limit), *self._native)
+
 
 class _Writer:
-    """Makes receipts for the choices of one answer."""
+    """Makes receipts for the choices of one answer.
 
-    def __init__(self, model: ServedModel, terms: Terms, shows: bool) -> None:
+    Args:
+        model: that is served.
+        terms: of the request.
+        shows: whether the client asked for ids.
+        native: the request's limit where vLLM's own budget holds the cap; else None.
+    """
+
+    def __init__(self, model: ServedModel, terms: Terms, shows: bool, native: int | None) -> None:
         self._model = model
         self._terms = terms
         self._shows = shows
+        self._native = native
 
     async def finish(self, choice: dict[str, Any], prompt: list[int] | None, tokens: list[int] | None) -> int:
         """As `_finish`, beside the event loop."""
@@ -129,13 +164,13 @@ class _Writer:
         failed = next((noted for noted in notes if noted.error is not None), None)
         if failed is not None:
             raise UnsupportedControl(failed.error)
-        noted = of(notes, prompt, tokens)
+        noted = of(notes, prompt, tokens) if self._native is None else Noted(max_tokens=self._native)
         if noted is None:
             _log.error("the workers left no notes: are they without our logits processor, or on another machine?")
             return 0
         program = self._model.program(Terms(self._terms.controls, self._terms.markers), noted.max_tokens)
         receipt = replayed(program, prompt, tokens, noted.told(tokens)).receipt()
-        choice["receipt"] = asdict(receipt)
+        choice["receipt"] = asdict(receipt if self._native is None else replace(receipt, enforced_by="vLLM"))
         if self._shows:
             choice["notes"] = noted.to_json()
         return receipt.thinking_tokens

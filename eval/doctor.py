@@ -203,7 +203,7 @@ _ENGINES = {
     ),
     "vllm": (
         Finding("engine", "note", "V1 runner", "greedy, sampling, n samples, streaming, serving, preemption"),
-        Finding("engine", "note", "Model Runner V2", "refused: set VLLM_USE_V2_MODEL_RUNNER=0"),
+        Finding("engine", "note", "Model Runner V2", "on the device: tested on CPU tensors only, no receipts"),
         Finding("engine", "note", "speculative decoding", "refused by vLLM beside logits processors"),
     ),
 }

@@ -135,17 +135,18 @@ class SureState(NamedTuple):
 class Confidence(Processor[SureState]):
     """The processor of `ConfidenceExit`."""
 
-    __slots__ = ("_control", "_every", "_least", "_needs", "_separators", "_threshold")
+    __slots__ = ("_needs", "control", "every", "kind", "least", "separators", "threshold")
 
     def __init__(self, control: ConfidenceExit, binding: Binding) -> None:
-        self._control = control
+        self.control = control
         default, looks = RULES[control.rule]
-        self._threshold = control.threshold if control.threshold is not None else default or 0.0
-        self._least = control.min_looks if control.min_looks is not None else looks
-        self._separators = phrases(binding.vocabulary, control.separators, exact=True)
-        self._every = control.rule == "probability"  # a number is wanted for every token
+        self.threshold = control.threshold if control.threshold is not None else default or 0.0
+        self.least = control.min_looks if control.min_looks is not None else looks
+        self.separators = phrases(binding.vocabulary, control.separators, exact=True)
+        self.every = control.rule == "probability"  # a number is wanted for every token
         suffix = spell(binding.vocabulary, control.trial, "trial") if control.rule == "trial" else ()
-        self._needs = frozenset({Need(_NEEDS[control.rule], suffix, control.trial_tokens if suffix else 0)})
+        self.kind = _NEEDS[control.rule]
+        self._needs = frozenset({Need(self.kind, suffix, control.trial_tokens if suffix else 0)})
 
     def init(self, track: Track) -> SureState:
         return SureState()
@@ -155,43 +156,43 @@ class Confidence(Processor[SureState]):
             return state
         if before.phase is not Phase.THINKING:
             return SureState(looks=state.looks)
-        cursor, found = self._separators.step(state.cursor, token)
+        cursor, found = self.separators.step(state.cursor, token)
         looking = found is not None
         if state.cursor == cursor and not looking and not state.looking and not state.sure:
             return state
-        if self._every and looking:
-            sure = state.seen > 0 and state.mean >= self._threshold and state.looks + 1 >= self._least
+        if self.every and looking:
+            sure = state.seen > 0 and state.mean >= self.threshold and state.looks + 1 >= self.least
             return SureState(cursor, looking, state.looks + 1, sure=sure)
         return state._replace(cursor=cursor, looking=looking, sure=False)  # sure is for the end of a step only
 
     def needs(self, state: SureState, track: Track) -> frozenset[Need]:
         if track.phase is not Phase.THINKING or state.sure:
             return NOTHING
-        if self._every:
+        if self.every:
             return self._needs
-        tired = self._control.rule == "trial" and state.looks >= self._control.max_looks
+        tired = self.control.rule == "trial" and state.looks >= self.control.max_looks
         return self._needs if state.looking and not tired else NOTHING
 
     def inform(self, state: SureState, track: Track, numbers: Numbers) -> SureState:
         [need] = self._needs
-        if need not in numbers or track.phase is not Phase.THINKING or not (self._every or state.looking):
+        if need not in numbers or track.phase is not Phase.THINKING or not (self.every or state.looking):
             return state
         number = numbers[need]
-        if self._every:
+        if self.every:
             seen = state.seen + 1
             return state._replace(seen=seen, mean=state.mean + (number - state.mean) / seen)
         looks = state.looks + 1
         mean, spread = state.mean, state.spread
-        if self._control.rule == "entropy":
-            weight = self._control.decay
+        if self.control.rule == "entropy":
+            weight = self.control.decay
             mean = number if looks == 1 else weight * number + (1 - weight) * mean
             spread = 0.0 if looks == 1 else weight * (number - mean) ** 2 + (1 - weight) * spread
-            sure = spread < self._threshold
-        elif self._control.rule == "margin":
-            sure = number < self._threshold
+            sure = spread < self.threshold
+        elif self.control.rule == "margin":
+            sure = number < self.threshold
         else:
-            sure = number >= self._threshold
-        return SureState(state.cursor, False, looks, mean, spread, state.seen, sure and looks >= self._least)
+            sure = number >= self.threshold
+        return SureState(state.cursor, False, looks, mean, spread, state.seen, sure and looks >= self.least)
 
     def decide(self, state: SureState, track: Track) -> Decision:
         return Close("confident") if state.sure and track.phase is Phase.THINKING else KEEP
@@ -199,10 +200,10 @@ class Confidence(Processor[SureState]):
     def quiet(self, state: SureState, track: Track) -> int:
         if track.phase is not Phase.THINKING:
             return FOREVER
-        return 0 if self._every or state.sure or state.looking else FOREVER
+        return 0 if self.every or state.sure or state.looking else FOREVER
 
     def heeds(self, state: SureState, track: Track) -> frozenset[int]:
-        return self._separators.heeds_from(state.cursor) if track.phase is Phase.THINKING else NO_TOKENS
+        return self.separators.heeds_from(state.cursor) if track.phase is Phase.THINKING else NO_TOKENS
 
     def skip(self, state: SureState, track: Track, tokens: Sequence[int]) -> SureState:
         passed = track.phase is Phase.THINKING and state.cursor != BEGIN

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import ClassVar, NamedTuple
 
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.base import FOREVER, Binding, Control, Processor
 from thinkpace.processors.checks import checked_choice, checked_count, checked_number, checked_texts
 from thinkpace.processors.edit import KEEP, Edit, bias, redirect
-from thinkpace.processors.lexicon import Sort, lexicon, sort_of
+from thinkpace.processors.lexicon import Sort, lexicon, shapes, sort_of
 from thinkpace.processors.match import START, Matcher
 from thinkpace.processors.phase import Track
 from thinkpace.processors.vocabulary import Vocabulary
@@ -86,11 +86,12 @@ class Words:
     """Counts words and steps through tokens. Made by `words`."""
 
     def __init__(self, vocabulary: Vocabulary, separators: tuple[str, ...], apart: frozenset[int]) -> None:
-        self._texts = tuple(b"" if i in apart else text for i, text in enumerate(lexicon(vocabulary).texts))
+        self.texts = tuple(b"" if i in apart else text for i, text in enumerate(lexicon(vocabulary).texts))
         self._separators = Matcher([tuple(text.encode()) for text in separators])
+        self.cursors = len(self._separators)  #: that `WordState.separator` may be: from 0
         self._walks: dict[tuple[int, int], tuple[tuple[int, int, bool], ...]] = {}
 
-    def _walk(self, word: int, separator: int, piece: bytes) -> tuple[int, int, int, int, bool]:
+    def walk(self, word: int, separator: int, piece: bytes) -> tuple[int, int, int, int, bool]:
         """(words begun before a step ended, words since, word, separator, whether a step ended)."""
         first, count, ended, sort = 0, 0, False, Sort.WORD if word == 1 else Sort.OTHER
         for byte in piece:
@@ -107,10 +108,24 @@ class Words:
                 first, count, ended, word = first if ended else count, 0, True, 0
         return first if ended else count, count if ended else 0, word, separator, ended
 
+    @cached_property
+    def shapes(self) -> tuple[list[int], list[int]]:
+        """The tokens in classes that do the same to every state, as `lexicon.shapes`."""
+        known: dict[tuple[object, ...], int] = {}
+        own = {symbol for pattern in self._separators.patterns for symbol in pattern}
+        out = bytearray()
+        for byte in range(256):
+            sorts = tuple(sort_of(byte, before) for before in Sort)
+            alone = 0xE3 <= byte <= 0xE9
+            begins = byte < 0x80 or byte >= 0xC0
+            key = sorts, byte in _JOINS, alone, begins, byte if byte in own else -1
+            out.append(known.setdefault(key, byte))
+        return shapes(self.texts, bytes(out))
+
     def after(self, state: WordState, token: int) -> WordState:
         """The state after one more token."""
-        piece = self._texts[token] if token < len(self._texts) else b""
-        before, since, word, separator, ended = self._walk(state.word, state.separator, piece)
+        piece = self.texts[token] if token < len(self.texts) else b""
+        before, since, word, separator, ended = self.walk(state.word, state.separator, piece)
         return WordState(since if ended else state.words + before, word, separator)
 
     def beyond(self, state: WordState, allowed: int) -> tuple[int, ...]:
@@ -125,8 +140,10 @@ class Words:
         """For every token (id, words begun before the step ends, whether it ends), the same for all counts of words."""
         key = state.word, state.separator
         if key not in self._walks:
-            walks = ((i, self._walk(*key, piece)) for i, piece in enumerate(self._texts) if piece)
-            self._walks[key] = tuple((i, walk[0], walk[4]) for i, walk in walks)
+            classes, samples = self.shapes
+            walks = [self.walk(*key, self.texts[token]) for token in samples]
+            found = [(walk[0], walk[4]) for walk in walks]
+            self._walks[key] = tuple((i, *found[classes[i]]) for i, piece in enumerate(self.texts) if piece)
         return self._walks[key]
 
 
@@ -139,12 +156,12 @@ def words(vocabulary: Vocabulary, separators: tuple[str, ...], apart: frozenset[
 class Drafts(Processor[WordState]):
     """The processor of `DraftLimit`."""
 
-    __slots__ = ("_control", "_edits", "_separator", "_words")
+    __slots__ = ("_edits", "control", "separator", "words")
 
     def __init__(self, control: DraftLimit, table: Words, separator: int) -> None:
-        self._control = control
-        self._words = table
-        self._separator = separator
+        self.control = control
+        self.words = table
+        self.separator = separator
         self._edits: dict[tuple[int, int, int], Edit] = {}
 
     def init(self, track: Track) -> WordState:
@@ -153,21 +170,21 @@ class Drafts(Processor[WordState]):
     def observe(self, state: WordState, before: Track, after: Track, token: int, drawn: int) -> WordState:
         if after.phase is not Phase.THINKING:
             return WordState()
-        return self._words.after(state, token) if before.phase is Phase.THINKING else WordState()
+        return self.words.after(state, token) if before.phase is Phase.THINKING else WordState()
 
     def decide(self, state: WordState, track: Track) -> Edit:
         # a marker that has been begun may go on, whatever it spells
         return self._edit(state) if track.phase is Phase.THINKING and track.cursor == START else KEEP
 
     def _edit(self, state: WordState) -> Edit:
-        allowed = max(0, self._control.words_per_step - state.words)
+        allowed = max(0, self.control.words_per_step - state.words)
         key = allowed, state.word, state.separator
         known = self._edits.get(key)
         if known is None:
-            if self._control.form == "hard":
-                known = redirect(self._words.beyond(state, allowed), self._separator)
+            if self.control.form == "hard":
+                known = redirect(self.words.beyond(state, allowed), self.separator)
             elif allowed == 0:
-                known = bias(dict.fromkeys(self._words.ending(state), self._control.penalty))
+                known = bias(dict.fromkeys(self.words.ending(state), self.control.penalty))
             else:
                 known = KEEP
             self._edits[key] = known = KEEP if known == KEEP else known
@@ -175,7 +192,7 @@ class Drafts(Processor[WordState]):
 
     def explain(self, state: WordState, before: Track, token: int, drawn: int) -> str:
         thinking = before.phase is Phase.THINKING and before.cursor == START
-        moved = thinking and token == self._separator and drawn in self._edit(state).redirect
+        moved = thinking and token == self.separator and drawn in self._edit(state).redirect
         return "draft limit" if moved else ""
 
     def quiet(self, state: WordState, track: Track) -> int:

@@ -86,12 +86,8 @@ class Ending(Processor[EndingState]):
     """
 
     __slots__ = (
-        "_after_close",
-        "_closing",
-        "_complete",
         "_edits",
         "_emitted_turns",
-        "_finish",
         "_heeds",
         "_known",
         "_no_opening",
@@ -99,20 +95,26 @@ class Ending(Processor[EndingState]):
         "_ramp",
         "_sentences",
         "_spent_turns",
-        "_wait_script",
+        "after_close",
+        "closes",
+        "closing",
+        "complete",
         "eos",
+        "finish",
         "limits",
+        "opens",
+        "wait_script",
     )
 
     def __init__(self, limits: Limits, closing: Closing, binding: Binding) -> None:
         markers, eos = binding.markers, binding.vocabulary.eos
-        closes, opens = Matcher(markers.closes), Matcher(markers.opens)
-        self.limits, self.eos, self._closing = limits, eos, closing
+        self.closes, self.opens = closes, opens = Matcher(markers.closes), Matcher(markers.opens)
+        self.limits, self.eos, self.closing = limits, eos, closing
         self._check(binding, closes)
-        self._wait_script = Script(limits.wait[1:], "wait") if len(limits.wait) > 1 else None
-        self._after_close = Script(markers.after_close + closing.final, "final") if closing.final else None
-        self._finish = []  # what is left of a close whose last token took the place of an end of sequence
-        self._complete = []  # what is left of a close that the model has begun
+        self.wait_script = Script(limits.wait[1:], "wait") if len(limits.wait) > 1 else None
+        self.after_close = Script(markers.after_close + closing.final, "final") if closing.final else None
+        self.finish = []  # what is left of a close whose last token took the place of an end of sequence
+        self.complete = []  # what is left of a close that the model has begun
         self._ramp = []  # the tokens that go on with a close, or begin one
         self._edits: dict[Mode, list[Edit]] = {mode: [] for mode in Mode}
         for cursor in range(len(closes)):
@@ -122,8 +124,8 @@ class Ending(Processor[EndingState]):
                 key=len,
                 default=(),
             )
-            self._finish.append(Script(rest, "end of sequence", begun, closes=True, forced=False, replaced=1))
-            self._complete.append(Script(rest, "begun close", begun, closes=True, forced=False))
+            self.finish.append(Script(rest, "end of sequence", begun, closes=True, forced=False, replaced=1))
+            self.complete.append(Script(rest, "begun close", begun, closes=True, forced=False))
             self._ramp.append(closes.advances(cursor))
             attempts = eos | set(closes.completions(cursor))
             self._edits[Mode.FREE].append(redirect(eos, rest[0]) if rest else KEEP)
@@ -156,7 +158,7 @@ class Ending(Processor[EndingState]):
                 raise UnsupportedControl(
                     "the closing marker ends the sequence in this vocabulary: thinking cannot be closed apart"
                 )
-        closing, forced = self._closing, binding.markers.forced_close
+        closing, forced = self.closing, binding.markers.forced_close
         phrases = {"wait": limits.wait, "message": closing.message, "final": closing.final, "forced_close": forced}
         check_phrases(binding, phrases)
         if limits.wait and any(limits.wait[0] in closes.completions(cursor) for cursor in range(len(closes))):
@@ -175,10 +177,10 @@ class Ending(Processor[EndingState]):
                     due = Due.CLOSE if after.phase is Phase.THINKING else Due.NOTHING
                 else:
                     extensions += 1
-                    due = Due.WAIT if mode is Mode.WAIT and self._wait_script is not None else Due.NOTHING
+                    due = Due.WAIT if mode is Mode.WAIT and self.wait_script is not None else Due.NOTHING
         if (
             self.limits.final_always
-            and self._after_close is not None
+            and self.after_close is not None
             and before.phase in (Phase.THINKING, Phase.CLOSING)
             and after.phase is Phase.ANSWER
             and not after.forced_end
@@ -192,21 +194,21 @@ class Ending(Processor[EndingState]):
 
     def decide(self, state: EndingState, track: Track) -> Decision:
         if track.phase is Phase.THINKING:
-            if state.due is Due.WAIT and self._wait_script is not None:
-                return self._wait_script
+            if state.due is Due.WAIT and self.wait_script is not None:
+                return self.wait_script
             if state.due is Due.CLOSE:
-                return self._finish[track.cursor]
+                return self.finish[track.cursor]
             if why := self._over(track, track.cursor):
-                return self._closing.script(why, track.cursor)
+                return self.closing.script(why, track.cursor)
             if self.limits.max_tokens is not None and track.spent >= self.limits.max_tokens:
                 # the limit is reached with the begun close alone: it is completed, or its tokens would count
-                return self._complete[track.cursor]
+                return self.complete[track.cursor]
             edit = self._edit(state, track)
             lands = state.pause is Pause.END and self.left(track) <= self.limits.landing
             return Close("landing", edit) if lands else edit
         if track.phase is Phase.ANSWER:
-            if state.due is Due.FINAL and self._after_close is not None:
-                return self._after_close
+            if state.due is Due.FINAL and self.after_close is not None:
+                return self.after_close
             over = self._over(track, 0)
             if over == "reserve" or (over and track.opened):
                 return self._no_opening[track.cursor]
@@ -217,7 +219,7 @@ class Ending(Processor[EndingState]):
         mode, left = self._mode(state, track), self.left(track)
         plain = self._edits[mode][track.cursor]
         landing = self.limits.landing
-        if left > landing and left - self._closing.begun(track.cursor) >= CHARACTER_BYTES:
+        if left > landing and left - self.closing.begun(track.cursor) >= CHARACTER_BYTES:
             return plain
         key = mode, track.cursor, left
         known = self._known.get(key)
@@ -227,7 +229,7 @@ class Ending(Processor[EndingState]):
                 amount = self.limits.landing_boost * (landing + 1 - left) / landing
                 known = bias(dict.fromkeys(self._ramp[track.cursor], amount)).then(known)
             # characters that could not be finished before the limit are not begun; a begun close may prove to be none
-            certain = left - self._closing.begun(track.cursor)
+            certain = left - self.closing.begun(track.cursor)
             unfinished = [token for token, missing in self._partial.items() if missing >= certain]
             known = known.then(Edit(ban=frozenset(unfinished)))
             if len(self._known) > KNOWN_EDITS:
@@ -269,7 +271,7 @@ class Ending(Processor[EndingState]):
     def _over(self, track: Track, cursor: int) -> str:
         """Why thinking must stop here: "limit", "reserve", or empty if it need not."""
         limits = self.limits
-        if limits.max_tokens is not None and track.spent - self._closing.begun(cursor) >= limits.max_tokens:
+        if limits.max_tokens is not None and track.spent - self.closing.begun(cursor) >= limits.max_tokens:
             return "limit"
         if limits.max_new_tokens is not None and self._room(track, cursor) <= 0:
             return "reserve"
@@ -279,7 +281,7 @@ class Ending(Processor[EndingState]):
         """Output tokens that may still come before the close has to."""
         if self.limits.max_new_tokens is None:
             return FOREVER
-        needed = len(self._closing.script("reserve", cursor).ids) + self.limits.answer_reserve
+        needed = len(self.closing.script("reserve", cursor).ids) + self.limits.answer_reserve
         return self.limits.max_new_tokens - needed - track.emitted
 
     def left(self, track: Track) -> int:
@@ -287,11 +289,11 @@ class Ending(Processor[EndingState]):
         room = self._room(track, track.cursor)
         if self.limits.max_tokens is None:
             return room
-        return min(room, self.limits.max_tokens - track.spent + self._closing.begun(track.cursor))
+        return min(room, self.limits.max_tokens - track.spent + self.closing.begun(track.cursor))
 
     def _mode(self, state: EndingState, track: Track) -> Mode:
         limits = self.limits
-        below = track.spent - self._closing.begun(track.cursor) < limits.min_tokens
+        below = track.spent - self.closing.begun(track.cursor) < limits.min_tokens
         if not below and (state.extensions >= limits.waits or self.left(track) <= limits.landing):
             return Mode.FREE
         if not limits.wait:

@@ -113,43 +113,43 @@ class Gate(Processor[Any]):
         tokens: output tokens before it acts.
     """
 
-    __slots__ = ("_inner", "_phase", "_tokens")
+    __slots__ = ("inner", "phase", "tokens")
 
     def __init__(self, inner: Processor[Any], phase: Phase | None, tokens: int) -> None:
-        self._inner = inner
-        self._phase = phase
-        self._tokens = tokens
+        self.inner = inner
+        self.phase = phase
+        self.tokens = tokens
 
     def _open(self, track: Track) -> bool:
-        return self._phase in (None, track.phase) and track.emitted >= self._tokens
+        return self.phase in (None, track.phase) and track.emitted >= self.tokens
 
     def init(self, track: Track) -> Any:
-        return self._inner.init(track)
+        return self.inner.init(track)
 
     def observe(self, state: Any, before: Track, after: Track, token: int, drawn: int) -> Any:
-        return self._inner.observe(state, before, after, token, drawn)
+        return self.inner.observe(state, before, after, token, drawn)
 
     def decide(self, state: Any, track: Track) -> Decision:
-        return self._inner.decide(state, track) if self._open(track) else KEEP
+        return self.inner.decide(state, track) if self._open(track) else KEEP
 
     def explain(self, state: Any, before: Track, token: int, drawn: int) -> str:
-        return self._inner.explain(state, before, token, drawn) if self._open(before) else ""
+        return self.inner.explain(state, before, token, drawn) if self._open(before) else ""
 
     def needs(self, state: Any, track: Track) -> frozenset[Need]:
-        return self._inner.needs(state, track) if self._open(track) else NOTHING
+        return self.inner.needs(state, track) if self._open(track) else NOTHING
 
     def inform(self, state: Any, track: Track, numbers: Numbers) -> Any:
-        return self._inner.inform(state, track, numbers) if self._open(track) else state
+        return self.inner.inform(state, track, numbers) if self._open(track) else state
 
     def quiet(self, state: Any, track: Track) -> int:
-        calm = self._inner.quiet(state, track)
-        return min(calm, self._tokens - 1 - track.emitted) if track.emitted < self._tokens else calm
+        calm = self.inner.quiet(state, track)
+        return min(calm, self.tokens - 1 - track.emitted) if track.emitted < self.tokens else calm
 
     def heeds(self, state: Any, track: Track) -> frozenset[int]:
-        return self._inner.heeds(state, track)
+        return self.inner.heeds(state, track)
 
     def skip(self, state: Any, track: Track, tokens: Sequence[int]) -> Any:
-        return self._inner.skip(state, track, tokens)
+        return self.inner.skip(state, track, tokens)
 
 
 def during(phase: str, control: Control) -> During:

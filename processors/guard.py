@@ -42,21 +42,21 @@ class Guard(Processor[GuardState]):
         binding: where.
     """
 
-    __slots__ = ("_closes", "_edits", "_heeds", "_opens", "_phrases", "_tokens")
+    __slots__ = ("_edits", "_heeds", "closes", "opens", "phrases", "tokens")
 
     def __init__(self, tokens: int, binding: Binding) -> None:
-        self._tokens = tokens
-        self._phrases = phrases(binding.vocabulary, THOUGHT_SWITCHES, apart=binding.markers.single)
-        self._closes = Matcher(binding.markers.closes)
-        self._opens = Matcher(binding.markers.opens)
+        self.tokens = tokens
+        self.phrases = phrases(binding.vocabulary, THOUGHT_SWITCHES, apart=binding.markers.single)
+        self.closes = Matcher(binding.markers.closes)
+        self.opens = Matcher(binding.markers.opens)
         self._edits: dict[tuple[int, int, int], Edit] = {}
-        self._heeds = self._phrases.alert.union(*binding.markers.closes, *binding.markers.opens)
+        self._heeds = self.phrases.alert.union(*binding.markers.closes, *binding.markers.opens)
 
     def init(self, track: Track) -> GuardState:
         return GuardState()
 
     def _guards(self, state: GuardState, track: Track) -> bool:
-        return state.since >= 0 and track.emitted - state.since < self._tokens
+        return state.since >= 0 and track.emitted - state.since < self.tokens
 
     def observe(self, state: GuardState, before: Track, after: Track, token: int, drawn: int) -> GuardState:
         if after.phase is not Phase.ANSWER or not after.forced_end:
@@ -65,8 +65,8 @@ class Guard(Processor[GuardState]):
             return GuardState(after.emitted)
         if not self._guards(state, after):
             return GuardState(state.since)
-        phrase, _ = self._phrases.step(state.phrase, token)
-        return GuardState(state.since, phrase, self._closes.step(state.close, token))
+        phrase, _ = self.phrases.step(state.phrase, token)
+        return GuardState(state.since, phrase, self.closes.step(state.close, token))
 
     def decide(self, state: GuardState, track: Track) -> Edit:
         if state.since < 0 or track.phase is not Phase.ANSWER:
@@ -74,18 +74,18 @@ class Guard(Processor[GuardState]):
         phrase, close = (state.phrase, state.close) if self._guards(state, track) else (-1, START)
         known = self._edits.get((phrase, close, track.cursor))
         if known is None:
-            barred = set(self._opens.completions(track.cursor))
+            barred = set(self.opens.completions(track.cursor))
             if phrase >= 0:
-                barred |= {*self._phrases.completions(phrase), *self._closes.completions(close)}
+                barred |= {*self.phrases.completions(phrase), *self.closes.completions(close)}
             known = self._edits[phrase, close, track.cursor] = Edit(ban=frozenset(barred))
         return known
 
     def quiet(self, state: GuardState, track: Track) -> int:
         if not self._guards(state, track):
             return FOREVER
-        if not self._phrases.settled(state.phrase) or state.close != START:
+        if not self.phrases.settled(state.phrase) or state.close != START:
             return 0
-        return state.since + self._tokens - 1 - track.emitted
+        return state.since + self.tokens - 1 - track.emitted
 
     def heeds(self, state: GuardState, track: Track) -> frozenset[int]:
         return self._heeds

@@ -7,7 +7,7 @@ them: a word may be one token or seven, and a token may end in the middle of a c
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from functools import cached_property, lru_cache
 
@@ -30,7 +30,7 @@ def sort_of(byte: int, before: Sort) -> Sort:
     if byte < 0x80:
         return _ASCII[byte]
     if byte < 0xC0:
-        return before
+        return Sort.OTHER if before is Sort.SPACE else before  # after a space it belongs to no character
     return Sort.WORD if 0xC3 <= byte <= 0xDF or byte in _ALPHABETS else Sort.OTHER
 
 
@@ -110,6 +110,14 @@ class Lexicon:
             yield pieces[at][1]
             at += 1
 
+    def spelled(self, piece: bytes, *, words: bool) -> Iterable[int]:
+        """The ids whose piece is exactly this; `words`: as words are compared."""
+        pieces = self._sorted_words if words else self._sorted_texts
+        at = bisect_left(pieces, (piece, -1))
+        while at < len(pieces) and pieces[at][0] == piece:
+            yield pieces[at][1]
+            at += 1
+
     @cached_property
     def last_sorts(self) -> tuple[Sort, ...]:
         """What the last byte of each piece is; OTHER for no text."""
@@ -140,6 +148,23 @@ def folded(piece: bytes) -> bytes:
         else:
             out.append(byte)
     return bytes(out)
+
+
+def shapes(pieces: Sequence[bytes], alike: bytes) -> tuple[list[int], list[int]]:
+    """Pieces that are the same once every byte is replaced by one that does the same (`alike`, as in `translate`).
+
+    Returns:
+        The class of every piece, and the place of a piece of every class.
+    """
+    known: dict[bytes, int] = {}
+    classes, samples = list[int](), list[int]()
+    for at, piece in enumerate(pieces):
+        shape = piece.translate(alike)
+        if shape not in known:
+            known[shape] = len(samples)
+            samples.append(at)
+        classes.append(known[shape])
+    return classes, samples
 
 
 @lru_cache(maxsize=8)

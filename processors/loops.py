@@ -79,11 +79,11 @@ class LoopState(NamedTuple):
 class Loops(Processor[LoopState]):
     """The processor of `LoopBreaker`."""
 
-    __slots__ = ("_control", "_window")
+    __slots__ = ("control", "window")
 
     def __init__(self, control: LoopBreaker) -> None:
-        self._control = control
-        self._window = max(control.repeats * control.max_period, control.min_tokens + control.max_period)
+        self.control = control
+        self.window = max(control.repeats * control.max_period, control.min_tokens + control.max_period)
 
     def init(self, track: Track) -> LoopState:
         return LoopState()
@@ -96,10 +96,10 @@ class Loops(Processor[LoopState]):
     def skip(self, state: LoopState, track: Track, tokens: Sequence[int]) -> LoopState:
         if track.phase is not Phase.THINKING:
             return LoopState()
-        tail, seen = (*state.tail, *tokens)[-self._window :], state.seen + len(tokens)
+        tail, seen = (*state.tail, *tokens)[-self.window :], state.seen + len(tokens)
         if seen % STRIDE:
             return LoopState(tail, seen, state.looping)
-        control = self._control
+        control = self.control
         looping = period(tail, control.repeats, control.max_period, control.min_tokens) > 0
         return LoopState(tail, seen, looping)
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from thinkpace.processors.lexicon import Lexicon, Sort, folded, lexicon, sort_of
+import numpy as np
+from numpy.typing import NDArray
+
+from thinkpace.processors.lexicon import Lexicon, Sort, folded, lexicon, missing_bytes, sort_of
 from thinkpace.processors.match import START, Matcher
 from thinkpace.processors.vocabulary import Vocabulary
 
@@ -138,6 +141,40 @@ class Phrases:
     def settled(self, cursor: int) -> bool:
         """Whether the tokens that `alert` leaves out lead nowhere else."""
         return cursor == (BEGIN if self.exact else INSIDE)
+
+    @property
+    def cursors(self) -> int:
+        """How many cursors there are; they run from 0."""
+        return len(self._matcher) * _SORTS
+
+    def going_on(self, cursor: int) -> frozenset[int]:
+        """The tokens from which it matters that a phrase has been begun: all others do as from a resting cursor."""
+        if self.at_rest(cursor):
+            return NO_TOKENS
+        found = set[int]()
+        for rest in self._rests(cursor):
+            found.update(self._lexicon.beginning_with(rest, words=not self.exact))
+            for end in range(1, len(rest)):
+                found.update(self._lexicon.spelled(rest[:end], words=not self.exact))
+        return frozenset(found)
+
+    def alike(self, size: int) -> tuple[NDArray[np.int64], list[int]]:
+        """The tokens that no phrase heeds, in classes: what they lead to depends on nothing else.
+
+        Returns:
+            The class of each of `size` tokens, those that are heeded included, and a token of every class.
+        """
+        known: dict[tuple[object, ...], int] = {}
+        samples, classes = list[int](), np.zeros(size, dtype=np.int64)
+        for token in range(size):
+            piece = self._texts[token] if token < len(self._texts) else b""
+            sort = self._lexicon.last_sorts[token] if piece else None
+            key = sort, bool(piece) and missing_bytes(piece) == -len(piece), token in self.heeds
+            if key not in known:
+                known[key] = len(samples)
+                samples.append(token)
+            classes[token] = known[key]
+        return classes, samples
 
     def expression(self, found: bytes) -> str:
         """The phrase as it was given."""

@@ -112,32 +112,32 @@ class SpeedState(NamedTuple):
 class Speed(Processor[SpeedState]):
     """The two phases; the budget's own machine beside it keeps the limits."""
 
-    __slots__ = ("_control", "_edits", "_ending", "_heeds", "_line_break", "_phrases", "_script", "_separators")
+    __slots__ = ("_edits", "_heeds", "control", "ending", "line_break", "phrases", "script", "separators")
 
     def __init__(self, control: PhasedSpeed, ending: Ending, binding: Binding) -> None:
-        self._control = control
-        self._ending = ending
-        self._script = Script(spell(binding.vocabulary, control.wait, "wait"), "slow")
-        check_phrases(binding, {"wait": self._script.ids})
-        self._separators = phrases(binding.vocabulary, control.separators, exact=True)
-        self._phrases = phrases(binding.vocabulary, control.slow, apart=binding.markers.single)
-        self._line_break = line_break(binding.vocabulary, "PhasedSpeed")
+        self.control = control
+        self.ending = ending
+        self.script = Script(spell(binding.vocabulary, control.wait, "wait"), "slow")
+        check_phrases(binding, {"wait": self.script.ids})
+        self.separators = phrases(binding.vocabulary, control.separators, exact=True)
+        self.phrases = phrases(binding.vocabulary, control.slow, apart=binding.markers.single)
+        self.line_break = line_break(binding.vocabulary, "PhasedSpeed")
         self._edits: dict[int, Edit] = {}
-        self._heeds = self._separators.heeds | self._phrases.alert | {self._line_break}
+        self._heeds = self.separators.heeds | self.phrases.alert | {self.line_break}
 
     def init(self, track: Track) -> SpeedState:
         return SpeedState()
 
     def _fast(self, track: Track) -> bool:
-        return track.spent >= self._control.slow_tokens
+        return track.spent >= self.control.slow_tokens
 
     def observe(self, state: SpeedState, before: Track, after: Track, token: int, drawn: int) -> SpeedState:
         if after.phase is not Phase.THINKING:
             return state
         if before.phase is not Phase.THINKING:
             return SpeedState()
-        separator, found = self._separators.step(state.separator, token)
-        phrase, _ = self._phrases.step(state.phrase, token)
+        separator, found = self.separators.step(state.separator, token)
+        phrase, _ = self.phrases.step(state.phrase, token)
         at_break = found is not None and drawn >= 0
         over = state.over or self._replaced(state, before, token, drawn)
         made = SpeedState(separator, phrase, at_break, False, over)
@@ -146,7 +146,7 @@ class Speed(Processor[SpeedState]):
     def _replaced(self, state: SpeedState, before: Track, token: int, drawn: int) -> bool:
         return (
             drawn >= 0
-            and drawn != token == self._line_break
+            and drawn != token == self.line_break
             and before.phase is Phase.THINKING
             and self._fast(before)
             and drawn in self._edit(state).redirect
@@ -159,23 +159,23 @@ class Speed(Processor[SpeedState]):
     def inform(self, state: SpeedState, track: Track, numbers: Numbers) -> SpeedState:
         if not self.needs(state, track):
             return state
-        chance = self._control.wait_probability * (1 - track.spent / self._control.slow_tokens)
+        chance = self.control.wait_probability * (1 - track.spent / self.control.slow_tokens)
         return state._replace(write=numbers[_UNIFORM] < chance)
 
     def _has_room(self, track: Track) -> bool:
-        return self._ending.left(track) > len(self._script.ids)
+        return self.ending.left(track) > len(self.script.ids)
 
     def _edit(self, state: SpeedState) -> Edit:
         known = self._edits.get(state.phrase)
         if known is None:
-            known = self._edits[state.phrase] = redirect(self._phrases.completions(state.phrase), self._line_break)
+            known = self._edits[state.phrase] = redirect(self.phrases.completions(state.phrase), self.line_break)
         return known
 
     def decide(self, state: SpeedState, track: Track) -> Decision:
         if track.phase is not Phase.THINKING or track.cursor != START:  # a close that is begun may go on
             return KEEP
         if not self._fast(track):
-            return self._script if state.write else KEEP
+            return self.script if state.write else KEEP
         edit = self._edit(state)
         return Close("fast", edit) if state.over else edit
 
@@ -185,10 +185,10 @@ class Speed(Processor[SpeedState]):
     def quiet(self, state: SpeedState, track: Track) -> int:
         if track.phase is not Phase.THINKING:
             return FOREVER
-        at_rest = self._separators.settled(state.separator) and self._phrases.settled(state.phrase)
+        at_rest = self.separators.settled(state.separator) and self.phrases.settled(state.phrase)
         if not at_rest or state.at_break or state.write or state.over:
             return 0
-        return FOREVER if self._fast(track) else self._control.slow_tokens - 1 - track.spent
+        return FOREVER if self._fast(track) else self.control.slow_tokens - 1 - track.spent
 
     def heeds(self, state: SpeedState, track: Track) -> frozenset[int]:
         return self._heeds

@@ -62,12 +62,12 @@ class StepState(NamedTuple):
 class Steps(Processor[StepState]):
     """The processor of `StepBudget`."""
 
-    __slots__ = ("_most", "_separators", "_texts")
+    __slots__ = ("most", "separators", "texts")
 
     def __init__(self, control: StepBudget, binding: Binding) -> None:
-        self._most = control.max_steps
-        self._separators = phrases(binding.vocabulary, control.separators, exact=True)
-        self._texts = lexicon(binding.vocabulary).texts
+        self.most = control.max_steps
+        self.separators = phrases(binding.vocabulary, control.separators, exact=True)
+        self.texts = lexicon(binding.vocabulary).texts
 
     def init(self, track: Track) -> StepState:
         return StepState()
@@ -77,26 +77,26 @@ class Steps(Processor[StepState]):
             return state
         if before.phase is not Phase.THINKING:
             return StepState(state.steps)
-        cursor, found = self._separators.step(state.cursor, token)
-        begun = state.begun or bool(self._texts[token].strip())
+        cursor, found = self.separators.step(state.cursor, token)
+        begun = state.begun or bool(self.texts[token].strip())
         if found is not None and begun:
             return StepState(state.steps + 1, False, cursor)
         return state if (cursor, begun) == (state.cursor, state.begun) else StepState(state.steps, begun, cursor)
 
     def decide(self, state: StepState, track: Track) -> Decision:
-        over = track.phase is Phase.THINKING and state.steps >= self._most
+        over = track.phase is Phase.THINKING and state.steps >= self.most
         return Close("steps") if over else KEEP
 
     def quiet(self, state: StepState, track: Track) -> int:
         if track.phase is not Phase.THINKING:
             return FOREVER
-        return 0 if state.steps >= self._most else FOREVER
+        return 0 if state.steps >= self.most else FOREVER
 
     def heeds(self, state: StepState, track: Track) -> frozenset[int]:
-        return self._separators.heeds_from(state.cursor) if track.phase is Phase.THINKING else NO_TOKENS
+        return self.separators.heeds_from(state.cursor) if track.phase is Phase.THINKING else NO_TOKENS
 
     def skip(self, state: StepState, track: Track, tokens: Sequence[int]) -> StepState:
         if track.phase is not Phase.THINKING:
             return state
-        begun = state.begun or any(self._texts[token].strip() for token in tokens)
+        begun = state.begun or any(self.texts[token].strip() for token in tokens)
         return state if (begun, BEGIN) == (state.begun, state.cursor) else StepState(state.steps, begun, BEGIN)

@@ -176,12 +176,12 @@ class Structure(Processor[AnswerState]):
         binding: where.
     """
 
-    __slots__ = ("_automaton", "_edits", "_eos", "_opens")
+    __slots__ = ("_edits", "automaton", "eos", "opens")
 
     def __init__(self, automaton: outlines_core.Index, binding: Binding) -> None:
-        self._automaton = automaton
-        self._eos = binding.vocabulary.eos
-        self._opens = Matcher(binding.markers.opens)
+        self.automaton = automaton
+        self.eos = binding.vocabulary.eos
+        self.opens = Matcher(binding.markers.opens)
         self._edits: dict[tuple[int, int], Edit] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -192,14 +192,14 @@ class Structure(Processor[AnswerState]):
             setattr(self, name, value)
 
     def init(self, track: Track) -> AnswerState:
-        return AnswerState(self._automaton.get_initial_state())
+        return AnswerState(self.automaton.get_initial_state())
 
     def observe(self, state: AnswerState, before: Track, after: Track, token: int, drawn: int) -> AnswerState:
         if before.phase is not Phase.ANSWER or after.phase is not Phase.ANSWER:
             return self.init(after)  # what comes after thinking is another answer
-        if drawn < 0 or token in self._eos or state.node < 0:
+        if drawn < 0 or token in self.eos or state.node < 0:
             return state
-        node = self._automaton.get_next_state(state.node, token)
+        node = self.automaton.get_next_state(state.node, token)
         return AnswerState(-1 if node is None else node, True)
 
     def decide(self, state: AnswerState, track: Track) -> Edit:
@@ -211,17 +211,17 @@ class Structure(Processor[AnswerState]):
         key = state.node, opening
         known = self._edits.get(key)
         if known is None:
-            known = self._edits[key] = Edit(only=self._allowed(state.node, opening))
+            known = self._edits[key] = Edit(only=self.allowed(state.node, opening))
         return known
 
-    def _allowed(self, node: int, opening: int) -> frozenset[int]:
+    def allowed(self, node: int, opening: int) -> frozenset[int]:
         allowed: set[int] = set()
         if node >= 0:
-            allowed |= set(self._automaton.get_allowed_tokens(node) or ()) - self._eos
-            if self._automaton.is_final_state(node) or not allowed:
-                allowed |= self._eos
+            allowed |= set(self.automaton.get_allowed_tokens(node) or ()) - self.eos
+            if self.automaton.is_final_state(node) or not allowed:
+                allowed |= self.eos
         if opening >= 0:
-            allowed |= self._opens.advances(opening)
+            allowed |= self.opens.advances(opening)
         return frozenset(allowed)
 
     def quiet(self, state: AnswerState, track: Track) -> int:

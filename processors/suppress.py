@@ -100,26 +100,26 @@ _WHERE = {True: "anywhere", False: "start of a word"}
 class Suppression(Processor[int]):
     """The processor: the state is the cursor in the expressions."""
 
-    __slots__ = ("_edits", "_phrases")
+    __slots__ = ("_edits", "phrases")
 
     def __init__(self, table: Phrases) -> None:
-        self._phrases = table
+        self.phrases = table
         self._edits: dict[int, Edit] = {}
 
     def init(self, track: Track) -> int:
         return BEGIN
 
     def observe(self, state: int, before: Track, after: Track, token: int, drawn: int) -> int:
-        return self._phrases.step(state, token)[0]
+        return self.phrases.step(state, token)[0]
 
     def decide(self, state: int, track: Track) -> Edit:
         known = self._edits.get(state)
         if known is None:
-            known = self._edits[state] = Edit(ban=frozenset(self._phrases.completions(state)))
+            known = self._edits[state] = Edit(ban=frozenset(self.phrases.completions(state)))
         return known
 
     def quiet(self, state: int, track: Track) -> int:
-        return FOREVER if self._phrases.settled(state) else 0
+        return FOREVER if self.phrases.settled(state) else 0
 
     def heeds(self, state: int, track: Track) -> frozenset[int]:
-        return self._phrases.alert
+        return self.phrases.alert

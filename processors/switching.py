@@ -110,12 +110,12 @@ class Penalty(Processor[tuple[ThoughtState, int]]):
         penalised: of what is penalised: the expressions, or their first words.
     """
 
-    __slots__ = ("_control", "_edits", "_penalised", "_phrases")
+    __slots__ = ("_edits", "control", "penalised", "phrases")
 
     def __init__(self, control: ThoughtSwitchPenalty, table: Phrases, penalised: Phrases) -> None:
-        self._control = control
-        self._phrases = table
-        self._penalised = penalised
+        self.control = control
+        self.phrases = table
+        self.penalised = penalised
         self._edits: dict[int, Edit] = {}
 
     def init(self, track: Track) -> tuple[ThoughtState, int]:
@@ -125,47 +125,47 @@ class Penalty(Processor[tuple[ThoughtState, int]]):
         self, state: tuple[ThoughtState, int], before: Track, after: Track, token: int, drawn: int
     ) -> tuple[ThoughtState, int]:
         thought, cursor = state
-        followed = _followed(thought, self._phrases, before, after, token)
-        if followed.thoughts == 1 and thought.thoughts == 0 and self._control.first_thought == "generation":
+        followed = _followed(thought, self.phrases, before, after, token)
+        if followed.thoughts == 1 and thought.thoughts == 0 and self.control.first_thought == "generation":
             followed = followed._replace(began=0)
-        if self._penalised is self._phrases:
+        if self.penalised is self.phrases:
             return followed, followed.cursor
         if after.phase is Phase.THINKING:
-            cursor = self._penalised.step(cursor, token)[0] if before.phase is Phase.THINKING else BEGIN
+            cursor = self.penalised.step(cursor, token)[0] if before.phase is Phase.THINKING else BEGIN
         return followed, cursor
 
     def decide(self, state: tuple[ThoughtState, int], track: Track) -> Edit:
         thought, cursor = state
-        if track.phase is not Phase.THINKING or track.emitted - thought.began >= self._control.beta:
+        if track.phase is not Phase.THINKING or track.emitted - thought.began >= self.control.beta:
             return KEEP
         known = self._edits.get(cursor)
         if known is None:
-            tokens = self._penalised.completions(cursor)
-            known = self._edits[cursor] = bias(dict.fromkeys(tokens, -self._control.alpha))
+            tokens = self.penalised.completions(cursor)
+            known = self._edits[cursor] = bias(dict.fromkeys(tokens, -self.control.alpha))
         return known
 
     def quiet(self, state: tuple[ThoughtState, int], track: Track) -> int:
         if track.phase is not Phase.THINKING:
             return FOREVER
         thought, cursor = state
-        if not self._phrases.at_rest(thought.cursor) or not self._penalised.at_rest(cursor):
+        if not self.phrases.at_rest(thought.cursor) or not self.penalised.at_rest(cursor):
             return 0
-        left = thought.began + self._control.beta - track.emitted
+        left = thought.began + self.control.beta - track.emitted
         if left <= 0:
             return FOREVER
-        return left - 1 if self._penalised.settled(cursor) and self._phrases.settled(thought.cursor) else 0
+        return left - 1 if self.penalised.settled(cursor) and self.phrases.settled(thought.cursor) else 0
 
     def heeds(self, state: tuple[ThoughtState, int], track: Track) -> frozenset[int]:
         if track.phase is not Phase.THINKING:
             return NO_TOKENS
-        active = track.emitted - state[0].began < self._control.beta
+        active = track.emitted - state[0].began < self.control.beta
         # what begins or holds a phrase of the one table does so in the other: a first word is part of its expression
-        return self._penalised.alert if active else self._penalised.heeds
+        return self.penalised.alert if active else self.penalised.heeds
 
     def skip(self, state: tuple[ThoughtState, int], track: Track, tokens: Sequence[int]) -> tuple[ThoughtState, int]:
         if track.phase is not Phase.THINKING:
             return state
-        return _skipped(state[0], self._phrases, track, tokens), self._penalised.rested(tokens)
+        return _skipped(state[0], self.phrases, track, tokens), self.penalised.rested(tokens)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -211,12 +211,12 @@ class ThoughtBudget(Control):
 class Thoughts(Processor[ThoughtState]):
     """The processor of `ThoughtBudget`."""
 
-    __slots__ = ("_edits", "_line_break", "_most", "_phrases", "_watched")
+    __slots__ = ("_edits", "_watched", "line_break", "most", "phrases")
 
     def __init__(self, most: int, table: Phrases, line_break: int) -> None:
-        self._most = most
-        self._phrases = table
-        self._line_break = line_break
+        self.most = most
+        self.phrases = table
+        self.line_break = line_break
         self._edits: dict[int, Edit] = {}
         self._watched = table.alert | {line_break}
 
@@ -224,30 +224,30 @@ class Thoughts(Processor[ThoughtState]):
         return ThoughtState(thoughts=int(track.phase is Phase.THINKING))
 
     def observe(self, state: ThoughtState, before: Track, after: Track, token: int, drawn: int) -> ThoughtState:
-        followed = _followed(state, self._phrases, before, after, token, own=drawn == token)
+        followed = _followed(state, self.phrases, before, after, token, own=drawn == token)
         return followed._replace(over=True) if self._replaced(state, before, token, drawn) else followed
 
     def _replaced(self, state: ThoughtState, before: Track, token: int, drawn: int) -> bool:
         return (
             drawn >= 0
-            and drawn != token == self._line_break
+            and drawn != token == self.line_break
             and before.phase is Phase.THINKING
             and drawn in self._edit(state).redirect
         )
 
     def _edit(self, state: ThoughtState) -> Edit:
-        if state.thoughts < self._most:
+        if state.thoughts < self.most:
             return KEEP
         known = self._edits.get(state.cursor)
         if known is None:
-            known = self._edits[state.cursor] = redirect(self._phrases.completions(state.cursor), self._line_break)
+            known = self._edits[state.cursor] = redirect(self.phrases.completions(state.cursor), self.line_break)
         return known
 
     def decide(self, state: ThoughtState, track: Track) -> Decision:
         if track.phase is not Phase.THINKING:
             return KEEP
         edit = self._edit(state)
-        return Close("thoughts", edit) if state.over or state.thoughts > self._most else edit
+        return Close("thoughts", edit) if state.over or state.thoughts > self.most else edit
 
     def explain(self, state: ThoughtState, before: Track, token: int, drawn: int) -> str:
         return "thoughts" if self._replaced(state, before, token, drawn) else ""
@@ -255,18 +255,18 @@ class Thoughts(Processor[ThoughtState]):
     def quiet(self, state: ThoughtState, track: Track) -> int:
         if track.phase is not Phase.THINKING:
             return FOREVER
-        if state.over or state.thoughts > self._most:
+        if state.over or state.thoughts > self.most:
             return 0
-        ready = self._phrases.at_rest if state.thoughts < self._most else self._phrases.settled
+        ready = self.phrases.at_rest if state.thoughts < self.most else self.phrases.settled
         return FOREVER if ready(state.cursor) else 0
 
     def heeds(self, state: ThoughtState, track: Track) -> frozenset[int]:
         if track.phase is not Phase.THINKING:
             return NO_TOKENS
-        return self._phrases.heeds if state.thoughts < self._most else self._watched
+        return self.phrases.heeds if state.thoughts < self.most else self._watched
 
     def skip(self, state: ThoughtState, track: Track, tokens: Sequence[int]) -> ThoughtState:
-        return _skipped(state, self._phrases, track, tokens)
+        return _skipped(state, self.phrases, track, tokens)
 
 
 def line_break(vocabulary: Vocabulary, who: str) -> int:

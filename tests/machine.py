@@ -40,8 +40,13 @@ def numbers_for(state: State, origin: int) -> dict[Need, float]:
     return dict.fromkeys(state.needs, 0.2 * origin)
 
 
-def run(program: Program, prompt: list[int], wishes: list[Wish]) -> tuple[list[State], list[int], Told]:
-    """The states after every token, the tokens, and what was told. Ends where no token is legal."""
+def run(
+    program: Program, prompt: list[int], wishes: list[Wish], *, stubborn: int | None = None
+) -> tuple[list[State], list[int], Told]:
+    """The states after every token, the tokens, and what was told. Ends where no token is legal.
+
+    `stubborn`: a second number of a wish with which its token comes whatever the edit is.
+    """
     drawn, numbers = dict[int, int](), dict[int, dict[Need, float]]()
     states, tokens = [program.start(prompt)], list[int]()
     everything = range(program.size)
@@ -54,7 +59,8 @@ def run(program: Program, prompt: list[int], wishes: list[Wish]) -> tuple[list[S
             except NoLegalToken:
                 del numbers[len(tokens)]
                 break
-        token, came_from = taken(state.edit, wish, origin, everything)
+        free = origin == stubborn
+        token, came_from = (wish, wish) if free else taken(state.edit, wish, origin, everything)
         try:
             after = program.step(state, token, came_from)
         except NoLegalToken:

@@ -34,13 +34,13 @@ class Scripted(ThinkpaceLogitsProcessor):
         with mock.patch.object(ServedModel, "of", served):
             super().__init__(*arguments)
 
-    def apply(self, logits: torch.Tensor) -> torch.Tensor:
+    def apply(self, logits: torch.Tensor, ctx: Any = None) -> torch.Tensor:
         for row, sequence in self._rows:
             assert isinstance(sequence, _Sequence)
             logits[row] = 20.0
             made = SCRIPTS[sequence.seed](sequence.prompt, sequence.live)
             logits[row, : VOCABULARY.size] = torch.as_tensor(made, dtype=logits.dtype)
-        return super().apply(logits)
+        return super().apply(logits, ctx)
 
 
 def scripted_llm(folder: Path) -> LLM:

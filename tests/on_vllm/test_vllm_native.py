@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from vllm import LLM
+from vllm_process import serving
 
 from thinkpace import BudgetForcing, Control, Markers, ThinkBudget
 from thinkpace.adapters.vllm_engine import PROCESSOR, VLLMEngine
@@ -63,3 +66,24 @@ def test_other_markers_are_ours(llm: LLM, prompts: list[tuple[int, ...]]) -> Non
     """The model's template writes a line break after the close, which vLLM would not."""
     [made] = VLLMEngine(llm, native_caps=True).generate([Request(prompts[0], (ThinkBudget(5),), 200, Sampling(0))])
     assert made.receipt.enforced_by == "thinkpace"
+
+
+def test_over_http_a_completion_from_ids_is_left_to_it_too(
+    llm: LLM, prompts: list[tuple[int, ...]], tmp_path: Path
+) -> None:
+    requests = [Request(prompt, (ThinkBudget(5, answer_reserve=16),), 100, Sampling(0)) for prompt in prompts]
+    requests.append(Request(prompts[0], (ThinkBudget(5, min_tokens=2, answer_reserve=16),), 100, Sampling(0)))
+    texts = {"reasoning_start_str": "<think>", "reasoning_end_str": "</think>"}
+    ours = {"thinkpace": {"open": "<think>", "close": "</think>", "native_caps": True}}
+    options = ["--reasoning-config", json.dumps(texts), "--additional-config", json.dumps(ours)]
+    with serving(tmp_path, *options) as address:
+        served = VLLMEngine.connect(address, tokenizer=str(embedded.path("hf")), markers=MARKERS)
+        found = served.generate(requests)
+    expected = VLLMEngine(llm, markers=MARKERS).generate(requests)
+    for one, other in zip(found, expected, strict=True):
+        assert (one.tokens, one.receipt.events, one.receipt.usage) == (
+            other.tokens,
+            other.receipt.events,
+            other.receipt.usage,
+        )
+    assert [one.receipt.enforced_by for one in found] == ["vLLM"] * len(prompts) + ["thinkpace"]

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -17,6 +14,7 @@ from typing import Any
 
 import pytest
 from openai import BadRequestError, OpenAI
+from vllm_process import serving
 
 from thinkpace import (
     BudgetForcing,
@@ -29,7 +27,7 @@ from thinkpace import (
 )
 from thinkpace.adapters.hf_engine import HFEngine
 from thinkpace.adapters.segmented import SegmentedEngine
-from thinkpace.adapters.vllm_engine import PROCESSOR, VLLMEngine
+from thinkpace.adapters.vllm_engine import VLLMEngine
 from thinkpace.adapters.vllm_terms import extra_args
 from thinkpace.eval import embedded
 from thinkpace.eval.embedded import problems
@@ -40,37 +38,13 @@ QUESTION = problems.examples("chain", 1, seed=5)[0].question
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("server") / "log"
-    command = [
-        sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(embedded.path("hf")),
-        "--host", "127.0.0.1", "--port", str(port), "--served-model-name", "embedded", "--dtype", "float32",
-        "--enforce-eager", "--max-model-len", "512", "--max-num-seqs", "32",
+    options = [
+        "--max-num-seqs", "32",
         "--max-num-batched-tokens", "64",  # prompts are read in chunks
         "--block-size", "32", "--num-gpu-blocks-override", "20",  # sequences are preempted
-        "--logits-processors", PROCESSOR,
-        "--middleware", "thinkpace.adapters.vllm_middleware.ReceiptMiddleware",
     ]  # fmt: skip
-    with log.open("w") as out:
-        server = subprocess.Popen(
-            command, stdout=out, stderr=subprocess.STDOUT, env={**os.environ, "VLLM_LOGGING_LEVEL": "INFO"}
-        )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(240):
-            try:
-                urllib.request.urlopen(f"{address}/health", timeout=2)
-                break
-            except OSError:
-                assert server.poll() is None, log.read_text()[-5000:]
-                time.sleep(1)
-        yield f"{address}/v1"
-        assert server.poll() is None, log.read_text()[-5000:]  # it lives
-    finally:
-        server.terminate()
-        server.wait(60)
+    with serving(tmp_path_factory.mktemp("server"), *options) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

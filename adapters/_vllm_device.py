@@ -1,0 +1,399 @@
+"""vLLM's Model Runner V2: tokens live on the device, and the states of the sequences with them.
+
+A slot belongs to one request until it is given to another. The state of a slot is brought to its tokens when its rows
+are about to be sampled, however often that happens: from what was decided of the row that its newest token came from.
+A request with drafts has a row for each of them, decided about as if the drafts before it had come.
+
+Between the steps of a sequence nothing is copied to the host. Its prompt is, when it comes: that waits for the device.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from thinkpace.adapters._hf_numbers import quantity
+from thinkpace.adapters._hf_scores import CERTAIN, ScoreWriter
+from thinkpace.adapters._served_model import ServedModel
+from thinkpace.adapters.tensor.columns import Ids, Mask, mapped, where
+from thinkpace.adapters.tensor.program import Rows, TensorProgram
+from thinkpace.adapters.tensor.writing import Drawn, uniform, write
+from thinkpace.adapters.vllm_terms import Terms
+from thinkpace.processors.base import Kind
+from thinkpace.processors.program import Program, replay
+
+if TYPE_CHECKING:
+    from vllm import SamplingParams
+    from vllm.v1.worker.gpu.sample.logits_processor import LogitsContext, LogitsProcRequestState
+
+_PARKED = 256  # sequences that left their slot and may come back
+_GROUPS = 64  # of requests with the same controls, whose tables are kept
+_NOBODY, _REFUSED = -1, -2
+_NUMBER, _REDRAW, _MOVE = 0, 1, 2  # what a random number is for
+ENDED = "a request was ended, since its controls cannot work: %s"
+_log = logging.getLogger("thinkpace")
+
+
+class Held(NamedTuple):
+    """What is kept of every slot of a group, in columns.
+
+    Args:
+        rows: the states after `length` tokens, before the next one is decided about.
+        length: tokens of prompt and output.
+        prompt: tokens of the prompt.
+        mark: tells sequences apart: a digest of the tokens.
+        seed: of the random numbers.
+        heat: temperatures; 0 for greedy.
+        decided: what was decided at the newest token, and behind each draft after it.
+        drawn: what the model drew there.
+    """
+
+    rows: Rows
+    length: Ids
+    prompt: Ids
+    mark: Ids
+    seed: Ids
+    heat: torch.Tensor
+    decided: tuple[Rows, ...]
+    drawn: tuple[Drawn, ...]
+
+
+class Group:
+    """The slots of all requests with the same controls.
+
+    Args:
+        program: the controls, compiled without a request's limit.
+        model: that is served.
+        slots: how many there are.
+        drafts: at most, per step of a request.
+        device: where the tokens are.
+
+    Raises:
+        UnsupportedControl: if a control has no form for devices.
+    """
+
+    def __init__(self, program: Program, model: ServedModel, slots: int, drafts: int, device: torch.device) -> None:
+        self._program = program
+        self._form = TensorProgram(program, model.vocabulary, device)
+        self._size, self._eos = model.vocabulary.size, min(model.vocabulary.eos)
+        self._drafts = drafts
+        self._device = device
+        rows = self._form.columns([program.start(())], [None])
+        nothing = torch.zeros(1, device=device)
+        wants = {kind: (nothing.double(), mask) for kind, mask in self._form.wants(rows).items()}
+        moves = sum(step.kind == "redirect" for step in self._form.decide(rows, wants)[2].writes)
+        none = torch.full((1, moves), -1, device=device)
+        one = Held(
+            rows,
+            *(nothing.long(),) * 4,
+            nothing.double(),
+            (rows,) * (drafts + 1),
+            (Drawn(none.new_full((1,), -1), none, none),) * (drafts + 1),
+        )
+        self._held: Held = mapped(lambda column: column.repeat(slots, *[1] * (column.dim() - 1)), one)
+
+    def at(self, slot: int) -> Held:
+        """What is kept of a slot, apart."""
+        held: Held = mapped(lambda column: column[slot : slot + 1].clone(), self._held)
+        return held
+
+    def like(self, tokens: Sequence[int], prompt: int) -> Held | None:
+        """What is kept of a sequence with these tokens, or all but the last ones of them; None if there is none."""
+        slot = _matching(self._held, tokens, prompt, self._drafts)
+        return None if slot < 0 else self.at(slot)
+
+    def put(self, slot: int, one: Held) -> None:
+        """Keep this of a slot."""
+        self._put(torch.tensor([slot], device=self._device), one)
+
+    def _put(self, slots: Ids, some: Held) -> None:
+        mapped(lambda column, values: column.index_copy_(0, slots, values), self._held, some)
+
+    def begin(self, slot: int, tokens: Sequence[int], prompt: int, max_new: int | None, seed: int, heat: float) -> None:
+        """A new sequence: its state is that after its tokens, of which nothing else is known.
+
+        Args:
+            slot: that it gets.
+            tokens: of prompt and output.
+            prompt: how many of them are prompt.
+            max_new: output tokens at most.
+            seed, heat: as in `Held`.
+        """
+        state = replay(self._program, tokens[:prompt], tokens[prompt:])
+        rows = self._form.columns([state], [max_new])
+        old = self.at(slot)
+
+        def number(value: int) -> Ids:
+            return torch.tensor([value], device=self._device)
+
+        temperature = torch.tensor([heat], dtype=torch.float64, device=self._device)
+        lengths = number(len(tokens)), number(prompt), number(mark(tokens)), number(seed)
+        self.put(slot, Held(rows, *lengths, temperature, old.decided, old.drawn))
+
+    def apply(
+        self, logits: torch.Tensor, slots: Ids, places: Sequence[tuple[Ids, Mask]], tokens: Tokens, writer: ScoreWriter
+    ) -> None:
+        """Bring slots to their tokens, and edit their rows.
+
+        Args:
+            logits: Float[rows, vocabulary], changed in place.
+            slots: of this group, that have rows here.
+            places: for the newest token, then for each draft: the row of every slot, and whether it has one.
+            tokens: of all slots, and the drafts.
+            writer: for ids that stand for nothing.
+        """
+        held: Held = mapped(lambda column: column[slots], self._held)
+        held = self._caught_up(held, slots, tokens)
+        rows, decided, drawn = held.rows, list(held.decided), list(held.drawn)
+        for ahead, (at, there) in enumerate(places):
+            decided[ahead], drawn[ahead] = self._edited(logits, at, there, rows, held, ahead, writer)
+            if ahead + 1 < len(places):
+                draft = tokens.drafts[places[ahead + 1][0]].long()
+                rows = self._form.step(decided[ahead], draft, *drawn[ahead].of(draft))
+        self._put(slots, held._replace(decided=tuple(decided), drawn=tuple(drawn)))
+
+    def _caught_up(self, held: Held, slots: Ids, tokens: Tokens) -> Held:
+        total = tokens.total[slots].long()
+        new = (total - held.length).clamp(0, self._drafts + 1)
+        decided, drawn = held.decided[0], held.drawn[0]
+        for ahead in range(1, self._drafts + 1):  # all but the newest are the drafts that were decided about
+            decided = where(new > ahead, held.decided[ahead], decided)
+            drawn = where(new > ahead, held.drawn[ahead], drawn)
+        digest = held.mark
+        for back in range(self._drafts, -1, -1):
+            token = tokens.all[slots, (total - 1 - back).clamp(min=0)].long()
+            digest = torch.where(new > back, _marked(digest, token), digest)
+        token = token.clamp(0, self._size - 1)
+        stepped = self._form.step(decided, token, *drawn.of(token))
+        return held._replace(rows=where(new > 0, stepped, held.rows), length=held.length + new, mark=digest)
+
+    def _edited(
+        self, logits: torch.Tensor, at: Ids, there: Mask, rows: Rows, held: Held, ahead: int, writer: ScoreWriter
+    ) -> tuple[Rows, Drawn]:
+        """Decide about the next tokens of some rows, and write."""
+        writer.clear(logits, at)
+        position = held.length - held.prompt + ahead
+        wants = self._form.wants(rows)
+        known = {
+            kind: (self._number(logits, at, kind, rows, held.seed, position), mask) for kind, mask in wants.items()
+        }
+        decided, forced, wish = self._form.decide(rows, known)
+        writes = [step.where(there) for step in wish.writes]
+        chances = [uniform(held.seed, position, _MOVE + i) for i in range(len(writes))]
+        drawn = write(logits, at, writes, held.heat, [*chances, uniform(held.seed, position, _REDRAW)])
+        dead = torch.isneginf(logits[at].amax(1)) & (forced < 0) | wish.torn
+        forced = torch.where(dead, self._eos, forced)
+        sure = torch.where((forced >= 0) & there, (100 * held.heat).clamp(min=CERTAIN), 0.0).to(logits.dtype)
+        cell = forced.clamp(min=0)
+        logits[at, cell] = torch.where((forced >= 0) & there, sure, logits[at, cell])
+        return decided, drawn
+
+    def _number(self, logits: torch.Tensor, at: Ids, kind: Kind, rows: Rows, seed: Ids, position: Ids) -> torch.Tensor:
+        if kind == "uniform":
+            return uniform(seed, position, _NUMBER)
+        scores = logits[at, : self._size]
+        return quantity(scores, kind, self._form.likeliest_close(scores, rows) if kind == "close_margin" else None)
+
+
+class Tokens(NamedTuple):
+    """What the runner has of all slots, and of the rows of this call.
+
+    Args:
+        all: [slots, longest], prompt and output.
+        total: [slots], how many of them hold.
+        drafts: [rows], the token at the input of each row; behind the newest token these are drafts.
+    """
+
+    all: torch.Tensor
+    total: torch.Tensor
+    drafts: torch.Tensor
+
+
+def _matching(held: Held, tokens: Sequence[int], prompt: int, drafts: int) -> int:
+    """The first row that is of these tokens, of which it may lack as many as one step makes; -1 for none."""
+    found = torch.zeros_like(held.length, dtype=torch.bool)
+    for length in range(max(prompt, len(tokens) - drafts - 1), len(tokens) + 1):
+        found |= (held.length == length) & (held.mark == mark(tokens[:length]))
+    [rows] = torch.nonzero(found & (held.prompt == prompt), as_tuple=True)
+    return int(rows[0]) if len(rows) else -1
+
+
+def mark(tokens: Sequence[int]) -> int:
+    """The digest of tokens that `Held.mark` holds: a signed number of 64 bits."""
+    found = 0
+    for token in tokens:
+        found = (found * _FACTOR + token + 1) % (1 << 64)
+    return found - (1 << 64) if found >> 63 else found
+
+
+_FACTOR = 6364136223846793005  # Knuth's multiplier for numbers modulo 2^64
+
+
+def _marked(digest: Ids, token: Ids) -> Ids:
+    return digest * _FACTOR + token + 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Coming:
+    """A request whose tokens are not on the device yet.
+
+    Args:
+        group: that it belongs to.
+        max_new, seed, heat: as in `Group.begin`.
+    """
+
+    group: int
+    max_new: int | None
+    seed: int
+    heat: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Parked:
+    """What was kept of a slot that another request was given. Args: group: that it belonged to. held: all of it."""
+
+    group: int
+    held: Held
+
+
+class DeviceBatch:
+    """The slots of a runner.
+
+    Args:
+        model: that is served.
+        states: what the runner shares of its slots.
+        drafts: at most, per step of a request.
+    """
+
+    def __init__(self, model: ServedModel, states: LogitsProcRequestState, drafts: int) -> None:
+        self._model, self._states, self._drafts = model, states, drafts
+        self._writer = ScoreWriter(model.vocabulary.size, 1.0, model.vocabulary.unused, beams=False)
+        self._groups: dict[int, tuple[Terms, Group]] = {}
+        self._made = 0  # groups so far: their numbers are never used again
+        self._group_of = np.full(states.max_num_reqs, _NOBODY)
+        self._coming: dict[int, _Coming] = {}
+        self._parked: deque[_Parked] = deque(maxlen=_PARKED)
+
+    def add(self, slot: int, terms: Terms | None, params: SamplingParams, heat: float) -> bool:
+        """A request gets a slot, whoever had it before.
+
+        Returns:
+            Whether it has controls.
+
+        Raises:
+            Exception: if these cannot work; then `refuse` it.
+        """
+        before = int(self._group_of[slot])
+        if before >= 0 and self._coming.pop(slot, None) is None:
+            self._parked.append(_Parked(before, self._groups[before][1].at(slot)))  # it may have been preempted
+        self._group_of[slot] = _NOBODY
+        if terms is None:
+            return False
+        what = Terms(terms.controls, terms.markers)
+        self._model.program(what, params.max_tokens)  # whether its own limit leaves room
+        group = self._group(what)
+        seed = terms.seed if terms.seed is not None else params.seed
+        seed = secrets.randbits(63) if seed is None else seed % (1 << 63)
+        self._coming[slot] = _Coming(group, params.max_tokens, seed, heat)
+        self._group_of[slot] = group
+        return True
+
+    def refuse(self, slot: int, error: Exception) -> None:
+        """End the request of a slot, whose controls cannot work."""
+        _log.error(ENDED, error)
+        self._coming.pop(slot, None)
+        self._group_of[slot] = _REFUSED
+
+    def _group(self, terms: Terms) -> int:
+        for number, (known, _) in self._groups.items():
+            if known == terms:
+                return number
+        if len(self._groups) >= _GROUPS:
+            used = {*self._group_of.tolist(), *(parked.group for parked in self._parked)}
+            self._groups = {number: group for number, group in self._groups.items() if number in used}
+        program = self._model.program(terms, None)
+        group = Group(program, self._model, self._states.max_num_reqs, self._drafts, self._states.device)
+        self._made += 1
+        self._groups[self._made] = terms, group
+        return self._made
+
+    def flush(self) -> None:
+        """The tokens of new requests are on the device now: read them."""
+        coming_in, self._coming = self._coming, {}
+        for slot, coming in coming_in.items():
+            try:
+                self._begin(slot, coming)
+            except Exception as error:  # noqa: BLE001  # one request must not end the engine, and so all others
+                self.refuse(slot, error)
+
+    def _begin(self, slot: int, coming: _Coming) -> None:
+        length, prompt = int(self._states.prefill_len.np[slot]), int(self._states.prompt_len.np[slot])
+        tokens = self._states.all_token_ids.gpu[slot, :length].tolist()
+        back = self._back(coming.group, tokens, prompt) if length > prompt else None
+        group = self._groups[coming.group][1]
+        if back is not None:
+            group.put(slot, back)
+        else:
+            group.begin(slot, tokens, prompt, coming.max_new, coming.seed, coming.heat)
+
+    def _back(self, group: int, tokens: Sequence[int], prompt: int) -> Held | None:
+        """A preempted sequence that comes back, perhaps to another slot; told by its tokens."""
+        for parked in self._parked:
+            if parked.group == group and _matching(parked.held, tokens, prompt, self._drafts) >= 0:
+                self._parked.remove(parked)
+                return parked.held
+        return self._groups[group][1].like(tokens, prompt)  # nobody has been given its slot since
+
+    def apply(self, logits: torch.Tensor, context: LogitsContext) -> None:
+        """Edit the rows of all slots that have controls.
+
+        Args:
+            logits: Float[rows, vocabulary], changed in place.
+            context: which rows these are.
+        """
+        slots: NDArray[np.integer] = context.idx_mapping_np
+        groups = self._group_of[slots]
+        if (groups == _NOBODY).all():
+            return
+        device = logits.device
+        several = len(logits) != len(slots)
+        table = self._rows_of(context, len(logits)) if several else None
+        states = self._states
+        tokens = Tokens(states.all_token_ids.gpu, states.total_len.gpu, context.input_ids)
+        for number in np.unique(groups):
+            if number == _NOBODY:
+                continue
+            [own] = np.nonzero(groups == number)
+            these = torch.as_tensor(slots[own].astype(np.int64)).to(device, non_blocking=True)
+            if table is None:
+                here = torch.as_tensor(own).to(device, non_blocking=True)
+                places = [(here, torch.ones_like(here, dtype=torch.bool))]
+            else:
+                found = table[these]
+                # where there is no row, that of the newest token stands in, and is left alone
+                places = [(torch.where(column >= 0, column, found[:, 0]), column >= 0) for column in found.unbind(1)]
+            if number == _REFUSED:
+                self._end(logits, places)
+            else:
+                self._groups[int(number)][1].apply(logits, these, places, tokens, self._writer)
+
+    def _rows_of(self, context: LogitsContext, count: int) -> torch.Tensor:
+        """[slots, drafts + 1]: the row of every slot's newest token and of each draft; -1 for none."""
+        device = context.expanded_idx_mapping.device
+        table = torch.full((self._states.max_num_reqs, self._drafts + 1), -1, device=device)
+        table[context.expanded_idx_mapping.long(), context.expanded_local_pos.long()] = torch.arange(
+            count, device=device
+        )
+        return table
+
+    def _end(self, logits: torch.Tensor, places: Sequence[tuple[Ids, Mask]]) -> None:
+        for at, _ in places:
+            logits[at, min(self._model.vocabulary.eos)] = CERTAIN
