@@ -99,6 +99,10 @@ class Notes:
         """The output is shorter than it was."""
         self._noted = min(self._noted, length)
 
+    def declined(self, message: str) -> None:
+        """There will be no notes."""
+        self._write({"declined": message})
+
     def failed(self, message: str) -> None:
         """The controls could not go on."""
         self._write({"error": message})
@@ -116,6 +120,7 @@ class Noted:
         numbers: output index -> the numbers known of the row.
         last: index of the last place -> what was drawn there by what came, and otherwise.
         error: what ended it.
+        declined: why there are no notes, if there can be none.
     """
 
     prompt: str = ""
@@ -125,6 +130,7 @@ class Noted:
     numbers: dict[int, Numbers] = field(default_factory=dict)
     last: dict[int, tuple[dict[int, int], int | None]] = field(default_factory=dict)
     error: str | None = None
+    declined: str | None = None
 
     def told(self, tokens: Sequence[int]) -> Told:
         """What the state after these tokens depends on."""
@@ -192,6 +198,7 @@ def _read(path: Path) -> Noted:
         note = json.loads(line)
         out.prompt = note.get("prompt", out.prompt)
         out.error = note.get("error", out.error)
+        out.declined = note.get("declined", out.declined)
         out.max_tokens = note.get("max_tokens", out.max_tokens)
         if "at" in note:
             out._take(note)

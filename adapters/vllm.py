@@ -248,7 +248,7 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
         try:
             terms = terms_from(sampling_params.extra_args)
             if terms is not None and terms.receipt:
-                Notes(terms.receipt, (), sampling_params.max_tokens).failed(_NO_RECEIPT)
+                Notes(terms.receipt, (), sampling_params.max_tokens).declined(_NO_RECEIPT)
             return self._on_device.add(req_idx, terms, sampling_params, heat(sampling_params))
         except Exception as error:  # noqa: BLE001  # the frontend refuses what it can; what is raised here ends the engine
             self._on_device.refuse(req_idx, error)

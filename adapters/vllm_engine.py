@@ -198,6 +198,8 @@ class VLLMEngine:
                     "for temporary files"
                 )
             noted = said.noted or Noted()
+            if noted.declined is not None:
+                raise RuntimeError(noted.declined)
             if noted.error is not None:
                 raise UnsupportedControl(noted.error)
             log = replayed(one.program, one.request.prompt, said.tokens, noted.told(said.tokens))
@@ -274,7 +276,7 @@ def _params(asked: Asked, cap: int | None, make: type[SamplingParams]) -> Sampli
 def _notes(asked: Asked, tokens: TokenIds) -> Noted | None:
     """The workers' notes on an output."""
     notes = read_notes(asked.terms.receipt) if asked.terms.receipt else []
-    return next((one for one in notes if one.error is not None), None) or of(notes, asked.request.prompt, tokens)
+    return next((one for one in notes if one.error or one.declined), None) or of(notes, asked.request.prompt, tokens)
 
 
 class _Server:
@@ -336,7 +338,8 @@ class _Server:
         if said.get("receipt") is None:
             raise RuntimeError(
                 "the server's answer holds no receipt: start it with --logits-processors "
-                f"{PROCESSOR} --middleware thinkpace.adapters.vllm_middleware.ReceiptMiddleware"
+                f"{PROCESSOR} --middleware thinkpace.adapters.vllm_middleware.ReceiptMiddleware, and not under Model "
+                "Runner V2, which keeps none"
             )
         native = said["receipt"]["enforced_by"] == "vLLM"
         return Said(tuple(said["token_ids"]), noted_from_json(said["notes"]), native)

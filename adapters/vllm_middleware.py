@@ -164,6 +164,10 @@ class _Writer:
         failed = next((noted for noted in notes if noted.error is not None), None)
         if failed is not None:
             raise UnsupportedControl(failed.error)
+        declined = next((noted for noted in notes if noted.declined is not None), None)
+        if declined is not None:
+            _log.warning("%s", declined.declined)
+            return 0
         noted = of(notes, prompt, tokens) if self._native is None else Noted(max_tokens=self._native)
         if noted is None:
             _log.error("the workers left no notes: are they without our logits processor, or on another machine?")
