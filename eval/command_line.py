@@ -1,9 +1,10 @@
-"""The command line: `thinkpace sweep`, `thinkpace run`, `thinkpace doctor`, `thinkpace serve`."""
+"""The command line: `thinkpace sweep`, `thinkpace run`, `thinkpace doctor`, `thinkpace serve`, `thinkpace grade`."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,7 +23,7 @@ try:
     )
     from rich.text import Text
 
-    from thinkpace.eval import doctor, embedded, report
+    from thinkpace.eval import doctor, embedded, recorded, report
     from thinkpace.eval.engines import LLAMA_CPP, engine_kind, look_at, open_engine, open_llama_cpp
     from thinkpace.eval.journal import Journal
     from thinkpace.eval.options import (
@@ -42,6 +43,7 @@ except ModuleNotFoundError as error:
 
 from thinkpace.processors.base import Control
 from thinkpace.processors.budget import BudgetForcing
+from thinkpace.processors.markers import Markers
 from thinkpace.processors.request import Completion, Engine, Request, Sampling
 from thinkpace.prompts.styles import PROMPTS
 
@@ -257,6 +259,41 @@ def examine_model(
         console.print(f"{finding.subject}: {finding.says}", highlight=False, markup=False, soft_wrap=True)
     if not doctor.all_work(findings):
         raise typer.Exit(1)
+
+
+@app.command("grade")
+def grade_file(
+    file: Annotated[Path, typer.Argument(help="JSON lines with id, answer and text.")],
+    grader: Annotated[str, typer.Option(help=f"One of {', '.join(recorded.NAMES)}.")],
+    out: Annotated[Path, typer.Option(help="Where the same lines go, with verdict and extracted.")],
+    open_marker: Open = None,
+    close_marker: Close = None,
+    opened: Annotated[
+        bool | None, typer.Option("--opened/--not-opened", help="Whether the prompt had opened thinking.")
+    ] = None,
+    final: Annotated[str | None, typer.Option(help="Another text that the answer may follow.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes of the math grader; one per CPU.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds that it may take for one answer.")] = None,
+) -> None:
+    """Grade recorded outputs: right, wrong, truncated, no_answer or error for each.
+
+    The answer is taken from what follows the thinking; a text whose thinking never closes is truncated. It is what
+    follows "Final Answer:", the last \\boxed{}, "####", "answer is" or a last line "A:", in this order.
+    """
+    if out.resolve() == file.resolve():
+        raise ValueError("--out is the file itself: name another one")
+    markers = markers_of(open_marker, close_marker) or Markers("<think>", "</think>")
+    rows = recorded.graded(
+        recorded.read(file),
+        grader,
+        markers=replace(markers, opened_by_prompt=opened),
+        final=final,
+        workers=workers,
+        timeout=timeout,
+    )
+    recorded.write(rows, out)
+    for verdict, count in recorded.counts(rows).most_common():
+        Console().print(f"{verdict:10} {count}", highlight=False)
 
 
 @app.command("serve")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from thinkpace import Receipt, Usage
-from thinkpace.eval.grade import extract, grade, same
+from thinkpace.eval.extraction import extract
+from thinkpace.eval.grade import grade
+from thinkpace.eval.graders import same
 from thinkpace.processors import Completion
 
 
