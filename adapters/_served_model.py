@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from thinkpace.adapters._slots import SequenceLog
+from thinkpace.adapters._vllm_native import check_native, native_texts
 from thinkpace.adapters.hf_vocabulary import HFVocabulary, find_markers
 from thinkpace.adapters.vllm_terms import KEY, Terms
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.markers import Markers
 from thinkpace.processors.program import Program, Told, compile_program
+from thinkpace.processors.vocabulary import TokenIds
 
 _PROGRAMS = 512  # that are kept
 NO_FORKS = "a control tries answers at a fork, which this engine has no room for: use another rule of ConfidenceExit"
@@ -43,6 +45,11 @@ class ServedModel:
         eos_token_ids: of its generation config.
         context_tokens: that the engine holds of one sequence.
         markers: of its thinking; None to find them in the chat template.
+        native: the ids that vLLM's own budget takes for the opening and the close of thinking, where plain hard caps
+            are left to it.
+
+    Raises:
+        ValueError: if `native` is given, and no cap could ever be left to it.
     """
 
     def __init__(
@@ -51,20 +58,25 @@ class ServedModel:
         eos_token_ids: tuple[int, ...] = (),
         context_tokens: int | None = None,
         markers: Markers | None = None,
+        native: tuple[TokenIds, TokenIds] | None = None,
     ) -> None:
         self.vocabulary = HFVocabulary(tokenizer, eos_token_ids)
         self.context_tokens = context_tokens
         self.given = markers
         self._tokenizer = tokenizer
+        self.native = native
+        if native is not None:
+            check_native(self.markers, self.vocabulary, *native)
         self.program = functools.lru_cache(_PROGRAMS)(self._program)
 
     @classmethod
-    def of(cls, vllm_config: Any, markers: Markers | None = None) -> ServedModel:
+    def of(cls, vllm_config: Any, markers: Markers | None = None, native_caps: bool = False) -> ServedModel:
         """That of an engine's configuration.
 
         Args:
-            vllm_config: its `additional_config` may hold the markers under "thinkpace".
+            vllm_config: its `additional_config` may hold the markers and `native_caps` under "thinkpace".
             markers: instead of these.
+            native_caps: whether plain hard caps are left to vLLM's own budget.
 
         Raises:
             ValueError: if it is not understood.
@@ -83,6 +95,7 @@ class ServedModel:
             () if eos is None else (eos,) if isinstance(eos, int) else tuple(eos),
             config.max_model_len,
             markers or (Markers(**given) if given else None),
+            native_texts(vllm_config) if native_caps or told.get("native_caps") else None,
         )
 
     @functools.cached_property

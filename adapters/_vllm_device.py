@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -27,7 +27,8 @@ from thinkpace.adapters.tensor.columns import Ids, Mask, mapped, where
 from thinkpace.adapters.tensor.program import Rows, TensorProgram
 from thinkpace.adapters.tensor.writing import Drawn, uniform, write
 from thinkpace.adapters.vllm_terms import Terms
-from thinkpace.processors.base import Kind
+from thinkpace.errors import UnsupportedControl
+from thinkpace.processors.base import FOREVER, Kind
 from thinkpace.processors.program import Program, replay
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ class Held(NamedTuple):
         heat: temperatures; 0 for greedy.
         decided: what was decided at the newest token, and behind each draft after it.
         drawn: what the model drew there.
+        ahead: digests of the tokens, and with the drafts, behind which that was decided.
     """
 
     rows: Rows
@@ -64,6 +66,7 @@ class Held(NamedTuple):
     heat: torch.Tensor
     decided: tuple[Rows, ...]
     drawn: tuple[Drawn, ...]
+    ahead: tuple[Ids, ...]
 
 
 class Group:
@@ -83,7 +86,7 @@ class Group:
     def __init__(self, program: Program, model: ServedModel, slots: int, drafts: int, device: torch.device) -> None:
         self._program = program
         self._form = TensorProgram(program, model.vocabulary, device)
-        self._size, self._eos = model.vocabulary.size, min(model.vocabulary.eos)
+        self._size, self._eos = model.vocabulary.size, last_id(model)
         self._drafts = drafts
         self._device = device
         rows = self._form.columns([program.start(())], [None])
@@ -97,18 +100,40 @@ class Group:
             nothing.double(),
             (rows,) * (drafts + 1),
             (Drawn(none.new_full((1,), -1), none, none),) * (drafts + 1),
+            (none.new_zeros((1,)),) * (drafts + 1),
         )
         self._held: Held = mapped(lambda column: column.repeat(slots, *[1] * (column.dim() - 1)), one)
 
     def at(self, slot: int) -> Held:
         """What is kept of a slot, apart."""
-        held: Held = mapped(lambda column: column[slot : slot + 1].clone(), self._held)
-        return held
+        return _row(self._held, slot)
 
-    def like(self, tokens: Sequence[int], prompt: int) -> Held | None:
-        """What is kept of a sequence with these tokens, or all but the last ones of them; None if there is none."""
-        slot = _matching(self._held, tokens, prompt, self._drafts)
-        return None if slot < 0 else self.at(slot)
+    def like(self, coming: _Coming, tokens: Sequence[int], prompt: int, parked: Sequence[Held]) -> Held | None:
+        """What is kept of a sequence with these tokens, or all but the last ones of them, under the same terms.
+
+        Args:
+            coming: the terms.
+            tokens: of prompt and output.
+            prompt: how many of them are prompt.
+            parked: what was kept of other slots before they were given away; slots are looked through after these.
+
+        Returns:
+            None if there is nothing.
+        """
+        *_, before, whole = (0, *_marks(tokens))  # digests of all tokens but the last one, and of all
+        places = [mapped(lambda *rows: torch.cat(rows), *parked)] if parked else []
+        for missing in range(min(self._drafts + 2, len(tokens) - prompt + 1)):  # the newest first
+            for held in (*places, self._held):
+                digest = held.ahead[missing - 1] == before if missing else held.mark == whole
+                found = digest & (held.length == len(tokens) - missing) & (held.prompt == prompt)
+                found &= held.rows.track.max_new == (FOREVER if coming.max_new is None else coming.max_new)
+                found &= held.heat == coming.heat
+                if coming.seed_is_own:
+                    found &= held.seed == coming.seed
+                [rows] = torch.nonzero(found, as_tuple=True)
+                if len(rows):
+                    return _row(held, int(rows[0]))
+        return None
 
     def put(self, slot: int, one: Held) -> None:
         """Keep this of a slot."""
@@ -136,7 +161,8 @@ class Group:
 
         temperature = torch.tensor([heat], dtype=torch.float64, device=self._device)
         lengths = number(len(tokens)), number(prompt), number(mark(tokens)), number(seed)
-        self.put(slot, Held(rows, *lengths, temperature, old.decided, old.drawn))
+        nobodys = tuple(torch.zeros_like(digest) for digest in old.ahead)
+        self.put(slot, Held(rows, *lengths, temperature, old.decided, old.drawn, nobodys))
 
     def apply(
         self, logits: torch.Tensor, slots: Ids, places: Sequence[tuple[Ids, Mask]], tokens: Tokens, writer: ScoreWriter
@@ -152,13 +178,15 @@ class Group:
         """
         held: Held = mapped(lambda column: column[slots], self._held)
         held = self._caught_up(held, slots, tokens)
-        rows, decided, drawn = held.rows, list(held.decided), list(held.drawn)
+        rows, decided, drawn, marks = held.rows, list(held.decided), list(held.drawn), list(held.ahead)
+        digest = held.mark
         for ahead, (at, there) in enumerate(places):
+            marks[ahead] = digest
             decided[ahead], drawn[ahead] = self._edited(logits, at, there, rows, held, ahead, writer)
             if ahead + 1 < len(places):
                 draft = tokens.drafts[places[ahead + 1][0]].long()
-                rows = self._form.step(decided[ahead], draft, *drawn[ahead].of(draft))
-        self._put(slots, held._replace(decided=tuple(decided), drawn=tuple(drawn)))
+                rows, digest = self._form.step(decided[ahead], draft, *drawn[ahead].of(draft)), _marked(digest, draft)
+        self._put(slots, held._replace(decided=tuple(decided), drawn=tuple(drawn), ahead=tuple(marks)))
 
     def _caught_up(self, held: Held, slots: Ids, tokens: Tokens) -> Held:
         total = tokens.total[slots].long()
@@ -171,7 +199,6 @@ class Group:
         for back in range(self._drafts, -1, -1):
             token = tokens.all[slots, (total - 1 - back).clamp(min=0)].long()
             digest = torch.where(new > back, _marked(digest, token), digest)
-        token = token.clamp(0, self._size - 1)
         stepped = self._form.step(decided, token, *drawn.of(token))
         return held._replace(rows=where(new > 0, stepped, held.rows), length=held.length + new, mark=digest)
 
@@ -191,9 +218,8 @@ class Group:
         drawn = write(logits, at, writes, held.heat, [*chances, uniform(held.seed, position, _REDRAW)])
         dead = torch.isneginf(logits[at].amax(1)) & (forced < 0) | wish.torn
         forced = torch.where(dead, self._eos, forced)
-        sure = torch.where((forced >= 0) & there, (100 * held.heat).clamp(min=CERTAIN), 0.0).to(logits.dtype)
-        cell = forced.clamp(min=0)
-        logits[at, cell] = torch.where((forced >= 0) & there, sure, logits[at, cell])
+        cell, comes = forced.clamp(min=0), (forced >= 0) & there
+        logits[at, cell] = torch.where(comes, certain(held.heat, logits.dtype), logits[at, cell])
         return decided, drawn
 
     def _number(self, logits: torch.Tensor, at: Ids, kind: Kind, rows: Rows, seed: Ids, position: Ids) -> torch.Tensor:
@@ -201,6 +227,23 @@ class Group:
             return uniform(seed, position, _NUMBER)
         scores = logits[at, : self._size]
         return quantity(scores, kind, self._form.likeliest_close(scores, rows) if kind == "close_margin" else None)
+
+
+def _row(held: Held, row: int) -> Held:
+    """One row apart."""
+    one: Held = mapped(lambda column: column[row : row + 1].clone(), held)
+    return one
+
+
+def certain(heat: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """A logit that nothing else has, at these temperatures."""
+    return (100 * heat).clamp(CERTAIN, torch.finfo(dtype).max / 4).to(dtype)
+
+
+def last_id(model: ServedModel) -> int:
+    """The id that ends a sequence which cannot go on."""
+    eos = model.vocabulary.eos
+    return min((token for token in eos if token < model.vocabulary.size), default=min(eos, default=0))
 
 
 class Tokens(NamedTuple):
@@ -217,21 +260,19 @@ class Tokens(NamedTuple):
     drafts: torch.Tensor
 
 
-def _matching(held: Held, tokens: Sequence[int], prompt: int, drafts: int) -> int:
-    """The first row that is of these tokens, of which it may lack as many as one step makes; -1 for none."""
-    found = torch.zeros_like(held.length, dtype=torch.bool)
-    for length in range(max(prompt, len(tokens) - drafts - 1), len(tokens) + 1):
-        found |= (held.length == length) & (held.mark == mark(tokens[:length]))
-    [rows] = torch.nonzero(found & (held.prompt == prompt), as_tuple=True)
-    return int(rows[0]) if len(rows) else -1
-
-
 def mark(tokens: Sequence[int]) -> int:
     """The digest of tokens that `Held.mark` holds: a signed number of 64 bits."""
+    *_, last = _marks(tokens)
+    return last
+
+
+def _marks(tokens: Sequence[int]) -> Iterator[int]:
+    """The digests of no tokens, of the first one, of the first two, and so on."""
     found = 0
+    yield found
     for token in tokens:
         found = (found * _FACTOR + token + 1) % (1 << 64)
-    return found - (1 << 64) if found >> 63 else found
+        yield found - (1 << 64) if found >> 63 else found
 
 
 _FACTOR = 6364136223846793005  # Knuth's multiplier for numbers modulo 2^64
@@ -248,12 +289,14 @@ class _Coming:
     Args:
         group: that it belongs to.
         max_new, seed, heat: as in `Group.begin`.
+        seed_is_own: whether the request named its seed.
     """
 
     group: int
     max_new: int | None
     seed: int
     heat: float
+    seed_is_own: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -281,6 +324,7 @@ class DeviceBatch:
         self._group_of = np.full(states.max_num_reqs, _NOBODY)
         self._coming: dict[int, _Coming] = {}
         self._parked: deque[_Parked] = deque(maxlen=_PARKED)
+        self._unsupported: dict[Terms, UnsupportedControl] = {}  # found out once: it may take seconds
 
     def add(self, slot: int, terms: Terms | None, params: SamplingParams, heat: float) -> bool:
         """A request gets a slot, whoever had it before.
@@ -300,9 +344,9 @@ class DeviceBatch:
         what = Terms(terms.controls, terms.markers)
         self._model.program(what, params.max_tokens)  # whether its own limit leaves room
         group = self._group(what)
-        seed = terms.seed if terms.seed is not None else params.seed
-        seed = secrets.randbits(63) if seed is None else seed % (1 << 63)
-        self._coming[slot] = _Coming(group, params.max_tokens, seed, heat)
+        given = terms.seed if terms.seed is not None else params.seed
+        seed = secrets.randbits(63) if given is None else given % (1 << 63)
+        self._coming[slot] = _Coming(group, params.max_tokens, seed, heat, given is not None)
         self._group_of[slot] = group
         return True
 
@@ -319,8 +363,15 @@ class DeviceBatch:
         if len(self._groups) >= _GROUPS:
             used = {*self._group_of.tolist(), *(parked.group for parked in self._parked)}
             self._groups = {number: group for number, group in self._groups.items() if number in used}
+        if terms in self._unsupported:
+            raise self._unsupported[terms]
         program = self._model.program(terms, None)
-        group = Group(program, self._model, self._states.max_num_reqs, self._drafts, self._states.device)
+        try:
+            group = Group(program, self._model, self._states.max_num_reqs, self._drafts, self._states.device)
+        except UnsupportedControl as error:
+            if len(self._unsupported) < _GROUPS:
+                self._unsupported[terms] = error
+            raise
         self._made += 1
         self._groups[self._made] = terms, group
         return self._made
@@ -337,20 +388,14 @@ class DeviceBatch:
     def _begin(self, slot: int, coming: _Coming) -> None:
         length, prompt = int(self._states.prefill_len.np[slot]), int(self._states.prompt_len.np[slot])
         tokens = self._states.all_token_ids.gpu[slot, :length].tolist()
-        back = self._back(coming.group, tokens, prompt) if length > prompt else None
         group = self._groups[coming.group][1]
-        if back is not None:
-            group.put(slot, back)
-        else:
-            group.begin(slot, tokens, prompt, coming.max_new, coming.seed, coming.heat)
-
-    def _back(self, group: int, tokens: Sequence[int], prompt: int) -> Held | None:
-        """A preempted sequence that comes back, perhaps to another slot; told by its tokens."""
-        for parked in self._parked:
-            if parked.group == group and _matching(parked.held, tokens, prompt, self._drafts) >= 0:
-                self._parked.remove(parked)
-                return parked.held
-        return self._groups[group][1].like(tokens, prompt)  # nobody has been given its slot since
+        if length > prompt:  # preempted, and back, perhaps in another slot: told by its tokens
+            parked = [one for one in self._parked if one.group == coming.group]
+            back = group.like(coming, tokens, prompt, [one.held for one in parked])
+            if back is not None:
+                group.put(slot, back)
+                return
+        group.begin(slot, tokens, prompt, coming.max_new, coming.seed, coming.heat)
 
     def apply(self, logits: torch.Tensor, context: LogitsContext) -> None:
         """Edit the rows of all slots that have controls.
@@ -380,10 +425,14 @@ class DeviceBatch:
                 found = table[these]
                 # where there is no row, that of the newest token stands in, and is left alone
                 places = [(torch.where(column >= 0, column, found[:, 0]), column >= 0) for column in found.unbind(1)]
-            if number == _REFUSED:
-                self._end(logits, places)
-            else:
-                self._groups[int(number)][1].apply(logits, these, places, tokens, self._writer)
+            if number != _REFUSED:
+                try:
+                    self._groups[int(number)][1].apply(logits, these, places, tokens, self._writer)
+                    continue
+                except Exception as error:  # noqa: BLE001  # some requests must not end the engine, and so all others
+                    for slot in slots[own].tolist():
+                        self.refuse(slot, error)
+            self._end(logits, places)
 
     def _rows_of(self, context: LogitsContext, count: int) -> torch.Tensor:
         """[slots, drafts + 1]: the row of every slot's newest token and of each draft; -1 for none."""
@@ -395,5 +444,6 @@ class DeviceBatch:
         return table
 
     def _end(self, logits: torch.Tensor, places: Sequence[tuple[Ids, Mask]]) -> None:
+        hottest = torch.full((1,), 1e6, device=logits.device)  # whatever the temperature is
         for at, _ in places:
-            logits[at, min(self._model.vocabulary.eos)] = CERTAIN
+            logits[at, last_id(self._model)] = certain(hottest, logits.dtype)

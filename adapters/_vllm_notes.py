@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import secrets
 import shutil
@@ -20,6 +21,8 @@ from typing import Any
 
 from thinkpace.processors.base import Need, Numbers
 from thinkpace.processors.program import Told
+
+_log = logging.getLogger("thinkpace")
 
 
 def _folder(request: str) -> Path:
@@ -73,8 +76,13 @@ class Notes:
             file = os.open(self._path, os.O_WRONLY | os.O_APPEND | flags, 0o600)
         except (FileNotFoundError, NotADirectoryError):
             return  # nobody waits for them
+        except OSError as error:
+            _log.error("a receipt is lost: %s", error)
+            return
         try:
             os.write(file, json.dumps(note).encode() + b"\n")
+        except OSError as error:  # a full disk must not end the engine; half a line tells that something is missing
+            _log.error("a receipt is lost: %s", error)
         finally:
             os.close(file)
 
@@ -195,7 +203,11 @@ def read_notes(request: str) -> list[Noted]:
 def _read(path: Path) -> Noted:
     out = Noted()
     for line in path.read_text(encoding="utf-8").splitlines():
-        note = json.loads(line)
+        try:
+            note = json.loads(line)
+        except ValueError:  # the disk was full
+            out.declined = "the workers could not write their notes down, so there can be no receipt"
+            continue
         out.prompt = note.get("prompt", out.prompt)
         out.error = note.get("error", out.error)
         out.declined = note.get("declined", out.declined)

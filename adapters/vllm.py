@@ -39,10 +39,11 @@ from thinkpace.adapters._hf_scores import ScoreWriter, SeenScores
 from thinkpace.adapters._rows import Evidence
 from thinkpace.adapters._served_model import NO_FORKS, ServedModel
 from thinkpace.adapters._slots import SequenceLog, Slots
-from thinkpace.adapters._vllm_device import ENDED, DeviceBatch
+from thinkpace.adapters._vllm_device import ENDED, DeviceBatch, last_id
 from thinkpace.adapters._vllm_notes import Notes
 from thinkpace.adapters.vllm_terms import KEY, Terms, extra_args, terms_from
 from thinkpace.processors.base import Numbers
+from thinkpace.processors.budget import Budget
 from thinkpace.processors.edit import KEEP, Edit, force
 from thinkpace.processors.program import Program
 
@@ -239,8 +240,8 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
     def _refuse(self, row: int, error: Exception, notes: Notes | None) -> None:
         _log.error(ENDED, error)
         if notes:
-            notes.failed(f"{type(error).__name__}: {error}")
-        self._slots.add(row, _Refused(force(min(self._model.vocabulary.eos))))
+            notes.failed(str(error))
+        self._slots.add(row, _Refused(force(last_id(self._model))))
 
     def add_request(self, req_idx: int, sampling_params: SamplingParams) -> bool:
         """Model Runner V2: a request gets a slot."""
@@ -313,6 +314,13 @@ def check_params(params: SamplingParams) -> Terms | None:
     terms = terms_from(params.extra_args)
     if terms is None:
         return None
+    for budget in (control for control in terms.controls if isinstance(control, Budget)):
+        if params.max_tokens is not None and budget.min_tokens + budget.answer_reserve >= params.max_tokens:
+            raise ValueError(
+                f"{KEY}.controls: max_tokens={params.max_tokens} leaves no room for thinking beside "
+                f"min_tokens={budget.min_tokens} and answer_reserve={budget.answer_reserve}: raise the first or lower "
+                "the others"
+            )
     if params.structured_outputs is not None:
         raise ValueError("structured_outputs would not know what the controls write: use StructuredAnswer instead")
     if any("trial" in control.needs for control in terms.controls):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from thinkpace.adapters._requests import completion
 from thinkpace.adapters._served_model import ServedModel, replayed
-from thinkpace.adapters._vllm_native import native_cap, native_texts
+from thinkpace.adapters._vllm_native import native_cap
 from thinkpace.adapters._vllm_notes import Noted, close_notes, noted_from_json, of, open_notes, read_notes
 from thinkpace.adapters.vllm_terms import KEY, Terms
 from thinkpace.errors import UnsupportedControl
@@ -95,7 +95,7 @@ class VLLMEngine:
             again.
 
     Raises:
-        ValueError: if it was loaded without our logits processor.
+        ValueError: if it was loaded without our logits processor, or `native_caps` could never hold.
     """
 
     def __init__(self, llm: LLM, *, markers: Markers | None = None, name: str = "", native_caps: bool = False) -> None:
@@ -104,19 +104,30 @@ class VLLMEngine:
 
     @classmethod
     def from_path(
-        cls, model: str | Path, *, markers: Markers | None = None, name: str = "", **arguments: Any
+        cls,
+        model: str | Path,
+        *,
+        markers: Markers | None = None,
+        name: str = "",
+        native_caps: bool = False,
+        **arguments: Any,
     ) -> VLLMEngine:
         """Load a model.
 
         Args:
             model: a folder, or a name on the hub.
-            markers, name: as above.
+            markers, name, native_caps: as above.
             arguments: passed on to `LLM`.
         """
         from vllm import LLM
 
         processors = [PROCESSOR, *arguments.pop("logits_processors", ())]
-        return cls(LLM(str(model), logits_processors=processors, **arguments), markers=markers, name=name)
+        return cls(
+            LLM(str(model), logits_processors=processors, **arguments),
+            markers=markers,
+            name=name,
+            native_caps=native_caps,
+        )
 
     @classmethod
     def connect(
@@ -220,8 +231,7 @@ class _Offline:
             raise ValueError(f"load it with our logits processor: LLM(..., logits_processors=[{PROCESSOR!r}])")
         self._llm = llm
         self._config = config
-        self._native = native_texts(config) if native_caps else None
-        self.model = ServedModel.of(config, markers)
+        self.model = ServedModel.of(config, markers, native_caps)
 
     @property
     def identity(self) -> str:
@@ -237,7 +247,8 @@ class _Offline:
     def generate(self, asked: Sequence[Asked]) -> list[Said]:
         from vllm import SamplingParams
 
-        caps = [native_cap(one.request, one.program, *self._native) if self._native else None for one in asked]
+        native = self.model.native
+        caps = [native_cap(one.request, one.program, *native) if native else None for one in asked]
         with contextlib.ExitStack() as stack:
             noting = []
             for one in asked:

@@ -21,20 +21,23 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from thinkpace.adapters._served_model import ServedModel, replayed
-from thinkpace.adapters._vllm_native import native_cap, native_texts
+from thinkpace.adapters._vllm_native import native_cap
 from thinkpace.adapters._vllm_notes import Noted, close_notes, of, open_notes, read_notes
 from thinkpace.adapters.vllm_terms import KEY, Terms, terms_from
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.request import Request
-from thinkpace.processors.vocabulary import TokenIds
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-PATHS = ("/v1/chat/completions", "/v1/completions")
-CHECKED = (*PATHS, "/v1/responses")  # where requests are understood; answers of the last show no ids to replay
+PATHS = ("/v1/chat/completions", "/v1/completions")  # others' answers show no ids to replay
+#: fields that change nothing about which tokens a budget sees
+_PLAIN = {
+    *("model", "prompt", "max_tokens", "temperature", "top_p", "top_k", "min_p", "seed", "n", "stop", "user"),
+    *("stream", "stream_options", "logprobs", "return_token_ids", "vllm_xargs"),
+}
 _FIELD = f"vllm_xargs.{KEY}"
 _log = logging.getLogger("thinkpace")
 
@@ -49,11 +52,10 @@ class ReceiptMiddleware:
     def __init__(self, app: App) -> None:
         self._app = app
         self._model: ServedModel | None = None
-        self._native: tuple[TokenIds, TokenIds] | None = None  # what vLLM's own budget goes by, where it may be asked
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http" or scope["method"] != "POST" or not scope["path"].endswith(CHECKED):
+        if scope["type"] != "http" or scope["method"] != "POST" or not _is_json(scope):
             await self._app(scope, receive, send)
             return
         body = await _read(receive)
@@ -93,10 +95,7 @@ class ReceiptMiddleware:
     def _understood(self, config: Any, asked: dict[str, Any]) -> Terms:
         """The terms of a request, compiled once to see that they work."""
         if self._model is None:
-            model = ServedModel.of(config)
-            ours = config.additional_config.get(KEY, {}) if isinstance(config.additional_config, dict) else {}
-            self._native = native_texts(config) if ours.get("native_caps") else None
-            self._model = model
+            self._model = ServedModel.of(config)
         terms = terms_from(asked["vllm_xargs"])
         assert terms is not None  # the field is there
         if asked.get("use_beam_search"):
@@ -114,13 +113,14 @@ class ReceiptMiddleware:
     def _native_cap(self, path: str, asked: dict[str, Any], terms: Terms) -> int | None:
         """What to ask vLLM's own budget for; None where it would not do the same, or that cannot be told."""
         prompt, limit = asked.get("prompt"), asked.get("max_tokens")
-        ids = isinstance(prompt, list) and bool(prompt) and all(isinstance(token, int) for token in prompt)
-        if self._native is None or self._model is None or not path.endswith("/v1/completions") or not ids:
+        ids = isinstance(prompt, list) and bool(prompt) and all(type(token) is int for token in prompt)
+        if set(asked) - _PLAIN or type(limit) is not int or limit < 1:  # others are for vLLM, or our class, to refuse
             return None
-        if not isinstance(limit, int):
+        native = self._model.native if self._model else None
+        if native is None or self._model is None or not path.endswith("/v1/completions") or not ids:
             return None
         request = Request(tuple(asked["prompt"]), terms.controls, limit)
-        return native_cap(request, self._model.program(Terms(terms.controls, terms.markers), limit), *self._native)
+        return native_cap(request, self._model.program(Terms(terms.controls, terms.markers), limit), *native)
 
 
 class _Writer:
@@ -139,11 +139,11 @@ class _Writer:
         self._shows = shows
         self._native = native
 
-    async def finish(self, choice: dict[str, Any], prompt: list[int] | None, tokens: list[int] | None) -> int:
+    async def finish(self, choice: dict[str, Any], prompt: list[int] | None, tokens: list[int] | None) -> int | None:
         """As `_finish`, beside the event loop."""
         return await asyncio.to_thread(self._finish, choice, prompt, tokens)
 
-    def _finish(self, choice: dict[str, Any], prompt: list[int] | None, tokens: list[int] | None) -> int:
+    def _finish(self, choice: dict[str, Any], prompt: list[int] | None, tokens: list[int] | None) -> int | None:
         """Add the receipt to a choice that is complete.
 
         Args:
@@ -152,14 +152,14 @@ class _Writer:
             tokens: those of the output.
 
         Returns:
-            Its thinking tokens.
+            Its thinking tokens; None where that cannot be told.
 
         Raises:
             UnsupportedControl: if the controls could not go on.
         """
         choice["receipt"] = None
         if prompt is None or tokens is None:  # include_reasoning=false hides them
-            return 0
+            return None
         notes = read_notes(self._terms.receipt)
         failed = next((noted for noted in notes if noted.error is not None), None)
         if failed is not None:
@@ -167,11 +167,11 @@ class _Writer:
         declined = next((noted for noted in notes if noted.declined is not None), None)
         if declined is not None:
             _log.warning("%s", declined.declined)
-            return 0
+            return None
         noted = of(notes, prompt, tokens) if self._native is None else Noted(max_tokens=self._native)
         if noted is None:
             _log.error("the workers left no notes: are they without our logits processor, or on another machine?")
-            return 0
+            return None
         program = self._model.program(Terms(self._terms.controls, self._terms.markers), noted.max_tokens)
         receipt = replayed(program, prompt, tokens, noted.told(tokens)).receipt()
         choice["receipt"] = asdict(receipt if self._native is None else replace(receipt, enforced_by="vLLM"))
@@ -197,7 +197,7 @@ class _Answer:
         self._held = b""
         self._prompt: dict[int, list[int]] = {}
         self._tokens: dict[int, list[int]] = {}
-        self._thinking = 0
+        self._thinking: list[int | None] = []
 
     async def send(self, message: Message) -> None:
         """What the server sends."""
@@ -237,7 +237,7 @@ class _Answer:
                 await _refuse(self._send, f"{KEY}.controls: {error}")
                 return
             if choices:
-                _count(data, sum(thinking))
+                _count(data, thinking)
                 self._writer.hide(data)
                 body = json.dumps(data).encode()
         headers = [(name, value) for name, value in start["headers"] if name.lower() != b"content-length"]
@@ -255,11 +255,12 @@ class _Answer:
             prompt = _prompt_of(choice, data)
             if prompt is not None:
                 self._prompt[index] = self._prompt[-1] = prompt
-            self._tokens.setdefault(index, []).extend(choice.get("token_ids") or ())
+            if shown := choice.get("token_ids"):
+                self._tokens.setdefault(index, []).extend(shown)
             if choice.get("finish_reason"):
                 prompt = self._prompt.get(index, self._prompt.get(-1))
                 try:
-                    self._thinking += await self._writer.finish(choice, prompt, self._tokens[index])
+                    self._thinking.append(await self._writer.finish(choice, prompt, self._tokens.get(index)))
                 except UnsupportedControl as error:
                     return b"data: " + json.dumps(_error(f"{KEY}.controls: {error}")).encode()
         if data.get("usage") and not data.get("choices"):
@@ -268,11 +269,14 @@ class _Answer:
         return b"data: " + json.dumps(data).encode()
 
 
-def _count(data: dict[str, Any], thinking: int) -> None:
-    """Write the thinking tokens into the usage."""
+def _count(data: dict[str, Any], thinking: list[int | None]) -> None:
+    """Write the thinking tokens of all choices into the usage, if they can be told."""
+    known = [count for count in thinking if count is not None]
+    if len(known) < len(thinking):
+        return
     usage = data.get("usage") or {}
     details = usage.get("completion_tokens_details") or {}
-    data["usage"] = usage | {"completion_tokens_details": details | {"reasoning_tokens": thinking}}
+    data["usage"] = usage | {"completion_tokens_details": details | {"reasoning_tokens": sum(known)}}
 
 
 def _prompt_of(choice: dict[str, Any], data: dict[str, Any]) -> list[int] | None:
@@ -294,7 +298,12 @@ def _controlled(body: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     given = data.get("vllm_xargs") if isinstance(data, dict) else None
-    return data if isinstance(given, dict) and KEY in given else None
+    return data if isinstance(given, dict) and given.get(KEY) is not None else None
+
+
+def _is_json(scope: Message) -> bool:
+    kinds = [value for name, value in scope["headers"] if name.lower() == b"content-type"]
+    return not kinds or b"json" in kinds[0].lower()
 
 
 async def _read(receive: Receive) -> bytes:

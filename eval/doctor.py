@@ -204,6 +204,6 @@ _ENGINES = {
     "vllm": (
         Finding("engine", "note", "V1 runner", "greedy, sampling, n samples, streaming, serving, preemption"),
         Finding("engine", "note", "Model Runner V2", "on the device: tested on CPU tensors only, no receipts"),
-        Finding("engine", "note", "speculative decoding", "refused by vLLM beside logits processors"),
+        Finding("engine", "note", "speculative decoding", "on the V1 runner refused by vLLM beside logits processors"),
     ),
 }

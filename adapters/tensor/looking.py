@@ -8,11 +8,15 @@ from typing import NamedTuple
 import torch
 
 from thinkpace.adapters.tensor.columns import Columns, Ids, Mask, made, of_host, where, with_
+from thinkpace.adapters.tensor.tables import bounded
 from thinkpace.adapters.tensor.wish import Book, Known, Machine, Wish, wish
+from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.base import Kind
 from thinkpace.processors.confidence import Confidence, SureState
 from thinkpace.processors.loops import STRIDE, Loops, LoopState
 from thinkpace.types import Phase
+
+_MOST = 1 << 18  # pairs of a length and a place that are compared, per row
 
 
 class LoopColumns(NamedTuple):
@@ -29,11 +33,19 @@ class TensorLoops(Machine):
     Args:
         loops: the host's.
         book: of the program.
+
+    Raises:
+        UnsupportedControl: if it looks over too much.
     """
 
     def __init__(self, loops: Loops, book: Book) -> None:
         control = loops.control
         self._window = loops.window
+        if control.max_period * loops.window > _MOST:
+            raise UnsupportedControl(
+                f"{control!r} looks over more than a device has room for in every step: lower max_period, repeats or "
+                "min_tokens, or start vLLM with VLLM_USE_V2_MODEL_RUNNER=0"
+            )
         lengths = torch.arange(1, control.max_period + 1, device=book.device)
         covered = lengths * torch.maximum(torch.tensor(control.repeats), -(-control.min_tokens // lengths))
         self._lengths, self._covered = lengths, covered
@@ -78,7 +90,7 @@ class TensorConfidence(Machine):
 
     def __init__(self, confidence: Confidence, book: Book) -> None:
         self._control = confidence.control
-        self._every, self._least, self._threshold = confidence.every, confidence.least, confidence.threshold
+        self._every, self._least, self._threshold = confidence.every, bounded(confidence.least), confidence.threshold
         self._table = book.phrases(confidence.separators)
         self._kind = confidence.kind
 

@@ -8,7 +8,7 @@ import torch
 
 from thinkpace.adapters.tensor.columns import Columns, Ids, Mask, made, where, with_
 from thinkpace.adapters.tensor.ending import TensorEnding
-from thinkpace.adapters.tensor.tables import PhrasesTable, per_token
+from thinkpace.adapters.tensor.tables import PhrasesTable, bounded, per_token
 from thinkpace.adapters.tensor.wish import Book, Known, Machine, Wish, Write, wish
 from thinkpace.processors.base import Kind
 from thinkpace.processors.match import START
@@ -67,7 +67,7 @@ class TensorPenalty(Machine):
     """
 
     def __init__(self, penalty: Penalty, book: Book) -> None:
-        self._control = penalty.control
+        self._control, self._beta = penalty.control, bounded(penalty.control.beta)
         self._table = book.phrases(penalty.phrases)
         self._penalised = book.phrases(penalty.penalised)
 
@@ -83,7 +83,7 @@ class TensorPenalty(Machine):
 
     def decide(self, state: Columns, track: Columns) -> Wish:
         thought, cursor = state
-        young = (track.phase == Phase.THINKING) & (track.emitted - thought.began < self._control.beta)
+        young = (track.phase == Phase.THINKING) & (track.emitted - thought.began < self._beta)
         amount = torch.full_like(cursor, -self._control.alpha, dtype=torch.float64)
         which = torch.where(young, self._penalised.completions[cursor], 0)
         return wish(track, Write("bias", self._penalised.sets, which, amount))
@@ -125,7 +125,7 @@ class TensorThoughts(Machine):
     """
 
     def __init__(self, thoughts: Thoughts, book: Book) -> None:
-        self._most = thoughts.most
+        self._most = bounded(thoughts.most)
         self._replacing = _Replacing(thoughts.phrases, thoughts.line_break, book)
 
     def observe(self, state: Columns, before: Columns, after: Columns, token: Ids, drawn: Ids) -> Columns:
@@ -149,10 +149,10 @@ class TensorSteps(Machine):
     """
 
     def __init__(self, steps: Steps, book: Book) -> None:
-        self._most = steps.most
+        self._most = bounded(steps.most)
         self._table = book.phrases(steps.separators)
         holds = {token: 1 for token, text in enumerate(steps.texts) if text.strip()}
-        self._holds = per_token(holds, book.vocabulary.size, book.device, torch.bool)
+        self._holds = per_token(holds, book.size, book.device, torch.bool)
 
     def observe(self, state: Columns, before: Columns, after: Columns, token: Ids, drawn: Ids) -> Columns:
         inside = after.phase == Phase.THINKING
@@ -176,7 +176,7 @@ class TensorSpeed(Machine):
     """
 
     def __init__(self, speed: Speed, book: Book) -> None:
-        self._control = speed.control
+        self._control, self._slow = speed.control, bounded(speed.control.slow_tokens)
         self._ending = TensorEnding(speed.ending, book)  # for its limits; the machine beside this one is another
         self._room = len(speed.script.ids)
         self._script = book.script(speed.script)
@@ -184,7 +184,7 @@ class TensorSpeed(Machine):
         self._replacing = _Replacing(speed.phrases, speed.line_break, book)
 
     def _fast(self, track: Columns) -> Mask:
-        fast: Mask = track.thinking + track.injected >= self._control.slow_tokens
+        fast: Mask = track.thinking + track.injected >= self._slow
         return fast
 
     def observe(self, state: Columns, before: Columns, after: Columns, token: Ids, drawn: Ids) -> Columns:
@@ -212,7 +212,7 @@ class TensorSpeed(Machine):
     def inform(self, state: Columns, track: Columns, known: Known) -> Columns:
         numbers, _ = known["uniform"]
         spent = track.thinking + track.injected
-        chance = self._control.wait_probability * (1 - spent.double() / self._control.slow_tokens)
+        chance = self._control.wait_probability * (1 - spent.double() / self._slow)
         return with_(state, self.wants(state, track)["uniform"], write=numbers < chance)
 
     def decide(self, state: Columns, track: Columns) -> Wish:

@@ -14,6 +14,7 @@ from thinkpace.adapters.tensor.ending import TensorEnding, TensorGuard
 from thinkpace.adapters.tensor.looking import TensorConfidence, TensorLoops
 from thinkpace.adapters.tensor.phrased import TensorPenalty, TensorSpeed, TensorSteps, TensorSuppression, TensorThoughts
 from thinkpace.adapters.tensor.structured import TensorStructure
+from thinkpace.adapters.tensor.tables import bounded
 from thinkpace.adapters.tensor.track import TensorTracker
 from thinkpace.adapters.tensor.wish import Book, Known, Machine, Wish, wish
 from thinkpace.errors import UnsupportedControl
@@ -126,7 +127,7 @@ class TensorGate(Machine):
     """
 
     def __init__(self, gate: Gate, inner: Machine) -> None:
-        self._phase, self._tokens, self._inner = gate.phase, gate.tokens, inner
+        self._phase, self._tokens, self._inner = gate.phase, bounded(gate.tokens), inner
 
     def _open(self, track: Columns) -> Mask:
         late: Mask = track.emitted >= self._tokens
@@ -206,13 +207,14 @@ class TensorProgram:
         self._device = device
         self._tracker = TensorTracker(program.tracker, vocabulary, device)
         book = Book(vocabulary, device)
+        self._nothing = vocabulary.size
         self._machine = machine(program.processor, book)
         closes = program.tracker.closes
         self._scripts = book.scripts
         self._close = book.ids(*(book.script(program.closing.script("limit", c)) for c in range(len(closes))))
         self._completions = book.sets()
         self._completing = self._completions.added(closes.completions(cursor) for cursor in range(len(closes)))
-        self._least = program.closing.min_tokens
+        self._least = bounded(program.closing.min_tokens)
         self._begun = book.ids(*(len(closes.begun(cursor)) for cursor in range(len(closes))))
         scripts = book.scripts
         longest = max(len(script.ids) for script in scripts)
@@ -237,7 +239,7 @@ class TensorProgram:
             states: after the same or different prompts and outputs.
             max_new: the limit of each request.
         """
-        limits = [FOREVER if most is None else most for most in max_new]
+        limits = [FOREVER if most is None else bounded(most) for most in max_new]
         tracks = [(*state.track, limit) for state, limit in zip(states, limits, strict=True)]
         return Rows(
             TrackColumns(*of_host(tracks, self._device)),
@@ -283,6 +285,10 @@ class TensorProgram:
         writes = tuple(step.where(edited) for step in found.writes)
         return rows._replace(inner=inner, script=script), forced, Wish(script, found.close, found.torn & free, writes)
 
+    def _known(self, token: Ids) -> Ids:
+        """Ids that stand for something, and one for all others."""
+        return torch.where((token < 0) | (token > self._nothing), self._nothing, token)
+
     def step(self, rows: Rows, token: Ids, drawn: Ids, redrew: Mask) -> Rows:
         """The rows after one more token each, before their decisions; rows that have ended stay as they are.
 
@@ -292,6 +298,7 @@ class TensorProgram:
             drawn: the ids that the model drew.
             redrew: where `drawn` was refused and drawn again.
         """
+        token, drawn = self._known(token), torch.where(drawn < 0, drawn, self._known(drawn))
         number = rows.script.clamp(min=0)
         writing = rows.script >= 0
         written = writing & (token == self._ids[number, rows.at.clamp(max=self._ids.shape[1] - 1)])

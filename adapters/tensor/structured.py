@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from thinkpace.adapters.tensor.columns import Columns, Ids, made, of_host, where
 from thinkpace.adapters.tensor.tables import ByToken, Masks, alike, per_token
@@ -15,7 +16,7 @@ from thinkpace.processors.match import START
 from thinkpace.processors.structured import AnswerState, Structure
 from thinkpace.types import Phase
 
-_MOST = 1 << 27  # cells of a table while it is made
+_MOST = 1 << 24  # cells of a table while it is made, which takes about a second for each million
 
 
 class TensorStructure(Machine):
@@ -30,33 +31,44 @@ class TensorStructure(Machine):
     """
 
     def __init__(self, structure: Structure, book: Book) -> None:
-        size = book.vocabulary.size
-        transitions = structure.automaton.get_transitions()
-        first = structure.automaton.get_initial_state()
-        nodes = sorted({first, *transitions, *(node for steps in transitions.values() for node in steps.values())})
-        if len(nodes) * size > _MOST:
-            raise UnsupportedControl(
-                f"the automaton of this answer has {len(nodes)} states, too many for a table on the device: simplify "
-                "the pattern, or start vLLM with VLLM_USE_V2_MODEL_RUNNER=0"
-            )
-        self._place = {node: at for at, node in enumerate(nodes)}
-        steps = np.full((len(nodes), size), -1, dtype=np.int32)
-        for node, onwards in transitions.items():
-            tokens = [token for token in onwards if token < size]
-            steps[self._place[node], tokens] = [self._place[onwards[token]] for token in tokens]
-        self._step = ByToken(*alike(steps), book.device)
+        size, automaton = book.vocabulary.size, structure.automaton
+        first = automaton.get_initial_state()
+        self._place, nodes, steps = {first: 0}, [first], list[NDArray[np.int32]]()
+        for node in nodes:  # which grows while it is gone through
+            row = np.full(book.size, -1, dtype=np.int32)
+            for token in automaton.get_allowed_tokens(node) or ():
+                after = automaton.get_next_state(node, token)
+                if token < size and after is not None:
+                    if after not in self._place:
+                        self._place[after] = len(nodes)
+                        nodes.append(after)
+                    row[token] = self._place[after]
+            steps.append(row)
+            if len(nodes) * size > _MOST:
+                raise UnsupportedControl(
+                    "the automaton of this answer has too many states for a table on the device: simplify the pattern, "
+                    "or start vLLM with VLLM_USE_V2_MODEL_RUNNER=0"
+                )
+        table = np.array(steps)
+        self._step = ByToken(*alike(table), book.device)
         self._first = self._place[first]
-        self._is_eos = per_token(dict.fromkeys(structure.eos, 1), size, book.device, torch.bool)
-        # by node and cursor of the opening marker, one more of each for none; row 0 is for rows left alone
+        self._is_eos = per_token(dict.fromkeys(structure.eos, 1), book.size, book.device, torch.bool)
+        # what is allowed by node and cursor of the opening marker, one more of each for none; row 0 leaves all
         self._openings = len(structure.opens) + 1
-        self._nowhere = len(nodes)
-        rows = [
-            structure.allowed(node, opening) if node >= 0 or opening > START else None
-            for node in (*nodes, -1)
-            for opening in (*range(len(structure.opens)), -1)
-        ]
-        self._free = torch.tensor([allowed is None for allowed in rows], device=book.device)
-        self._allowed = Masks([frozenset(), *(allowed or frozenset() for allowed in rows)], size, book.device)
+        self._nowhere = len(table)
+        eos = [token for token in structure.eos if token < size]
+        allowed = np.zeros((len(table) + 1, self._openings, size), dtype=np.int8)
+        allowed[:-1] = (table[:, None, :size] >= 0).astype(np.int8)
+        allowed[:, :, eos] = 0
+        for node, at in self._place.items():
+            if automaton.is_final_state(node) or not allowed[at].any():
+                allowed[np.ix_([at], range(self._openings), eos)] = 1
+        for cursor in range(len(structure.opens)):
+            allowed[:, cursor, sorted(structure.opens.advances(cursor))] = 1
+        free = np.zeros(allowed.shape[:2], dtype=bool)
+        free[self._nowhere, [START, -1]] = True
+        self._free = torch.as_tensor(free.reshape(-1), device=book.device)
+        self._allowed = Masks(np.concatenate((allowed[:1, 0], allowed.reshape(-1, size))), book.device)
 
     def columns(self, states: Sequence[AnswerState], device: torch.device) -> Columns:
         return of_host([AnswerState(self._place.get(state.node, -1), state.said) for state in states], device)

@@ -1,6 +1,7 @@
 """What the host's machines look up, as tensors: steps of automata, and sets of tokens.
 
-Most tokens of a vocabulary behave alike. Tables have a column per class of tokens, not one per token.
+Most tokens of a vocabulary behave alike. Tables have a column per class of tokens, not one per token. `size` is
+`known_ids` everywhere.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from thinkpace.adapters.tensor.columns import Ids, Mask
-from thinkpace.processors.lexicon import Sort, lexicon
+from thinkpace.processors.base import FOREVER
+from thinkpace.processors.lexicon import Sort
 from thinkpace.processors.match import Matcher
 from thinkpace.processors.phrases import Phrases
 from thinkpace.processors.vocabulary import Vocabulary
@@ -61,7 +63,8 @@ def per_token(values: Mapping[int, int], size: int, device: torch.device, dtype:
     """A number for every token, 0 for those that are left out."""
     found = torch.zeros(size, dtype=dtype)
     for token, value in values.items():
-        found[token] = value
+        if token < size:  # a generation config may name ids that the tokenizer does not have
+            found[token] = value
     return found.to(device)
 
 
@@ -69,10 +72,12 @@ class Sets:
     """Sets of tokens, by number; number 0 is the empty one.
 
     Args:
+        size: of the vocabulary: ids from there on are no members.
         device: where the tensors are.
     """
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, size: int, device: torch.device) -> None:
+        self._size = size
         self._device = device
         self._known: dict[frozenset[int], int] = {frozenset(): 0}
         self._tensors: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -80,7 +85,8 @@ class Sets:
     def add(self, tokens: Iterable[int]) -> int:
         """The number of a set."""
         self._tensors = None
-        return self._known.setdefault(frozenset(tokens), len(self._known))
+        members = frozenset(token for token in tokens if token < self._size)
+        return self._known.setdefault(members, len(self._known))
 
     def added(self, sets: Iterable[Iterable[int]]) -> Ids:
         """The numbers of some sets."""
@@ -107,15 +113,11 @@ class Masks:
     """Sets of tokens that may be large, by number.
 
     Args:
-        sets: in the order of their numbers.
-        size: of the vocabulary.
+        table: [sets, vocabulary], 1 for members.
         device: where the tensors are.
     """
 
-    def __init__(self, sets: Sequence[frozenset[int]], size: int, device: torch.device) -> None:
-        table = np.zeros((len(sets), size), dtype=np.int8)
-        for row, tokens in enumerate(sets):
-            table[row, sorted(tokens)] = 1
+    def __init__(self, table: NDArray[np.int8], device: torch.device) -> None:
         classes, columns = alike(table)
         self._members = ByToken(classes, columns.astype(bool), device)
 
@@ -129,7 +131,7 @@ class MatcherTable:
 
     Args:
         matcher: the host's.
-        size: of the vocabulary.
+        size: ids that have columns.
         device: where.
     """
 
@@ -149,7 +151,7 @@ class PhrasesTable:
 
     Args:
         phrases: the host's.
-        size: of the vocabulary.
+        size: ids that have columns.
         device: where.
     """
 
@@ -170,11 +172,16 @@ class PhrasesTable:
             found.append([whole is not None for _, whole in row])
         self.step = ByToken(classes, np.array(steps), device)
         self.found = ByToken(classes, np.array(found), device)
-        self.sets = Sets(device)
+        self.sets = Sets(size, device)
         #: the tokens that would complete a phrase, by cursor, as numbers of sets
         self.completions = self.sets.added(phrases.completions(cursor) for cursor in range(phrases.cursors))
 
 
-def missing_bytes_of(vocabulary: Vocabulary, device: torch.device) -> Ids:
-    """`Lexicon.partial` of every token."""
-    return per_token(lexicon(vocabulary).partial, vocabulary.size, device)
+def known_ids(vocabulary: Vocabulary) -> int:
+    """How many ids tables have columns for: those of the vocabulary, and one that stands for all beyond them."""
+    return vocabulary.size + 1
+
+
+def bounded(count: int) -> int:
+    """A number that a register can hold, which no count of tokens reaches if it is larger."""
+    return min(count, FOREVER)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 
 from thinkpace.adapters.tensor.columns import Columns, Ids, Mask, with_
-from thinkpace.adapters.tensor.tables import MatcherTable, missing_bytes_of, per_token
+from thinkpace.adapters.tensor.tables import MatcherTable, known_ids, per_token
+from thinkpace.processors.lexicon import lexicon
 from thinkpace.processors.match import START
 from thinkpace.processors.phase import Tracker
 from thinkpace.processors.vocabulary import Vocabulary
@@ -22,11 +23,11 @@ class TensorTracker:
     """
 
     def __init__(self, tracker: Tracker, vocabulary: Vocabulary, device: torch.device) -> None:
-        size = vocabulary.size
+        size = known_ids(vocabulary)
         self.opens = MatcherTable(tracker.opens, size, device)
         self.closes = MatcherTable(tracker.closes, size, device)
         self._eos = per_token(dict.fromkeys(tracker.eos, 1), size, device, torch.bool)
-        self._missing = missing_bytes_of(vocabulary, device)
+        self._missing = per_token(lexicon(vocabulary).partial, size, device)
 
     def drawn(self, track: Columns, token: Ids, written: Mask) -> Columns:
         """`Tracker.drawn`; `written` says for every row whether its token was."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 
 from thinkpace.adapters.tensor.columns import Columns, Ids, Mask, of_host
-from thinkpace.adapters.tensor.tables import Masks, PhrasesTable, Sets
+from thinkpace.adapters.tensor.tables import Masks, PhrasesTable, Sets, bounded, known_ids
 from thinkpace.processors.base import Kind, Script
 from thinkpace.processors.phrases import Phrases
 from thinkpace.processors.vocabulary import Vocabulary
@@ -76,6 +76,11 @@ class Book:
     scripts: list[Script] = field(default_factory=list)
     tables: dict[int, PhrasesTable] = field(default_factory=dict)
 
+    @property
+    def size(self) -> int:
+        """Ids that tables have columns for."""
+        return known_ids(self.vocabulary)
+
     def script(self, script: Script | None) -> int:
         """The number of a phrase, whatever it is written for; -1 for none."""
         if script is None:
@@ -88,16 +93,16 @@ class Book:
     def phrases(self, phrases: Phrases) -> PhrasesTable:
         """The table of some phrases."""
         if id(phrases) not in self.tables:
-            self.tables[id(phrases)] = PhrasesTable(phrases, self.vocabulary.size, self.device)
+            self.tables[id(phrases)] = PhrasesTable(phrases, self.size, self.device)
         return self.tables[id(phrases)]
 
     def sets(self) -> Sets:
         """Sets of tokens, of the caller's own: all of them take the room of the largest."""
-        return Sets(self.device)
+        return Sets(self.size, self.device)
 
     def ids(self, *numbers: int) -> Ids:
         """Numbers as a tensor."""
-        return torch.tensor(numbers, dtype=torch.long, device=self.device)
+        return torch.tensor([bounded(number) for number in numbers], device=self.device)
 
 
 class Machine(ABC):

@@ -27,7 +27,7 @@ def grid(purpose: int) -> torch.Tensor:
 
 
 def step(kind: str, tokens: list[int], value: float = 0.0) -> Write:
-    sets = Sets(CPU)
+    sets = Sets(VOCABULARY.size, CPU)
     which = sets.added([tokens]).expand(MANY)
     number = torch.full((MANY,), value, dtype=torch.float64)
     return Write(kind, sets, which, number.long() if kind == "redirect" else number)  # type: ignore[arg-type]  # one of its kinds

@@ -62,10 +62,10 @@ def test_what_it_cannot_do_is_ours(llm: LLM, prompts: list[tuple[int, ...]], con
     assert made.receipt.enforced_by == "thinkpace"
 
 
-def test_other_markers_are_ours(llm: LLM, prompts: list[tuple[int, ...]]) -> None:
+def test_other_markers_are_refused_where_they_would_never_let_it(llm: LLM) -> None:
     """The model's template writes a line break after the close, which vLLM would not."""
-    [made] = VLLMEngine(llm, native_caps=True).generate([Request(prompts[0], (ThinkBudget(5),), 200, Sampling(0))])
-    assert made.receipt.enforced_by == "thinkpace"
+    with pytest.raises(ValueError, match=r"native_caps would never hold.*Markers\('<think>', '</think>'\)"):
+        VLLMEngine(llm, native_caps=True)
 
 
 def test_over_http_a_completion_from_ids_is_left_to_it_too(
