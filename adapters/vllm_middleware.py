@@ -103,7 +103,7 @@ class ReceiptMiddleware:
         if asked.get("echo") and not asked.get("return_token_ids"):
             raise ValueError("echo shows no prompt beside receipts: leave it out, or ask for return_token_ids")
         limits = [asked[name] for name in ("max_completion_tokens", "max_tokens") if asked.get(name) is not None]
-        limit = limits[0] if limits and isinstance(limits[0], int) and limits[0] >= 1 else None
+        limit = limits[0] if limits and type(limits[0]) is int and limits[0] >= 1 else None
         try:
             self._model.program(Terms(terms.controls, terms.markers), limit)
         except (ValueError, UnsupportedControl) as error:
