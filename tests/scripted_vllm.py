@@ -23,7 +23,7 @@ WIDTH = 32  # of the logits: ids beyond the vocabulary are the likeliest
 SCRIPTS = [says(VOCABULARY.encode(case.says), VOCABULARY.size, min(VOCABULARY.eos)) for case in CASES]
 
 
-def served(_config: Any, markers: Markers | None = None) -> ServedModel:
+def served(_config: Any, markers: Markers | None = None, _native_caps: bool = False) -> ServedModel:
     return ServedModel(WordTokenizer(VOCABULARY), (), 256, markers)
 
 
