@@ -28,14 +28,20 @@ class Rows:
         pad_token_id: stripped from the left of prompts; None if there is none.
         seeds: one per row; or one number, from which each row of each call gets its own; or None to take it from the
             state of torch's generator at the start of a call.
+        begun: instead of seeds, sequences that are under way, one per row: a row is its prompt and its tokens.
     """
 
     def __init__(
-        self, programs: Sequence[Program], pad_token_id: int | None, seeds: Sequence[int] | int | None
+        self,
+        programs: Sequence[Program],
+        pad_token_id: int | None,
+        seeds: Sequence[int] | int | None,
+        begun: Sequence[SequenceLog] = (),
     ) -> None:
         self._programs = tuple(programs)
         self._pad = pad_token_id
         self._seeds = seeds
+        self._given = tuple(begun)
         self._started = 0  # calls of `generate` so far
         self.reset()
 
@@ -44,6 +50,7 @@ class Rows:
         self._width = 0  # of the padded prompt
         self._prompts: list[list[int]] = []  # padded, per row
         self._logs: list[SequenceLog] = []  # per row
+        self._begun: list[list[int]] = []  # the output of a row that stood in its ids from the beginning
         self._last: torch.Tensor | None = None
         self._longest = 0  # ids of a row that have been seen in this call
         # beams that were dropped: (prompt, tokens) -> what was told along them
@@ -75,11 +82,19 @@ class Rows:
         ]
         for row in woken:
             log = self._logs[row]
-            log.passed([column[row] for column in self._columns[len(log.tokens) - self._since : -1]])
+            log.passed([column[row] for column in self._columns[self._seen(row) - self._since : -1]])
             log.advance(newest[row])
             self._note(row)
         if woken:
             self._list()
+
+    def _seen(self, row: int) -> int:
+        """How many tokens that `generate` added to a row its log has been told of."""
+        return len(self._logs[row].tokens) - len(self._begun[row])
+
+    def _output(self, row: int, ids: list[int]) -> list[int]:
+        """The output of a row, from its ids."""
+        return self._begun[row] + _until_end(ids[self._width :], self._programs[0])
 
     def _told_all(self, length: int) -> None:
         """Every row has been brought to its tokens, of which there are `length`."""
@@ -97,7 +112,7 @@ class Rows:
     def _note(self, row: int) -> None:
         """Write down what has to be known of a row while it sleeps."""
         log = self._logs[row]
-        self._until[row] = FOREVER if log.ended else len(log.tokens) + log.calm
+        self._until[row] = FOREVER if log.ended else self._seen(row) + log.calm
         self._heeds[row], self._marks[row] = (NO_TOKENS, NO_TOKENS) if log.ended else (log.heeds, log.marks)
         self._ended[row], self._wants[row], self._edits[row] = log.ended, bool(log.needs), log.edit
 
@@ -114,7 +129,7 @@ class Rows:
         """The rows, each at its tokens."""
         for row, log in enumerate(self._logs):
             if not log.ended:
-                log.passed([column[row] for column in self._columns[len(log.tokens) - self._since :]])
+                log.passed([column[row] for column in self._columns[self._seen(row) - self._since :]])
         return self._logs
 
     def __getitem__(self, row: int) -> SequenceLog:
@@ -131,7 +146,8 @@ class Rows:
     def saw(self, row: int, evidence: Evidence) -> None:
         """Keep what tells where the next token of a row came from."""
         kept = KEPT if len(self._logs) == 1 else 1  # drafts are of one row; others never go back
-        self._logs[row].saw(evidence, at=self._since + len(self._columns), kept=kept)
+        at = len(self._begun[row]) + self._since + len(self._columns)
+        self._logs[row].saw(evidence, at=at, kept=kept)
 
     def of(self, sequences: torch.Tensor) -> list[SequenceLog]:
         """The logs of what `generate` returned: Long[sequences, length].
@@ -142,13 +158,13 @@ class Rows:
         logs, out = self.logs, []
         for row, ids in enumerate(sequences.tolist()):
             log = self._nearest(logs, ids, row)
-            log.sync(_until_end(ids[self._width :], log.program))
+            log.sync(self._output(min(row, len(self._begun) - 1), ids))
             out.append(log)
         return out
 
     def _nearest(self, logs: list[SequenceLog], ids: list[int], row: int) -> SequenceLog:
         """A log of the sequence's own, with all that is known of what was drawn along it."""
-        prompt, tokens = ids[: self._width], ids[self._width :]
+        prompt, tokens = ids[: self._width], self._output(min(row, len(self._begun) - 1), ids)
         candidates = [log for log, own in zip(logs, self._prompts, strict=True) if own == prompt]
         if not candidates:
             raise ValueError(f"row {row} does not begin with a prompt of the last call: pass what that call returned")
@@ -183,8 +199,8 @@ class Rows:
         slots = Slots(logs)
         slots.reorder(sources)  # forks are made before any log moves on
         self._logs = [log for _, log in slots.items()]
-        for log, ids in zip(self._logs, rows, strict=True):
-            log.sync(_until_end(ids[self._width :], log.program))
+        for row, ids in enumerate(rows):
+            self._logs[row].sync(self._output(row, ids))
         self._told_all(length - self._width)
 
     def _sources(self, rows: list[list[int]]) -> list[int] | None:
@@ -200,7 +216,8 @@ class Rows:
             found = (
                 other
                 for other in same_row_first
-                if self._prompts[other] == prompt and common(self._logs[other].tokens, body) >= len(body) - 1
+                if self._prompts[other] == prompt
+                and common(self._logs[other].tokens, self._begun[other] + body) >= len(self._begun[other] + body) - 1
             )
             source = next(found, None)
             if source is None:
@@ -217,6 +234,11 @@ class Rows:
         self.reset()
         self._width = len(rows[0])
         self._prompts = rows
+        if self._given:
+            self._logs, self._begun = [*self._given], [[*log.tokens] for log in self._given]
+            self._told_all(0)
+            return
+        self._begun = [[] for _ in rows]
         seeds = self._row_seeds(count, device)
         self._started += 1
         for row, ids in enumerate(rows):

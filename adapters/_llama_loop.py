@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.base import Need
 from thinkpace.processors.edit import KEEP
 from thinkpace.processors.request import Request
+from thinkpace.processors.vocabulary import TokenIds
 
 TRIAL_CELLS = 512  # tokens of a trial at most, its suffix included
 SHARED = 8  # a prompt waits for another one that is being read if so many more tokens of it can be shared
@@ -34,6 +36,8 @@ class Job:
         writer: at its temperature.
         feed: tokens that are known and not yet decoded.
         slot: where it is decoded; -1 while it waits and after it is done.
+        start: when it was made.
+        times: when each of its tokens came, in seconds since it was submitted.
         done: whether nothing more comes.
         error: what ended it, if it failed.
     """
@@ -44,8 +48,21 @@ class Job:
     writer: RowWriter
     feed: list[int] = field(default_factory=list)
     slot: int = -1
+    start: float = field(default_factory=time.perf_counter)
+    times: list[float] = field(default_factory=list)
     done: bool = False
     error: Exception | None = None
+
+    def take(self, token: int) -> None:
+        """One more token."""
+        self.log.advance(token)
+        self.feed.append(token)
+        self.times.append(time.perf_counter() - self.start)
+
+    @property
+    def known(self) -> TokenIds:
+        """What is read before anything is generated: the prompt, and what is there of the output."""
+        return self.request.prompt + self.request.begun
 
     @property
     def cells(self) -> int:
@@ -153,7 +170,7 @@ class Loop:
             active = sum(other.cells for other in self._jobs if other is not None)
             if not free or active + job.cells > self._cells:
                 break
-            prompt = job.request.prompt
+            prompt = job.known
             most = len(prompt) - 1  # the last one is read for its logits
             shared = [min(most, common(held, prompt)) if self._rewinds else 0 for held in self._held]
             source = max(range(len(shared)), key=lambda slot: (shared[slot], slot in free))
@@ -187,7 +204,11 @@ class Loop:
         """Whether more of the prompt will soon be in memory, since another one is being read."""
         if not self._rewinds:
             return False
-        reading = [job.request.prompt for job in self._jobs if job is not None and not job.log.tokens and job.feed]
+        reading = [
+            job.known
+            for job in self._jobs
+            if job is not None and len(job.log.tokens) == len(job.request.begun) and job.feed
+        ]
         return any(min(len(prompt) - 1, common(other, prompt)) >= shared + SHARED for other in reading)
 
     def _make_room(self, room: int, slot: int) -> None:
@@ -209,9 +230,7 @@ class Loop:
         if log.needs:
             log.inform({need: self._number(job, need, row) for need in log.needs})
         if not log.pending:
-            token = self._drawn(job, row)
-            log.advance(token)
-            job.feed.append(token)
+            job.take(self._drawn(job, row))
         self._write(job)
 
     def _write(self, job: Job) -> None:
@@ -219,8 +238,7 @@ class Loop:
         log, limit = job.log, job.request.max_new_tokens
         while not log.ended and len(log.tokens) < limit and (pending := log.pending):
             for token in pending[: limit - len(log.tokens)]:
-                log.advance(token)
-                job.feed.append(token)
+                job.take(token)
         if log.ended or len(log.tokens) == limit:
             self._end(job)
 

@@ -8,7 +8,7 @@ from thinkpace.adapters._slots import SequenceLog
 from thinkpace.processors.markers import Markers
 from thinkpace.processors.program import Program, compile_program, kinds
 from thinkpace.processors.request import Completion, Request
-from thinkpace.processors.vocabulary import Vocabulary
+from thinkpace.processors.vocabulary import TokenIds, Vocabulary
 
 
 def compile_requests(
@@ -34,13 +34,41 @@ def compile_requests(
     return [made[request.controls, request.max_new_tokens] for request in requests]
 
 
-def completion(log: SequenceLog, request: Request, vocabulary: Vocabulary) -> Completion:
-    """What the engine returns for a request whose sequence is done."""
+def begin(program: Program, request: Request, prompt: TokenIds | None = None) -> SequenceLog:
+    """The sequence of a request, at what is there of its output.
+
+    Args:
+        program: that it is under.
+        request: what is asked for.
+        prompt: where the engine has another form of it than the request.
+    """
+    log = SequenceLog(program, request.prompt if prompt is None else prompt, request.seed)
+    log.drawn.update(request.told.drawn)
+    log.numbers.update(request.told.numbers)
+    log.sync(request.begun)
+    return log
+
+
+def is_done(log: SequenceLog, request: Request) -> bool:
+    """Whether nothing more comes."""
+    return log.ended or len(log.tokens) >= request.max_new_tokens
+
+
+def completion(log: SequenceLog, request: Request, vocabulary: Vocabulary, times: Sequence[float] = ()) -> Completion:
+    """What the engine returns for a request whose sequence is done.
+
+    Args:
+        log: of the sequence.
+        request: what was asked for.
+        vocabulary: of the tokenizer.
+        times: seconds at which each token that was not there before came; empty if that is not known.
+    """
     tokens, special = tuple(log.tokens), vocabulary.special
     sorts = kinds(log.program, log.prompt, log.tokens, log.told)
     thinking = [token for token, kind in zip(tokens, sorts, strict=True) if kind in ("thinking", "injected")]
     track = log.state.track
     answer = [token for token in tokens[track.answer_from :] if token not in special] if track.answer_from >= 0 else []
+    first = track.answer_from - len(request.begun)
     return Completion(
         tokens,
         sorts,
@@ -50,4 +78,5 @@ def completion(log: SequenceLog, request: Request, vocabulary: Vocabulary) -> Co
         log.receipt(),
         "stop" if track.ended else "length",
         request.seed,
+        times[first] if 0 <= first < len(times) else None,
     )

@@ -48,6 +48,7 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
             `torch.manual_seed` settles this as it settles the sampling (nothing is drawn from that generator).
         trials: what tries answers, for controls that need it; None if nothing can.
         beams: as in `ScoreWriter`.
+        begun: as in `Rows`.
     """
 
     #: continuous batching shows a processor the last token only: no state can be kept there
@@ -61,11 +62,12 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         seeds: Sequence[int] | int | None = None,
         trials: Trials | None = None,
         beams: bool = True,
+        begun: Sequence[SequenceLog] = (),
     ) -> None:
         self.temperature = temperature
         self.trials = trials
         self.calls = 0
-        self._rows = Rows(programs, pad_token_id, seeds)
+        self._rows = Rows(programs, pad_token_id, seeds, begun)
         self._writer = ScoreWriter(programs[0].size, temperature, programs[0].unused, beams=beams)
         self._scores_width = 0
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ try:
         LogitsProcessorList,
         MinPLogitsWarper,
         PreTrainedModel,
+        StoppingCriteria,
+        StoppingCriteriaList,
         TopKLogitsWarper,
         TopPLogitsWarper,
     )
@@ -27,7 +30,7 @@ except ModuleNotFoundError as error:
     raise MissingExtra("the Hugging Face adapter", "hf") from error
 
 from thinkpace.adapters._hf_scores import ScoreWriter
-from thinkpace.adapters._requests import compile_requests, completion
+from thinkpace.adapters._requests import begin, compile_requests, completion, is_done
 from thinkpace.adapters._rows import confidence, uniform
 from thinkpace.adapters._slots import SequenceLog
 from thinkpace.adapters.hf import ThinkpaceLogitsProcessor
@@ -55,6 +58,8 @@ class HFEngine:
     Raises:
         UnsupportedControl: if the markers cannot be found.
     """
+
+    goes_on = True
 
     def __init__(
         self,
@@ -112,12 +117,16 @@ class HFEngine:
             UnsupportedControl: before anything is generated, if a control cannot work here or a prompt is too long.
         """
         programs = compile_requests(requests, self.vocabulary, self.markers, self.context_tokens)
-        groups: dict[tuple[Sampling, int], list[int]] = {}
-        for i, request in enumerate(requests):
-            groups.setdefault((request.sampling, request.max_new_tokens), []).append(i)
+        groups: dict[tuple[Sampling, int, bool], list[int]] = {}
         out: dict[int, Completion] = {}
+        for i, request in enumerate(requests):
+            log = begin(programs[i], request)
+            if is_done(log, request):
+                out[i] = completion(log, request, self.vocabulary)
+            else:
+                groups.setdefault((request.sampling, request.max_new_tokens, bool(request.begun)), []).append(i)
         for members in groups.values():
-            members.sort(key=lambda i: len(requests[i].prompt))
+            members.sort(key=lambda i: len(requests[i].prompt) + len(requests[i].begun))
             for start in range(0, len(members), self.batch_size):
                 batch = members[start : start + self.batch_size]
                 made = self._batch([requests[i] for i in batch], [programs[i] for i in batch])
@@ -143,27 +152,36 @@ class HFEngine:
 
     @torch.inference_mode()
     def _batch(self, requests: list[Request], programs: list[Program]) -> list[Completion]:
-        sampling, limit = requests[0].sampling, requests[0].max_new_tokens
-        ids, mask = self._padded([request.prompt for request in requests])
+        sampling = requests[0].sampling
+        ids, mask = self._padded([request.prompt + request.begun for request in requests])
         seeds = [request.seed for request in requests]
+        left = [request.max_new_tokens - len(request.begun) for request in requests]
+        begun = [begin(p, r) for p, r in zip(programs, requests, strict=True)] if requests[0].begun else []
         processor = ThinkpaceLogitsProcessor(
-            programs, self._pad, sampling.temperature, seeds, self._try_answers, beams=False
+            programs, self._pad, sampling.temperature, seeds, self._try_answers, beams=False, begun=begun
         )
         processors = LogitsProcessorList([processor])
         if sampling.temperature > 0:
-            processors.append(_SeededSampler(sampling, seeds, ids.shape[1]))
+            starts = [ids.shape[1] - len(request.begun) for request in requests]
+            processors.append(_SeededSampler(sampling, seeds, starts))
+        clock = _Clock()
+        processors.append(clock)
+        limits = StoppingCriteriaList([_OwnLimits(left, ids.shape[1])] if len(set(left)) > 1 else [])
         with self._plain_generation():
             sequences = self.model.generate(
                 input_ids=ids,
                 attention_mask=mask,
                 logits_processor=processors,
-                max_new_tokens=limit,
+                max_new_tokens=max(left),
+                stopping_criteria=limits,
                 do_sample=False,  # drawing is done by the sampler above, with a seed per row
                 pad_token_id=self._pad,
                 eos_token_id=sorted(self.vocabulary.eos) or None,
             )
         logs = processor.logs(sequences)
-        return [completion(log, request, self.vocabulary) for log, request in zip(logs, requests, strict=True)]
+        for log, request in zip(logs, requests, strict=True):
+            log.rewind(min(len(log.tokens), request.max_new_tokens))  # behind its own limit a row is padded
+        return [completion(*pair, self.vocabulary, clock.times) for pair in zip(logs, requests, strict=True)]
 
     def _try_answers(self, logs: Sequence[SequenceLog], needs: Sequence[Need]) -> list[float]:
         """Answer greedily after each sequence and its suffix, beside the generation that is going on."""
@@ -219,15 +237,39 @@ class _Barred(LogitsProcessor):
         return scores
 
 
+class _Clock(LogitsProcessor):
+    """Notes when each step was reached, in seconds since it was made."""
+
+    supports_continuous_batching = False
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self.times: list[float] = []
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        self.times.append(time.perf_counter() - self._start)
+        return scores
+
+
+class _OwnLimits(StoppingCriteria):
+    """Ends each row at a limit of its own."""
+
+    def __init__(self, limits: Sequence[int], width: int) -> None:
+        self._ends = torch.tensor(limits) + width
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        return (self._ends <= input_ids.shape[1]).to(input_ids.device)
+
+
 class _SeededSampler(LogitsProcessor):
     """Leaves one token per row: drawn at the temperature, after the filters, by the row's own random numbers."""
 
     supports_continuous_batching = False
 
-    def __init__(self, sampling: Sampling, seeds: Sequence[int], width: int) -> None:
+    def __init__(self, sampling: Sampling, seeds: Sequence[int], starts: Sequence[int]) -> None:
         self.temperature = sampling.temperature
         self.seeds = seeds
-        self.width = width
+        self.starts = starts  # where the output of each row begins
         self.warpers: list[LogitsProcessor] = []
         if sampling.top_k:
             self.warpers.append(TopKLogitsWarper(sampling.top_k))
@@ -237,14 +279,13 @@ class _SeededSampler(LogitsProcessor):
             self.warpers.append(MinPLogitsWarper(sampling.min_p))
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        position = input_ids.shape[1] - self.width
         scores = scores / self.temperature  # type: ignore[assignment]  # a float tensor stays one
         for warper in self.warpers:
             scores = warper(input_ids, scores)
         share = torch.softmax(scores.double(), 1).cumsum(1)  # (batch, vocabulary)
-        u = torch.tensor(
-            [uniform(seed, position, "token") for seed in self.seeds], device=scores.device, dtype=torch.float64
-        )
+        length = input_ids.shape[1]
+        numbers = [uniform(seed, length - start, "token") for seed, start in zip(self.seeds, self.starts, strict=True)]
+        u = torch.tensor(numbers, device=scores.device, dtype=torch.float64)
         tokens = torch.searchsorted(share, (u * share[:, -1]).unsqueeze(1), right=True)
         tokens.clamp_(max=scores.shape[1] - 1)  # u just below 1 may round up to the end
         return torch.full_like(scores, -torch.inf).scatter_(1, tokens, 0.0)  # type: ignore[return-value]  # float in, float out

@@ -12,9 +12,8 @@ from typing import Any
 
 from thinkpace.adapters._llama_loop import TRIAL_CELLS, Job, Loop
 from thinkpace.adapters._llama_native import CacheType, Context, ModelFile, Sampler
-from thinkpace.adapters._requests import compile_requests, completion
+from thinkpace.adapters._requests import begin, compile_requests, completion
 from thinkpace.adapters._row_writer import RowWriter
-from thinkpace.adapters._slots import SequenceLog
 from thinkpace.adapters.llama_vocabulary import find_markers, render_chat, vocabulary_of
 from thinkpace.processors.markers import Markers
 from thinkpace.processors.program import Kind, Kinds
@@ -69,6 +68,8 @@ class LlamaCppEngine:
         UnsupportedControl: if the markers cannot be found.
         ValueError: for bad numbers, and what llama.cpp cannot load.
     """
+
+    goes_on = True
 
     def __init__(
         self,
@@ -205,15 +206,15 @@ class LlamaCppEngine:
                     f"temperature must be 0 (greedy) or between {COLDEST:g} and {HOTTEST:g} on llama.cpp, "
                     f"got {request.sampling.temperature:g}"
                 )
-            bad = [i for i in request.prompt if not 0 <= i < self.vocabulary.size]
+            bad = [i for i in request.prompt + request.begun if not 0 <= i < self.vocabulary.size]
             if bad:
                 raise ValueError(f"the prompt holds ids that this vocabulary does not have, such as {bad[0]}")
         programs = compile_requests(requests, self.vocabulary, self.markers, self.context_tokens)
         return [
             Job(
                 request,
-                SequenceLog(program, request.prompt, request.seed),
-                Sampler(request.sampling, _generator_seed(request.seed), self._loop.candidates),
+                begin(program, request),
+                Sampler(request.sampling, _generator_seed(request), self._loop.candidates),
                 RowWriter(request.sampling.temperature),
             )
             for request, program in zip(requests, programs, strict=True)
@@ -239,7 +240,7 @@ class LlamaCppEngine:
         """
         if job.error is not None:
             raise job.error
-        return completion(job.log, job.request, self.vocabulary)
+        return completion(job.log, job.request, self.vocabulary, job.times)
 
     def close(self) -> None:
         """Give the memory of the context back; the engine is of no use after that."""
@@ -278,6 +279,7 @@ class Pieces:
         return kind, answers, token if token in self._special else -1
 
 
-def _generator_seed(seed: int) -> int:
-    """A request's seed as a number of 32 bits."""
-    return int.from_bytes(hashlib.blake2b(str(seed).encode(), digest_size=4).digest(), "little")
+def _generator_seed(request: Request) -> int:
+    """A request's seed as a number of 32 bits; another one where it goes on, so that no number is drawn twice."""
+    text = f"{request.seed}/{len(request.begun)}" if request.begun else str(request.seed)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little")

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from thinkpace.adapters._requests import compile_requests, completion
+from thinkpace.adapters._requests import begin, compile_requests, completion, is_done
 from thinkpace.adapters._rows import (
     Evidence,
     Row,
@@ -114,6 +114,7 @@ class ScriptedEngine:
 
     name = "scripted"
     identity = "a function"
+    goes_on = True
 
     def __init__(
         self, model: Model, vocabulary: Vocabulary, markers: Markers, context_tokens: int | None = None
@@ -128,12 +129,11 @@ class ScriptedEngine:
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         programs = compile_requests(requests, self.vocabulary, self.markers, self.context_tokens)
-        logs = [SequenceLog(p, r.prompt, r.seed) for p, r in zip(programs, requests, strict=True)]
-        return [self._finish(log, request) for log, request in zip(logs, requests, strict=True)]
+        return [self._finish(begin(p, r), r) for p, r in zip(programs, requests, strict=True)]
 
     def _finish(self, log: SequenceLog, request: Request) -> Completion:
         sampling = request.sampling
-        while len(log.tokens) < request.max_new_tokens and not log.ended:
+        while not is_done(log, request):
             row = self._row(log, log.tokens)
             if log.needs:
                 log.inform({need: self._number(need, row, log) for need in log.needs})

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from thinkpace.adapters._requests import completion
+from thinkpace.adapters._requests import begin, completion, is_done
 from thinkpace.adapters._served_model import ServedModel
 from thinkpace.adapters._slots import SequenceLog
 from thinkpace.adapters.vllm_terms import Terms
@@ -54,6 +54,8 @@ class SegmentedEngine:
         parallel: requests under way at once.
         timeout: seconds that a segment may take.
     """
+
+    goes_on = True
 
     def __init__(
         self,
@@ -115,14 +117,14 @@ class SegmentedEngine:
                 _check(control)
             request.check_room(self.context_tokens)
             program = self._model.program(Terms(request.controls), request.max_new_tokens)
-            logs.append(SequenceLog(program, request.prompt, request.seed))
+            logs.append(begin(program, request))
         with ThreadPoolExecutor(self._parallel) as pool:
             list(pool.map(self._run, logs, requests))
         return [completion(log, request, self.vocabulary) for log, request in zip(logs, requests, strict=True)]
 
     def _run(self, log: SequenceLog, request: Request) -> None:
         """Generate one sequence."""
-        while not log.ended and len(log.tokens) < request.max_new_tokens:
+        while not is_done(log, request):
             room = request.max_new_tokens - len(log.tokens)
             if log.pending:
                 for token in log.pending[:room]:

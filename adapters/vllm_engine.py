@@ -98,6 +98,8 @@ class VLLMEngine:
         ValueError: if it was loaded without our logits processor, or `native_caps` could never hold.
     """
 
+    goes_on = False  # a worker takes what is there for a part of the prompt
+
     def __init__(self, llm: LLM, *, markers: Markers | None = None, name: str = "", native_caps: bool = False) -> None:
         self._backend: Backend = _Offline(llm, markers, native_caps)
         self.name = name or f"vllm:{llm.llm_engine.vllm_config.model_config.model}"
@@ -198,6 +200,10 @@ class VLLMEngine:
         model = self._backend.model
         asked = []
         for request in requests:
+            if request.begun:
+                raise UnsupportedControl(
+                    "vLLM takes no output that is there: leave out begun, or sweep without --replay"
+                )
             request.check_room(model.context_tokens)
             program = model.program(Terms(request.controls, model.given), request.max_new_tokens)
             asked.append(Asked(request, Terms(request.controls, model.given, request.seed), program))

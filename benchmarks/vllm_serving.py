@@ -25,7 +25,7 @@ from thinkpace.adapters.vllm_terms import extra_args
 from thinkpace.eval import embedded
 from thinkpace.eval.embedded import problems
 from thinkpace.processors import Request, Sampling
-from thinkpace.prompts.styles import PROMPTS
+from thinkpace.prompts import PROMPTS
 
 Run = Callable[[], int]  # gives how many tokens were generated
 

@@ -1,43 +1,38 @@
-"""The command line: `thinkpace sweep`, `thinkpace run`, `thinkpace doctor`, `thinkpace serve`, `thinkpace grade`."""
+"""The command line: run, doctor, grade and serve here; sweep, resume, report, compare, ls and validate beside."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from thinkpace.errors import MissingExtra
 
 try:
     import typer
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
     from rich.text import Text
 
-    from thinkpace.eval import doctor, embedded, recorded, report
+    from thinkpace.eval import doctor, embedded, grading, recorded, sweep_commands
     from thinkpace.eval.engines import LLAMA_CPP, engine_kind, look_at, open_engine, open_llama_cpp
-    from thinkpace.eval.journal import Journal
-    from thinkpace.eval.options import (
-        controls_of,
-        examples_of,
-        markers_of,
-        messages_of,
-        new_tokens_of,
-        number_of,
-        prompt_of,
-        reserve_of,
-        settings_of,
+    from thinkpace.eval.flags import (
+        Close,
+        Controls,
+        EngineName,
+        Final,
+        MinP,
+        Model,
+        NewTokens,
+        Open,
+        Parallel,
+        Reserve,
+        Temperature,
+        TopK,
+        TopP,
+        Wait,
     )
-    from thinkpace.eval.sweep import Plan, results, run, with_controls
+    from thinkpace.eval.options import controls_of, markers_of, new_tokens_of, number_of, reserve_of
+    from thinkpace.eval.unit import asked_in
 except ModuleNotFoundError as error:
     raise MissingExtra("the command line", "eval") from error
 
@@ -45,125 +40,16 @@ from thinkpace.processors.base import Control
 from thinkpace.processors.budget import BudgetForcing
 from thinkpace.processors.markers import Markers
 from thinkpace.processors.request import Completion, Engine, Request, Sampling
-from thinkpace.prompts.styles import PROMPTS
+from thinkpace.prompts.published import NAMES, named
 
 STYLES = {"thinking": "", "injected": "bold yellow", "closing": "bold yellow", "marker": "dim", "answer": "bold green"}
 
-app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
+HELP = "Set the pace at which a reasoning model thinks, and measure what the thinking bought."
 
-Model = Annotated[
-    str, typer.Option(help="Folder or hub name of a transformers model, or a .gguf file; the embedded one by default.")
-]
-EngineName = Annotated[
-    str | None, typer.Option("--engine", help="hf, llama.cpp or vllm; by default what the model's form asks for.")
-]
-Parallel = Annotated[int | None, typer.Option(help="Sequences at once; by default what the engine chooses.")]
-PromptName = Annotated[
-    str, typer.Option("--prompt", help=f"Instruction before the question: {', '.join(PROMPTS)}, or none.")
-]
-Temperature = Annotated[float, typer.Option(help="0 is greedy.")]
-TopP = Annotated[float, typer.Option(help="Nucleus; 1 is off.")]
-TopK = Annotated[int, typer.Option(help="0 is off.")]
-MinP = Annotated[float, typer.Option(help="Least part of the likeliest token's probability; 0 is off.")]
-NewTokens = Annotated[
-    int | None, typer.Option(help="Output tokens at most; 800 for the embedded model, else 4096, or what fits.")
-]
-Reserve = Annotated[
-    int | None, typer.Option(help="Of these, tokens kept for the answer; 16 for the embedded model, else 100.")
-]
-Wait = Annotated[str, typer.Option(help="What is written instead of closing.")]
-Final = Annotated[str, typer.Option(help="What is written after a forced close; empty for nothing.")]
-Controls = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--control",
-        help="Controls as they print, joined by +: 'ThoughtSwitchPenalty(beta=300) + LoopBreaker'; or a .toml file.",
-    ),
-]
-Open = Annotated[str | None, typer.Option("--open", help="Opening marker, where the chat template does not tell.")]
-Close = Annotated[str | None, typer.Option("--close", help="Closing marker, likewise.")]
+app = typer.Typer(add_completion=False, no_args_is_help=True, help=HELP, pretty_exceptions_enable=False)
+sweep_commands.add_to(app)
 
-
-@app.command()
-def sweep(
-    model: Model = embedded.NAME,
-    engine: EngineName = None,
-    task: Annotated[str, typer.Option(help="chain, search, or a JSONL file with id, question, answer.")] = "chain",
-    budgets: Annotated[str | None, typer.Option(help="Thinking tokens at most, such as 0,512,none.")] = None,
-    waits: Annotated[
-        str | None, typer.Option(help="Extensions, such as 0,1,2; every budget with every number.")
-    ] = None,
-    control: Controls = None,
-    wait: Wait = "Wait",
-    final: Final = "Final Answer:",
-    prompt: PromptName = "step-by-step",
-    temperature: Temperature = 1.0,
-    top_p: TopP = 1.0,
-    top_k: TopK = 0,
-    min_p: MinP = 0.0,
-    samples: Annotated[int, typer.Option(help="Repetitions per question.")] = 1,
-    seed: int = 0,
-    limit: Annotated[int | None, typer.Option(help="Questions at most; 256 of the embedded tasks by default.")] = None,
-    max_new_tokens: NewTokens = None,
-    answer_reserve: Reserve = None,
-    open_marker: Open = None,
-    close_marker: Close = None,
-    parallel: Parallel = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the results; runs/<name> by default.")] = None,
-) -> None:
-    """Accuracy against thinking tokens: every budget with every number of waits, on the same questions.
-
-    Without --budgets and --waits: a line of budgets without waits, and a line of waits without a budget; with
-    --control: no limit. Each --control adds its controls to every budget, or stands alone if it decides itself when
-    thinking ends. The same command goes on where it was stopped.
-    """
-    is_embedded = model == embedded.NAME
-    reserve = reserve_of(answer_reserve, is_embedded)
-    fixed: dict[str, Any] = {"wait": wait, "final": final or None, "answer_reserve": reserve}
-    examples, style = tuple(examples_of(task, limit, seed)), prompt_of(prompt)
-    settings = with_controls(settings_of(budgets, waits, fixed, bool(control)), map(controls_of, control or ()))
-    sampling = Sampling(temperature, top_p, top_k, min_p)
-    runs = open_engine(model, engine_kind(engine, model), markers_of(open_marker, close_marker), parallel)
-    asked = (runs.chat(messages_of(style, example.question)) for example in examples)
-    plan = Plan(
-        task=Path(task).stem if task.endswith(".jsonl") else task,
-        examples=examples,
-        settings=settings,
-        prompt=style,
-        sampling=sampling,
-        samples=samples,
-        max_new_tokens=new_tokens_of(max_new_tokens, is_embedded, runs, asked),
-        seed=seed,
-    )
-    console = Console()
-    identity = plan.identity(runs)
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:8]
-    folder = out or Path("runs") / f"{Path(model).name}-{plan.task}-{digest}"
-    console.print(f"{len(plan.settings)} settings, {len(plan.examples)} questions; results in {folder}", soft_wrap=True)
-    with Journal(folder / "journal.sqlite", identity) as journal:
-        columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), MofNCompleteColumn())
-        with Progress(*columns, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console) as bar:
-            total = len(plan.settings) * len(plan.examples) * plan.samples
-            shown = bar.add_task(f"{plan.task} on {runs.name}", total=total)
-            try:
-                run(plan, runs, journal, lambda done: bar.advance(shown, done))
-            except KeyboardInterrupt:
-                console.print(f"stopped; what was done is kept in {folder}, and the same command goes on from there")
-                raise typer.Exit(130) from None
-        entries = list(journal.entries())
-    outcome = results(plan, entries)
-    report.write_csv(outcome, folder / "results.csv")
-    report.write_samples(entries, folder / "samples.jsonl")
-    if all(entry.row.get("error") for entry in entries):
-        raise ValueError(
-            f"every sample failed, the first with: {entries[0].row['error']} ({folder}/samples.jsonl has all)"
-        )
-    title = f"{plan.task}: {len(plan.examples)} questions, {runs.name}, temperature {temperature:g}"
-    report.draw_curve(outcome, folder / "curve.png", title, report.EMBEDDED_NOTE if is_embedded else "")
-    console.print(report.table(outcome, title))
-    if is_embedded:
-        console.print(report.EMBEDDED_NOTE, style="dim")
-    console.print(f"{folder}/curve.png, results.csv, samples.jsonl", highlight=False, soft_wrap=True)
+PromptName = Annotated[str, typer.Option("--prompt", help=f"What is said around it: {', '.join(NAMES)}.")]
 
 
 @app.command("run")
@@ -206,7 +92,7 @@ def run_one(
     elif budget != "none" or min_tokens or waits:
         raise ValueError("--control decides when thinking ends: leave out --budget, --min-tokens and --waits")
     sampling = Sampling(temperature, top_p, top_k, min_p)
-    style = prompt_of(prompt)
+    style = named(prompt)
     if not question.strip():
         raise ValueError("the question is empty")
     try:
@@ -214,9 +100,8 @@ def run_one(
     except UnicodeEncodeError:
         raise ValueError("the question is no text: it holds bytes that are not UTF-8") from None
     runs = open_engine(model, engine_kind(engine, model), markers_of(open_marker, close_marker))
-    messages = messages_of(style, question)
-    asked = runs.chat(messages)
-    new_tokens = new_tokens_of(max_new_tokens, is_embedded, runs, [asked])
+    asked = asked_in(runs, style, question)
+    new_tokens = new_tokens_of(max_new_tokens, is_embedded, runs.context_tokens, len(asked))
     [made] = runs.generate([Request(asked, controls, new_tokens, sampling, seed)])
     _show(Console(), made, runs)
 
@@ -264,7 +149,7 @@ def examine_model(
 @app.command("grade")
 def grade_file(
     file: Annotated[Path, typer.Argument(help="JSON lines with id, answer and text.")],
-    grader: Annotated[str, typer.Option(help=f"One of {', '.join(recorded.NAMES)}.")],
+    grader: Annotated[str, typer.Option(help=f"One of {', '.join(grading.NAMES)}.")],
     out: Annotated[Path, typer.Option(help="Where the same lines go, with verdict and extracted.")],
     open_marker: Open = None,
     close_marker: Close = None,

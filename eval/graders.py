@@ -80,7 +80,7 @@ def _whole_number(text: str) -> Decimal | None:
 
 
 #: by name; "math" is not among them, since it needs processes of its own
-GRADERS: Mapping[str, Callable[[str, str], bool]] = {"exact": exact, "numeric": numeric, "choice": choice}
+GRADERS: Mapping[str, Callable[[str, str], bool]] = {"same": same, "exact": exact, "numeric": numeric, "choice": choice}
 
 
 def known_answer(known: str) -> str:

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from thinkpace.eval.embedded import problems
-from thinkpace.eval.sweep import Setting, grid
-from thinkpace.eval.task import Example, load_jsonl
+from thinkpace.eval.settings import Setting, grid
 from thinkpace.processors.base import Control
 from thinkpace.processors.budget import ANSWER_RESERVE
 from thinkpace.processors.markers import Markers
-from thinkpace.processors.request import Engine
 from thinkpace.processors.spec import controls_from_text, controls_from_toml
-from thinkpace.processors.vocabulary import TokenIds
-from thinkpace.prompts.styles import PROMPTS, Prompt
 
 EMBEDDED_BUDGETS = "0,16,32,64,96,128,none"
 EMBEDDED_WAITS = "0,1,2,3"
@@ -24,39 +18,16 @@ EMBEDDED_NEW_TOKENS = 800
 NEW_TOKENS = 4096
 
 
-def messages_of(style: Prompt | None, question: str) -> list[dict[str, str]]:
-    """The conversation that a question is asked in."""
-    return style.render(question) if style else [{"role": "user", "content": question}]
-
-
-def new_tokens_of(given: int | None, is_embedded: bool, runs: Engine, prompts: Iterable[TokenIds]) -> int:
+def new_tokens_of(given: int | None, is_embedded: bool, context_tokens: int | None, longest: int) -> int:
     """Output tokens at most; without a number a usual one, or what the model holds beside the longest prompt."""
     if given is not None or is_embedded:
         return EMBEDDED_NEW_TOKENS if given is None else given
-    if runs.context_tokens is None:
-        return NEW_TOKENS
-    return max(1, min(NEW_TOKENS, runs.context_tokens - max(map(len, prompts))))
+    return NEW_TOKENS if context_tokens is None else max(1, min(NEW_TOKENS, context_tokens - longest))
 
 
 def reserve_of(given: int | None, is_embedded: bool) -> int:
     """Output tokens kept for the answer."""
     return given if given is not None else EMBEDDED_RESERVE if is_embedded else ANSWER_RESERVE
-
-
-def examples_of(task: str, limit: int | None, seed: int) -> list[Example]:
-    """The questions of a task: "chain", "search", or a .jsonl file.
-
-    Raises:
-        ValueError: for what is not understood; it names the option.
-    """
-    if limit is not None and limit < 1:
-        raise ValueError(f"--limit must be >= 1, got {limit}")
-    if task in ("chain", "search"):
-        return problems.examples(task, limit or 256, seed=seed)  # type: ignore[arg-type]  # one of the two
-    if not task.endswith(".jsonl"):
-        raise ValueError(f"--task must be chain, search, or a .jsonl file, got {task!r}")
-    examples = load_jsonl(Path(task))
-    return examples[:limit]
 
 
 def controls_of(text: str) -> tuple[Control, ...]:
@@ -123,17 +94,6 @@ def number_of(text: str, option: str) -> int | None:
     if number < 0:
         raise ValueError(f"{option}: {number} is negative; -1 or none is no limit")
     return number
-
-
-def prompt_of(name: str) -> Prompt | None:
-    """The instruction of that name; None for none.
-
-    Raises:
-        ValueError: for what is not understood; it names the option.
-    """
-    if name != "none" and name not in PROMPTS:
-        raise ValueError(f"--prompt must be one of {', '.join(PROMPTS)}, none; got {name!r}")
-    return PROMPTS.get(name)
 
 
 def markers_of(open_marker: str | None, close_marker: str | None) -> Markers | None:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from thinkpace.eval.extraction import answer_part, extract
-from thinkpace.eval.graders import GRADERS, known_answer
+from thinkpace.eval.graders import known_answer
+from thinkpace.eval.grading import Grading
 from thinkpace.processors.markers import Markers
 
-NAMES = (*GRADERS, "math")
 FIELDS = ("id", "answer", "text")
 
 
@@ -75,8 +75,6 @@ def graded(
         ValueError: for an unknown grader.
         MissingExtra: if it needs what is not installed.
     """
-    if grader not in NAMES:
-        raise ValueError(f"grader must be one of {', '.join(NAMES)}, got {grader!r}")
     tags = markers or Markers("<think>", "</think>")
     out, pairs = list[dict[str, Any]](), list[tuple[int, str, str]]()
     for place, row in enumerate(rows):
@@ -87,29 +85,14 @@ def graded(
         out.append({**row, "verdict": verdict, "extracted": found})
         if found is not None:
             pairs.append((place, found, known_answer(str(row["answer"]))))
-    for (place, _, _), same in zip(pairs, _compared(pairs, grader, workers, timeout), strict=True):
+    with Grading(grader, workers, timeout) as grading:
+        verdicts = grading.all([(found, known) for _, found, known in pairs])
+    for (place, _, _), same in zip(pairs, verdicts, strict=True):
         if isinstance(same, bool):
             out[place]["verdict"] = "right" if same else "wrong"
         else:
             out[place] |= {"verdict": "error", "error": str(same)}
     return out
-
-
-def _compared(
-    pairs: Sequence[tuple[int, str, str]], grader: str, workers: int | None, timeout: float | None
-) -> list[bool | Exception]:
-    if grader == "math":
-        from thinkpace.eval.math_grader import TIMEOUT, MathGrader
-
-        with MathGrader(workers, timeout or TIMEOUT) as processes:
-            return list(processes.all((found, known) for _, found, known in pairs))
-    results = list[bool | Exception]()
-    for _, found, known in pairs:
-        try:
-            results.append(GRADERS[grader](found, known))
-        except ValueError as error:
-            results.append(error)
-    return results
 
 
 def write(rows: Sequence[Mapping[str, Any]], path: Path) -> None:

@@ -6,9 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from scipy import stats
+from scipy import optimize, stats
 
 RESAMPLES = 10_000
+
+#: question -> whether each of its samples was right; at least one sample each
+Rights = Mapping[str, Sequence[bool]]
 
 
 def accuracy_interval(
@@ -50,8 +53,8 @@ def accuracy_interval(
 
 
 def paired_difference(
-    before: Mapping[str, Sequence[bool]],
-    after: Mapping[str, Sequence[bool]],
+    before: Rights,
+    after: Rights,
     *,
     confidence: float = 0.95,
     seed: int = 0,
@@ -62,7 +65,7 @@ def paired_difference(
     sides, seeded: what differs between questions but not between the two does not widen it.
 
     Args:
-        before, after: question -> whether each sample was right; at least one sample each.
+        before, after: the samples of both.
         confidence: between 0 and 1.
         seed: of the bootstrap.
 
@@ -79,3 +82,74 @@ def paired_difference(
     drawn = np.random.default_rng(seed).integers(len(gains), size=(RESAMPLES, len(gains)))
     low, high = np.quantile(gains[drawn].mean(1), [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(gains.mean()), float(low), float(high)
+
+
+def mcnemar(before: Rights, after: Rights) -> float:
+    """The p-value of McNemar's exact test: whether two settings differ, by their first samples.
+
+    Under the null hypothesis a question that only one of them answers right falls to either with chance 1/2
+    (McNemar 1947, Psychometrika 12; exact binomial form).
+
+    Returns:
+        NaN if they have no question in common; 1 if no question is answered differently.
+    """
+    common = [question for question in before if question in after]
+    if not common:
+        return math.nan
+    won = sum(after[question][0] and not before[question][0] for question in common)
+    lost = sum(before[question][0] and not after[question][0] for question in common)
+    return float(stats.binomtest(won, won + lost).pvalue) if won + lost else 1.0
+
+
+def discordant(before: Rights, after: Rights) -> tuple[int, float]:
+    """How many questions two settings share, and the share of them whose first samples only one has right."""
+    common = [question for question in before if question in after]
+    different = sum(before[question][0] != after[question][0] for question in common)
+    return len(common), different / len(common) if common else math.nan
+
+
+def adjusted(p_values: Sequence[float]) -> list[float]:
+    """p-values corrected for being several, by Holm's step-down method (Holm 1979, Scand. J. Statist. 6).
+
+    NaN stays NaN, and does not count among them.
+
+    >>> [round(p, 4) for p in adjusted([0.01, 0.04, 0.03])]
+    [0.03, 0.06, 0.06]
+    """
+    known = [p for p in p_values if not math.isnan(p)]
+    if not known:
+        return list(p_values)
+    from statsmodels.stats.multitest import multipletests  # takes a second to import
+
+    corrected = iter(multipletests(known, method="holm")[1].tolist())
+    return [p if math.isnan(p) else next(corrected) for p in p_values]
+
+
+def detectable(questions: int, discordant: float, *, power: float = 0.8, significance: float = 0.05) -> float:
+    """The smallest paired difference of accuracy that a set of this size would show.
+
+    From the normal approximation to McNemar's test (Connor 1987, Biometrics 43): the d that solves
+    sqrt(n) d = z_(1-a/2) sqrt(q) + z_power sqrt(q - d^2) for the share q of questions that are answered differently.
+
+    Args:
+        questions: 1 or more.
+        discordant: the share of questions that only one of the two answers right, in (0, 1].
+        power, significance: between 0 and 1.
+
+    Returns:
+        In (0, 1]; NaN if not even all of the discordant questions falling to one side would do.
+
+    >>> round(detectable(500, 0.2), 3)
+    0.056
+    """
+    if questions < 1 or not 0 < discordant <= 1:
+        raise ValueError(f"needs questions >= 1 and 0 < discordant <= 1, got {questions!r} and {discordant!r}")
+    alpha, beta = stats.norm.ppf(1 - significance / 2), stats.norm.ppf(power)
+
+    def short(d: float) -> float:
+        return float(
+            math.sqrt(questions) * d - alpha * math.sqrt(discordant) - beta * math.sqrt(max(0.0, discordant - d * d))
+        )
+
+    most = min(1.0, math.sqrt(discordant), discordant)
+    return float(optimize.brentq(short, 0.0, most)) if short(most) >= 0 else math.nan

@@ -1,10 +1,21 @@
-"""Tasks: questions with known answers."""
+"""Tasks: questions with known answers, from files of any usual form."""
 
 from __future__ import annotations
 
+import csv
 import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+from thinkpace.errors import MissingExtra
+from thinkpace.eval.graders import known_answer
+
+QUESTION = ("question", "problem", "input", "inputs", "prompt")
+ANSWER = ("answer", "target", "targets", "expected_answer", "final_answer")
+ID = ("id", "unique_id", "doc_id")
+FORMS = (".jsonl", ".json", ".csv", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,39 +33,107 @@ class Example:
     answer: str
 
 
-def load_jsonl(path: Path) -> list[Example]:
-    """Examples from JSON lines with `question` and `answer`, and `id` where there is one (else the line number).
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Questions, and how answers to them are compared.
+
+    Args:
+        name: for the results.
+        examples: the questions.
+        grader: one of `grading.NAMES`.
+    """
+
+    name: str
+    examples: tuple[Example, ...]
+    grader: str = "same"
+
+
+def load(path: Path) -> list[Example]:
+    """Examples from a file: JSON lines, JSON (a list, or an object with `examples`), CSV with a head, or Parquet.
+
+    The question is the field `question`, else `problem`, `input` or `prompt`; the answer `answer`, else `target`,
+    `expected_answer` or `final_answer`, of which a worked solution's `####` or last line "A:" is taken; the id `id`,
+    else `unique_id` or `doc_id`, else the number of the line or row.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: for a line that is no JSON object, lacks a field, or repeats an id; names the line.
+        ValueError: for another form, and for a row that lacks a field or repeats an id; names the row.
+        MissingExtra: for Parquet without pyarrow.
     """
+    if path.suffix not in FORMS:
+        raise ValueError(f"a task file is one of {', '.join(FORMS)}, got {str(path)!r}")
     if not path.is_file():
         raise FileNotFoundError(f"there is no task file {path}")
-    out: dict[str, Example] = {}
+    return examples_of(_parquet(path) if path.suffix == ".parquet" else _rows(path), str(path))
+
+
+def _rows(path: Path) -> Iterator[tuple[str, Any]]:
+    """Every row with where it stands."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no UTF-8 text ({error.reason} at byte {error.start})") from None
-    for number, line in enumerate(text.split("\n"), 1):
-        if not line.strip():
-            continue
+    if path.suffix == ".csv":
+        reader = csv.DictReader(text.splitlines(keepends=True))
+        yield from ((f"line {reader.line_num}", row) for row in reader)
+    elif path.suffix == ".json":
         try:
-            row = json.loads(line)
-            json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is JSON, but no text
+            found = json.loads(text)
         except ValueError as error:
-            raise ValueError(f"{path}, line {number}: not JSON ({error})") from None
-        if not isinstance(row, dict):
-            raise ValueError(f"{path}, line {number}: expected an object with question and answer")
-        for field in ("question", "answer"):
-            value = row.get(field)
-            if isinstance(value, bool) or not isinstance(value, str | int | float) or not str(value).strip():
-                raise ValueError(f"{path}, line {number}: no {field}")
-        name = row.get("id")
-        example = Example(f"line {number}" if name is None else str(name), str(row["question"]), str(row["answer"]))
+            raise ValueError(f"{path}: not JSON ({error})") from None
+        rows = found.get("examples") if isinstance(found, dict) else found
+        if not isinstance(rows, list):
+            raise ValueError(f"{path}: expected a list, or an object with examples")
+        yield from ((f"row {number}", row) for number, row in enumerate(rows, 1))
+    else:
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.strip():
+                try:
+                    row = json.loads(line)
+                    json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is JSON, but no text
+                except ValueError as error:
+                    raise ValueError(f"{path}, line {number}: not JSON ({error})") from None
+                yield f"line {number}", row
+
+
+def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        from pyarrow import parquet
+    except ModuleNotFoundError as error:
+        raise MissingExtra("reading Parquet", "data") from error
+    yield from ((f"row {number}", row) for number, row in enumerate(parquet.read_table(path).to_pylist(), 1))
+
+
+def examples_of(rows: Iterable[tuple[str, Any]], source: str) -> list[Example]:
+    """Examples from rows, each with where it stands.
+
+    Raises:
+        ValueError: as in `load`.
+    """
+    out: dict[str, Example] = {}
+    for place, row in rows:
+        where = f"{source}, {place}"
+        if not isinstance(row, Mapping):
+            raise ValueError(f"{where}: expected an object with question and answer")
+        name = _field(row, ID)
+        question, answer = (_text(row, fields, where) for fields in (QUESTION, ANSWER))
+        example = Example(place if name is None else str(name), question, known_answer(answer))
         if example.id in out:
-            raise ValueError(f"{path}, line {number}: the id {example.id!r} was used before")
+            raise ValueError(f"{where}: the id {example.id!r} was used before")
         out[example.id] = example
     if not out:
-        raise ValueError(f"{path} holds no questions")
+        raise ValueError(f"{source} holds no questions")
     return list(out.values())
+
+
+def _field(row: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    return next((row[name] for name in names if row.get(name) is not None), None)
+
+
+def _text(row: Mapping[str, Any], names: tuple[str, ...], where: str) -> str:
+    value = _field(row, names)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # a table without whole numbers holds 27 as 27.0
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or not str(value).strip():
+        raise ValueError(f"{where}: no {names[0]}")
+    return str(value)

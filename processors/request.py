@@ -9,7 +9,7 @@ from typing import Literal, Protocol
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.base import Control
 from thinkpace.processors.markers import Markers
-from thinkpace.processors.program import Kind
+from thinkpace.processors.program import Kind, Told
 from thinkpace.processors.vocabulary import TokenIds, Vocabulary
 from thinkpace.types import Receipt, Usage
 
@@ -64,9 +64,12 @@ class Request:
         max_new_tokens: output tokens at most, 1 or more.
         sampling: how tokens are drawn.
         seed: of this sample alone: its result does not depend on what is generated beside it.
+        begun: output ids that are there already, which generation goes on from. They count as output, and are what the
+            controls would have let come; replays are made of them.
+        told: what was drawn along them, where another id came.
 
     Raises:
-        ValueError: for an empty prompt or a limit below 1.
+        ValueError: for an empty prompt, a limit below 1, or more output than the limit.
     """
 
     prompt: TokenIds
@@ -74,6 +77,8 @@ class Request:
     max_new_tokens: int = 1024
     sampling: Sampling = field(default_factory=Sampling)
     seed: int = 0
+    begun: TokenIds = ()
+    told: Told = field(default_factory=Told)
 
     def __post_init__(self) -> None:
         if not self.prompt:
@@ -84,6 +89,8 @@ class Request:
             raise TypeError(f"controls must be a tuple of controls, got {self.controls!r}")
         if not isinstance(self.seed, int):
             raise TypeError(f"seed must be a whole number, got {self.seed!r}")
+        if len(self.begun) > self.max_new_tokens:
+            raise ValueError(f"begun holds {len(self.begun)} tokens, more than max_new_tokens={self.max_new_tokens}")
 
     def check_room(self, context_tokens: int | None) -> None:
         """Refuse what a model that holds `context_tokens` cannot do.
@@ -112,6 +119,8 @@ class Completion:
         receipt: what the controls did.
         finish_reason: "stop" if the sequence ended by itself, "length" at the limit.
         seed: the request's.
+        first_answer_s: seconds from the start of the call that generated it to the first token of the answer; None
+            where the engine does not tell, or there is none. No part of what makes two completions equal.
     """
 
     tokens: TokenIds
@@ -122,6 +131,7 @@ class Completion:
     receipt: Receipt
     finish_reason: Literal["stop", "length"]
     seed: int
+    first_answer_s: float | None = field(default=None, compare=False)
 
     @property
     def usage(self) -> Usage:
@@ -155,6 +165,11 @@ class Engine(Protocol):
     @property
     def context_tokens(self) -> int | None:
         """How many tokens its model can hold, prompt included; None if that is not known."""
+        ...
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it can go on from output that is there (`Request.begun`), which replays need."""
         ...
 
     def chat(self, messages: Sequence[dict[str, str]]) -> TokenIds:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
-from thinkpace.prompts.styles import DIRECT, DRAFT, PROMPTS, STEP_BY_STEP, Prompt
+from thinkpace.prompts.base import Prompt, Shot, load_shots
+from thinkpace.prompts.published import PROMPTS, named
+from thinkpace.prompts.styles import BARE, DIRECT, DRAFT, STEP_BY_STEP
 
-__all__ = ["DIRECT", "DRAFT", "PROMPTS", "STEP_BY_STEP", "Prompt"]
+__all__ = ["BARE", "DIRECT", "DRAFT", "PROMPTS", "STEP_BY_STEP", "Prompt", "Shot", "load_shots", "named"]

@@ -13,7 +13,7 @@ import argparse
 import math
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from thinkpace import (
     BudgetForcing,
@@ -34,11 +34,16 @@ from thinkpace import (
 from thinkpace.adapters.hf_engine import HFEngine
 from thinkpace.eval import embedded
 from thinkpace.eval.embedded import problems
-from thinkpace.eval.journal import Entry, Journal
-from thinkpace.eval.report import gained
-from thinkpace.eval.sweep import Plan, Result, Setting, results, run
+from thinkpace.eval.executors import Here
+from thinkpace.eval.files import sample_rows
+from thinkpace.eval.journal import Journal
+from thinkpace.eval.plan import Card, Plan
+from thinkpace.eval.results import Result, results
+from thinkpace.eval.settings import Setting
+from thinkpace.eval.sweep import run
+from thinkpace.eval.terminal import gained
 from thinkpace.processors import Sampling
-from thinkpace.prompts.styles import DRAFT, STEP_BY_STEP, Prompt
+from thinkpace.prompts import DRAFT, STEP_BY_STEP, Prompt
 
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 LINES = ("\n",)
@@ -141,14 +146,14 @@ def _group(group: Group, engine: HFEngine, questions: int) -> str:
         task=task,
         examples=tuple(problems.examples(task, questions)),
         settings=tuple(Setting(chain) for chain in chains),
-        prompt=prompt,
+        prompts=(prompt,),
         sampling=Sampling(1.0),
         samples=1,
         max_new_tokens=800,
         seed=0,
     )
     folder = Path("runs/controls") / f"{task}-{prompt.name}-{len(chains)}-{questions}.sqlite"
-    with Journal(folder, plan.identity(engine)) as journal:
+    with Journal(folder) as journal:
         total = 0
 
         def progress(done: int) -> None:
@@ -156,10 +161,10 @@ def _group(group: Group, engine: HFEngine, questions: int) -> str:
             total += done
             print(f"\r{title}: {total} of {len(chains) * questions}", end="", flush=True)
 
-        run(plan, engine, journal, progress)
+        run(plan, Here(engine), journal, Card.of(engine, plan.prompts, plan.examples), progress)
         print()
-        entries = list(journal.entries())
-    rows = [_row(result, entries) for result in results(plan, entries)]
+        samples = [*sample_rows(journal.points, journal.entries())]
+        rows = [_row(result, samples) for result in results(journal.points, journal.entries())]
     head = (
         f"**{title}**\n\n"
         "| controls | accuracy (95 %) | against the first row (95 %) | thinking tokens | forced | switches | probes |\n"
@@ -168,8 +173,8 @@ def _group(group: Group, engine: HFEngine, questions: int) -> str:
     return head + "\n".join(rows) + "\n"
 
 
-def _row(result: Result, entries: list[Entry]) -> str:
-    own = [entry.row for entry in entries if entry.setting == result.controls]
+def _row(result: Result, samples: list[dict[str, Any]]) -> str:
+    own = [row for row in samples if row["setting"] == result.controls]
     switches = math.fsum(row["text"].count("Alternatively") for row in own) / len(own)
     probes = math.fsum(row["usage"]["probe"] for row in own) / len(own)
     name = " + ".join(f"`{part}`" for part in re.sub(r"answer_reserve=16(, )?", "", result.controls).split(" + "))

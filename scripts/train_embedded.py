@@ -25,7 +25,7 @@ from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, proce
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
 from thinkpace.eval.embedded.problems import Chain, Search, draw_chain, draw_search, split_of
-from thinkpace.prompts.styles import DIRECT, DRAFT, STEP_BY_STEP, Prompt
+from thinkpace.prompts import DIRECT, DRAFT, STEP_BY_STEP, Prompt
 
 PAD, START, END, OPEN, CLOSE = "<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"
 # The pattern of Qwen2's tokenizer, so that every engine that knows Qwen splits the text in the same way.
@@ -90,7 +90,7 @@ def draw(rng: random.Random) -> tuple[Prompt, Chain | Search, Trace]:
 
 def prompt_text(style: Prompt, question: str) -> str:
     """What the chat template makes of the prompt; a test compares the two."""
-    return f"{START}user\n{style.instruction}\n{question}{END}\n{START}assistant\n{OPEN}\n"
+    return f"{START}user\n{style.text(question)}{END}\n{START}assistant\n{OPEN}\n"
 
 
 def train_tokenizer(seed: int) -> PreTrainedTokenizerFast:

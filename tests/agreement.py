@@ -23,7 +23,7 @@ from thinkpace import (
 from thinkpace.adapters.hf_engine import HFEngine
 from thinkpace.eval.embedded import problems
 from thinkpace.processors import Completion, Engine, Request, Sampling
-from thinkpace.prompts.styles import PROMPTS
+from thinkpace.prompts import PROMPTS
 
 CONTROLS: dict[str, tuple[Control, ...]] = {
     "none": (),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads of several processes would only wait for each other
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported: no test may look for a network
 # before vLLM is, here and in its worker processes
 os.environ |= {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_DO_NOT_TRACK": "1"}
@@ -16,6 +18,7 @@ from hypothesis import settings
 
 settings.register_profile("default", deadline=None, max_examples=100, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=3000)  # --hypothesis-profile=thorough
+settings.register_profile("exhaustive", deadline=None, max_examples=10_000)
 settings.load_profile("default")
 
 # llama.cpp is compiled on installation, so it may be missing: its engine is tested for real or not at all. No folder
@@ -80,7 +83,7 @@ def scripted_llm(tmp_path_factory):  # type: ignore[no-untyped-def]  # likewise
 def prompts(llama_engine):  # type: ignore[no-untyped-def]  # likewise
     """Questions for the embedded model."""
     from thinkpace.eval.embedded import problems
-    from thinkpace.prompts.styles import PROMPTS
+    from thinkpace.prompts import PROMPTS
 
     found = problems.examples("chain", 24, seed=5)
     return [llama_engine.chat(PROMPTS["step-by-step"].render(example.question)) for example in found]

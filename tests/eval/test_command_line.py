@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import random
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from thinkpace.eval import embedded
+from thinkpace.eval.publishing import TABLES
 
 SMALL = ("sweep", "--limit", "96", "--budgets", "0,16,none", "--waits", "0,1")
 
@@ -52,8 +55,7 @@ def test_killed_and_resumed_gives_the_same_results(tmp_path: Path) -> None:
     assert not (tmp_path / "killed" / "results.csv").exists()
     again = call(*SMALL, "--out", "killed", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    for name in ("results.csv", "samples.jsonl"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+    same_tables(tmp_path)
     assert "accuracy" in again.stdout
     assert "undefined" not in again.stdout
 
@@ -90,12 +92,22 @@ def test_run_tells_thinking_forced_and_answer_apart(tmp_path: Path) -> None:
         (("sweep", "--waits", "none"), "--waits takes whole numbers"),
         (("sweep", "--waits", "1.5"), "'1.5' is no whole number"),
         (("sweep", "--task", "missing.jsonl"), "there is no task file missing.jsonl"),
-        (("sweep", "--task", "sudoku"), "--task must be chain, search, or a .jsonl file"),
+        (("sweep", "--task", "sudoku"), "--task must be chain, search, gsm8k"),
+        (("sweep", "--executor", "moon"), "executor: Input should be 'here', 'processes' or 'ray', got 'moon'"),
+        (("sweep", "--grader", "kind"), "grader must be one of same, exact, numeric, choice, math"),
+        (("sweep", "nowhere.toml"), "there is no file nowhere.toml"),
+        (("sweep", "bad.toml"), "bad.toml: budget: Extra inputs are not permitted, got [1]; known are models, engines"),
+        (("sweep", "worse.toml"), "worse.toml: not TOML"),
+        (("resume", "nowhere"), "there is no journal nowhere/journal.sqlite"),
+        (("report", "nowhere"), "there is no journal"),
+        (("compare", "nowhere"), "there is no journal"),
+        (("validate", "nowhere"), "there is no file nowhere"),
+        (("ls", "nowhere"), "there are no sweeps in nowhere"),
         (("sweep", "--task", "bad.jsonl"), "bad.jsonl, line 1: no answer"),
         (("sweep", "--limit", "0"), "--limit must be >= 1"),
         (("sweep", "--samples", "0"), "samples must be >= 1"),
         (("sweep", "--temperature", "-1"), "temperature must be >= 0"),
-        (("sweep", "--prompt", "shout"), "--prompt must be one of"),
+        (("sweep", "--prompt", "shout"), "there is no prompt 'shout': take one of none, direct"),
         (("sweep", "--max-new-tokens", "10"), "leaves no room for thinking"),
         (("sweep", "--max-new-tokens", "0"), "max_new_tokens must be a whole number >= 1"),
         (("sweep", "--budgets", "5,5"), "are the same"),
@@ -108,6 +120,8 @@ def test_run_tells_thinking_forced_and_answer_apart(tmp_path: Path) -> None:
 )
 def test_bad_input_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
     (tmp_path / "bad.jsonl").write_text('{"question": "q"}\n')
+    (tmp_path / "bad.toml").write_text("budget = [1]\n")
+    (tmp_path / "worse.toml").write_text("budget =\n")
     if "unmarked" in arguments:
         make_unmarked_model(tmp_path / "unmarked")
     done = call(*arguments, cwd=tmp_path)
@@ -130,3 +144,78 @@ def test_a_task_file_of_ones_own(tmp_path: Path) -> None:
     done = call("sweep", "--task", "mine.jsonl", "--budgets", "32", "--samples", "4", "--out", "o", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "o" / "results.csv").read_text().splitlines()[1].startswith("mine,BudgetForcing,32,0,4,")
+
+
+SWEEP = """
+limit = 6
+budgets = [0, 16, "none"]
+waits = [0]
+prompts = ["step-by-step", "draft"]
+control = ["LoopBreaker()"]
+temperature = 0
+"""
+
+
+def test_a_sweep_from_a_file_and_everything_about_it(tmp_path: Path) -> None:
+    (tmp_path / "sweep.toml").write_text(SWEEP)
+    planned = call("validate", "sweep.toml", cwd=tmp_path)
+    assert (planned.returncode, planned.stderr) == (0, "")
+    assert "6 questions, 6 settings, 2 prompts, 1 engines, 1 samples: 72 generations" in planned.stdout
+    made = call("sweep", "sweep.toml", "--out", "runs/one", cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    folder = tmp_path / "runs" / "one"
+    first = (folder / "results.csv").read_text()
+    assert len(first.splitlines()) == 13
+    assert "72/72" in call("ls", cwd=tmp_path).stdout
+    more = call("resume", "runs/one", "--samples", "2", cwd=tmp_path)
+    assert more.returncode == 0, more.stderr
+    assert "144/144" in call("ls", "runs", cwd=tmp_path).stdout
+    checked = call("validate", "runs/one", cwd=tmp_path)
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert "144 samples, all of them there, none failed" in checked.stdout
+    compared = call("compare", "runs/one", "--against", "3", cwd=tmp_path)
+    assert compared.returncode == 0, compared.stderr
+    assert "compared with" in compared.stdout
+    formats = [word for name in ("jsonl", "lm-eval", "every-eval-ever") for word in ("--format", name)]
+    assert call("report", "runs/one", *formats, cwd=tmp_path).returncode == 0
+    assert len(list(folder.glob("results_*.json"))) == len(list(folder.glob("samples_*.jsonl"))) == 12
+    (folder / "results.csv").write_text(first)
+    again = call("validate", "runs/one", cwd=tmp_path)
+    assert again.returncode == 2
+    assert "results.csv is not what the journal says" in again.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_killed_at_twenty_moments_and_resumed(tmp_path: Path) -> None:
+    """SIGKILL at random moments of one sweep, from its start to the pictures; then it is brought to its end."""
+    arguments = ("sweep", "--limit", "96", "--budgets", "0,16,none", "--waits", "0,1", "--replay")
+    began = time.monotonic()
+    assert call(*arguments, "--out", "whole", cwd=tmp_path).returncode == 0
+    took = time.monotonic() - began
+    moments, kills = random.Random(6), 0
+    while kills < 20:
+        process = subprocess.Popen(
+            command(*arguments, "--out", "killed", cwd=tmp_path),
+            cwd=tmp_path,
+            env=environment(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            process.wait(moments.uniform(0.3, 1.0) * took)
+        except subprocess.TimeoutExpired:
+            kills += 1
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        else:  # it came to its end: the next one begins anew
+            same_tables(tmp_path)
+            shutil.rmtree(tmp_path / "killed")
+    assert call(*arguments, "--out", "killed", cwd=tmp_path).returncode == 0
+    same_tables(tmp_path)
+    assert count(tmp_path / "killed" / "journal.sqlite") == 96 * 6
+
+
+def same_tables(folder: Path) -> None:
+    for name in TABLES:
+        assert (folder / "killed" / name).read_bytes() == (folder / "whole" / name).read_bytes()

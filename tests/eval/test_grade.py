@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from thinkpace import Receipt, Usage
+from thinkpace import Markers
+from thinkpace.adapters.scripted import ScriptedEngine, WordVocabulary, says
 from thinkpace.eval.extraction import extract
-from thinkpace.eval.grade import grade
 from thinkpace.eval.graders import same
-from thinkpace.processors import Completion
+from thinkpace.eval.grading import Grading
+from thinkpace.eval.settings import Setting
+from thinkpace.eval.sweep import judged
+from thinkpace.eval.task import Example
+from thinkpace.eval.unit import Job, Made, Unit, make
+from thinkpace.processors import Sampling
+from thinkpace.prompts import BARE
+
+WORDS = WordVocabulary(("<eos>", "<t>", "</t>", "Final", " Answer:", " 7"))
 
 
 @pytest.mark.parametrize(
@@ -54,14 +62,22 @@ def test_same(one: str, other: str, equal: bool) -> None:
     assert same(other, one) is equal
 
 
-def completion(answer: str, end: str = "natural", finish: str = "stop") -> Completion:
-    receipt = Receipt((), (), Usage(), 0, end, finish == "stop")  # type: ignore[arg-type]  # one of its four words
-    return Completion((), (), "", "Final Answer: 7", answer, receipt, finish, 0)  # type: ignore[arg-type]  # likewise
+def sample(extracted: str | None, finish: str = "stop") -> Made:
+    return Made("p", "q", 0, 0, {"extracted": extracted, "finish_reason": finish})
 
 
 def test_verdicts() -> None:
-    assert grade(completion("Final Answer: 7"), "7") == ("right", "7")
-    assert grade(completion("Final Answer: 8"), "7") == ("wrong", "8")
-    assert grade(completion("hm"), "7") == ("no_answer", None)
-    assert grade(completion("hm", finish="length"), "7") == ("truncated", None)
-    assert grade(completion("", "open", "length"), "7") == ("truncated", None), "its thoughts are not its answer"
+    made = [sample("7"), sample("8"), sample(None), sample(None, "length"), Made("p", "q", 0, 0, {"error": "x"})]
+    with Grading("same") as grading:
+        entries = list(judged(made, {"q": "7"}, grading))
+    assert [entry.verdict for entry in entries] == ["right", "wrong", "no_answer", "truncated", "error"]
+    assert entries[0].row["expected"] == "7"
+
+
+def test_thoughts_are_no_answer() -> None:
+    """A trace that never closed holds an answer in its thoughts: it is truncated, not graded."""
+    engine = ScriptedEngine(says(WORDS.encode("Final Answer: 7"), WORDS.size, 0), WORDS, Markers("<t>", "</t>"))
+    unit = Unit(BARE, (Job("p", Setting(())),), (Example("q", "<t>", "7"),), 0, Sampling(0.0), 3, 0, "same")
+    with Grading("same") as grading:
+        [entry] = judged(make(engine, unit), {"q": "7"}, grading)
+    assert (entry.row["text"], entry.verdict, entry.row["extracted"]) == ("Final Answer: 7", "truncated", None)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
-from thinkpace.eval.stats import accuracy_interval, paired_difference
+from thinkpace.eval.stats import accuracy_interval, adjusted, detectable, discordant, mcnemar, paired_difference
 
 
 def test_wilson_against_a_published_example() -> None:
@@ -58,3 +59,40 @@ def test_pairs_tell_more_than_two_intervals() -> None:
     assert difference == pytest.approx(0.05)
     assert low > 0
     assert high < 0.12
+
+
+def test_mcnemar_by_hand() -> None:
+    """Ten questions that only one of them has right, nine of them to one side: 2 * (1 + 10) / 2**10."""
+    before = {f"q{i}": [i == 0] for i in range(20)}
+    after = {f"q{i}": [1 <= i < 10] for i in range(20)}
+    assert mcnemar(before, after) == pytest.approx(22 / 1024)
+    assert mcnemar(before, before) == 1.0
+    assert math.isnan(mcnemar(before, {}))
+
+
+def test_holm() -> None:
+    assert adjusted([0.01, math.nan, 0.04, 0.03])[:1] == pytest.approx([0.03])
+    assert math.isnan(adjusted([0.01, math.nan])[1])
+    assert math.isnan(adjusted([math.nan])[0])
+
+
+@pytest.mark.parametrize(("questions", "share"), [(100, 0.3), (500, 0.2), (500, 0.05)])
+def test_a_detectable_difference_is_detected_with_the_power_it_promises(questions: int, share: float) -> None:
+    """By simulation: McNemar's test (normal form) rejects in about 80 % of experiments with that difference."""
+    difference = detectable(questions, share)
+    rng = np.random.default_rng(0)
+    wins = (share + difference) / 2
+    counts = rng.multinomial(questions, [wins, share - wins, 1 - share], size=4000)
+    won, lost = counts[:, 0], counts[:, 1]
+    z = np.abs(won - lost) / np.sqrt(np.maximum(1, won + lost))
+    assert np.mean(z > 1.959964) == pytest.approx(0.8, abs=0.06)
+
+
+def test_small_sets_show_nothing() -> None:
+    assert math.isnan(detectable(5, 0.2))
+    with pytest.raises(ValueError, match="discordant"):
+        detectable(5, 0.0)
+
+
+def test_discordant() -> None:
+    assert discordant({"a": [True], "b": [False]}, {"a": [False], "b": [False], "c": [True]}) == (2, 0.5)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,18 @@ from strategies import VOCABULARY
 
 from thinkpace import BudgetForcing, LoopBreaker, Markers, ThinkBudget, ThoughtSwitchPenalty, UnsupportedControl
 from thinkpace.adapters.scripted import ScriptedEngine
-from thinkpace.eval import report
+from thinkpace.eval import files, picture, terminal
+from thinkpace.eval.executors import Here
+from thinkpace.eval.grading import Grading
 from thinkpace.eval.journal import Entry, Journal
-from thinkpace.eval.sweep import CHUNK, Plan, Setting, grid, results, run, sample_seed, with_controls
-from thinkpace.eval.task import Example, load_jsonl
+from thinkpace.eval.plan import CHUNK, Card, Plan
+from thinkpace.eval.results import Result, results
+from thinkpace.eval.settings import Setting, baseline, grid, with_controls
+from thinkpace.eval.sweep import judged, run
+from thinkpace.eval.task import Example
+from thinkpace.eval.unit import Made, sample_seed
 from thinkpace.processors import Completion, Request, Sampling
+from thinkpace.prompts import BARE
 
 EXAMPLES = tuple(Example(f"q{i}", "Q<t>", "7") for i in range(100))
 
@@ -45,20 +53,34 @@ class Counting(ScriptedEngine):
 
 def plan(samples: int = 1, examples: tuple[Example, ...] = EXAMPLES, **fields: object) -> Plan:
     settings = grid([0, 4, None], [0, 1], final="so", answer_reserve=2, **fields)
-    return Plan("toy", examples, settings, None, Sampling(1.0), samples, 30, 0)
+    return make_plan(settings, samples, examples)
 
 
-def journal(folder: Path, what: Plan, engine: ScriptedEngine) -> Journal:
-    return Journal(folder / "journal.sqlite", what.identity(engine))
+def make_plan(
+    settings: tuple[Setting, ...], samples: int = 1, examples: tuple[Example, ...] = EXAMPLES, limit: int = 30
+) -> Plan:
+    return Plan("toy", examples, settings, (BARE,), Sampling(1.0), samples, limit, 0)
+
+
+def journal(folder: Path) -> Journal:
+    return Journal(folder / "journal.sqlite")
+
+
+def go(what: Plan, engine: ScriptedEngine, book: Journal, progress: Callable[[int], None] = lambda _: None) -> None:
+    run(what, Here(engine), book, Card.of(engine, what.prompts, what.examples), progress)
+
+
+def found(book: Journal) -> list[Result]:
+    return results(book.points, book.entries())
 
 
 def test_every_sample_once_and_the_budget_holds(tmp_path: Path) -> None:
     engine, what, seen = Counting(), plan(samples=2), list[int]()
-    with journal(tmp_path, what, engine) as book:
-        run(what, engine, book, seen.append)
+    with journal(tmp_path) as book:
+        go(what, engine, book, seen.append)
         entries = list(book.entries())
     assert sum(seen) == len(entries) == len({entry.key for entry in entries}) == 6 * 200
-    for result in results(what, entries):
+    for result in results(what.points(Card.of(engine, what.prompts, ())), entries):
         assert result.samples == 200
         assert result.ci_low <= result.accuracy <= result.ci_high
         if result.max_tokens is not None:
@@ -68,77 +90,120 @@ def test_every_sample_once_and_the_budget_holds(tmp_path: Path) -> None:
 
 def test_a_stopped_sweep_goes_on_and_does_nothing_twice(tmp_path: Path) -> None:
     what, whole = plan(), Counting()
-    with journal(tmp_path / "whole", what, whole) as book:
-        run(what, whole, book)
-        expected = list(book.entries())
+    with journal(tmp_path / "whole") as book:
+        go(what, whole, book)
+        expected = told(book)
     stopped = Counting(fail_at=5)
-    with journal(tmp_path / "stopped", what, stopped) as book, pytest.raises(KeyboardInterrupt):
-        run(what, stopped, book)
+    with journal(tmp_path / "stopped") as book, pytest.raises(KeyboardInterrupt):
+        go(what, stopped, book)
     resumed = Counting()
-    with journal(tmp_path / "stopped", what, resumed) as book:
-        run(what, resumed, book)
-        assert list(book.entries()) == expected
+    with journal(tmp_path / "stopped") as book:
+        go(what, resumed, book)
+        assert told(book) == expected
     chunks = len(what.settings) * -(-len(EXAMPLES) // CHUNK)
     assert resumed.calls == chunks - 4
-    with journal(tmp_path / "stopped", what, resumed) as book:
-        run(what, resumed, book)
+    with journal(tmp_path / "stopped") as book:
+        go(what, resumed, book)
     assert resumed.calls == chunks - 4, "a finished sweep is not generated again"
+
+
+def told(book: Journal) -> list[dict[str, object]]:
+    """The samples without what differs from run to run."""
+    return [*files.sample_rows(book.points, book.entries())]
+
+
+def test_samples_and_settings_can_be_added(tmp_path: Path) -> None:
+    engine = Counting()
+    with journal(tmp_path) as book:
+        go(plan(samples=1), engine, book)
+        first, calls = told(book), engine.calls
+        go(plan(samples=2), engine, book)
+        assert [row for row in told(book) if row["sample"] == 0] == first
+        assert engine.calls == 2 * calls
+        go(make_plan(grid([0, 4, 9, None], [0, 1], final="so", answer_reserve=2), samples=2), engine, book)
+        assert engine.calls == 2 * calls + 8, "two settings, two samples, two chunks of questions"
+        assert {result.samples for result in found(book)} == {200}
 
 
 def test_a_failure_is_an_error_row_and_is_tried_again(tmp_path: Path) -> None:
     what = plan(examples=EXAMPLES[:10])
     broken = Counting(broken_seed=sample_seed(0, "q3", 0))
-    with journal(tmp_path, what, broken) as book:
-        run(what, broken, book)
+    with journal(tmp_path) as book:
+        go(what, broken, book)
         entries = list(book.entries())
-        assert [e.question for e in entries if e.row["verdict"] == "error"] == ["q3"] * 6
-        assert all("out of memory" in e.row["error"] for e in entries if e.row["verdict"] == "error")
-        for result in results(what, entries):
+        assert [e.question for e in entries if e.verdict == "error"] == ["q3"] * 6
+        assert all("out of memory" in e.row["error"] for e in entries if e.verdict == "error")
+        for result in found(book):
             assert (result.samples, result.errors) == (9, 1)
-        run(what, Counting(), book)
-        assert not [e for e in book.entries() if e.row["verdict"] == "error"]
+        go(what, Counting(), book)
+        assert not [e for e in book.entries() if e.verdict == "error"]
+
+
+def test_a_grader_that_fails_gives_an_error_row_that_keeps_the_text() -> None:
+    made = [Made("p", "q0", 0, 1, {"extracted": "7", "text": "so 7", "finish_reason": "stop"})]
+    with Grading("numeric") as grading:
+        [entry] = judged(made, {"q0": "seven"}, grading)
+    assert (entry.verdict, entry.row["text"]) == ("error", "so 7")
+    assert "is no number" in entry.row["error"]
 
 
 def test_two_processes_on_one_journal_write_each_sample_once(tmp_path: Path) -> None:
     what, engine = plan(examples=EXAMPLES[:5]), Counting()
-    with journal(tmp_path, what, engine) as one, journal(tmp_path, what, engine) as other:
-        run(what, engine, one)
+    with journal(tmp_path) as one, journal(tmp_path) as other:
+        go(what, engine, one)
         first = list(one.entries())
         other.write(first)
         assert list(other.entries()) == first
 
 
-def test_another_plan_in_the_same_folder_is_refused(tmp_path: Path) -> None:
-    engine = Counting()
-    with journal(tmp_path, plan(), engine):
-        pass
-    with pytest.raises(ValueError, match=r"another run .*samples"):
-        journal(tmp_path, plan(samples=2), engine)
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        (replace(plan(), seed=1), "seed"),
+        (replace(plan(), sampling=Sampling(0.5)), "sampling"),
+        (replace(plan(), replay=True), "replay"),
+        (replace(plan(), max_new_tokens=31), "max_new_tokens"),
+        (plan(examples=(Example("q0", "Q<t>", "8"),)), "question 'q0'"),
+    ],
+)
+def test_another_run_in_the_same_folder_is_refused(tmp_path: Path, other: Plan, named: str) -> None:
+    with journal(tmp_path) as book:
+        go(plan(examples=EXAMPLES[:3]), Counting(), book)
+        with pytest.raises(ValueError, match=rf"another run \(different: {named}\)"):
+            go(other, Counting(), book)
 
 
 def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
     (tmp_path / "journal.sqlite").write_text("not a database, and long enough to be looked at as one" * 20)
     with pytest.raises(ValueError, match="cannot be used as a journal"):
-        journal(tmp_path, plan(), Counting())
+        journal(tmp_path)
+
+
+def test_a_journal_of_an_older_version_is_refused(tmp_path: Path) -> None:
+    old = sqlite3.connect(tmp_path / "journal.sqlite")
+    old.execute("CREATE TABLE samples (setting TEXT, question TEXT, sample INTEGER, row TEXT)")
+    old.close()
+    with pytest.raises(ValueError, match="older version"):
+        journal(tmp_path)
 
 
 def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:
     what, engine = plan(examples=EXAMPLES[:5]), Counting()
-    with journal(tmp_path, what, engine) as book:
-        run(what, engine, book)
+    with journal(tmp_path) as book:
+        go(what, engine, book)
         before = list(book.entries())
         pages = book._db.execute("PRAGMA page_count").fetchone()[0]
         book._db.execute(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(OSError, match="run the same command again"):
-            book.write([Entry("s", f"big{i}", 0, {"verdict": "right", "text": "x" * 10_000}) for i in range(20)])
+            book.write([Entry("s", f"big{i}", 0, 0, "right", {"text": "x" * 10_000}) for i in range(20)])
         assert list(book.entries()) == before
 
 
 def test_what_cannot_work_is_refused_before_anything_is_generated(tmp_path: Path) -> None:
     engine = Counting()
-    what = Plan("toy", EXAMPLES, (Setting((BudgetForcing(waits=1, wait="Hmm"),)),), None, Sampling(1.0), 1, 200, 0)
-    with journal(tmp_path, what, engine) as book, pytest.raises(UnsupportedControl, match="cannot spell wait"):
-        run(what, engine, book)
+    what = make_plan((Setting((BudgetForcing(waits=1, wait="Hmm"),)),), limit=200)
+    with journal(tmp_path) as book, pytest.raises(UnsupportedControl, match="cannot spell wait"):
+        go(what, engine, book)
     assert engine.calls == 0
 
 
@@ -154,6 +219,9 @@ def test_the_same_seeds_for_every_setting() -> None:
         ({"examples": ()}, "at least one question"),
         ({"settings": ()}, "at least one setting"),
         ({"samples": 0}, "samples"),
+        ({"prompts": ()}, "at least one prompt"),
+        ({"prompts": (BARE, BARE)}, "two prompts"),
+        ({"grader": "kind"}, "grader must be one of"),
         ({"seed": -1}, "seed must be"),
     ],
 )
@@ -162,7 +230,7 @@ def test_bad_plans(fields: dict[str, object], message: str) -> None:
         "task": "t",
         "examples": EXAMPLES,
         "settings": grid([1], [0]),
-        "prompt": None,
+        "prompts": (BARE,),
         "sampling": Sampling(),
         "samples": 1,
     }
@@ -172,18 +240,17 @@ def test_bad_plans(fields: dict[str, object], message: str) -> None:
 
 def test_a_setting_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="are the same"):
-        Plan("t", EXAMPLES, grid([5, 5], [0]), None, Sampling(), 1, 9, 0)
+        make_plan(grid([5, 5], [0]))
 
 
 def test_files_of_a_sweep(tmp_path: Path) -> None:
     engine, what = Counting(), plan()
-    with journal(tmp_path, what, engine) as book:
-        run(what, engine, book)
-        entries = list(book.entries())
-    outcome = results(what, entries)
-    report.write_csv(outcome, tmp_path / "results.csv")
-    report.write_samples(entries, tmp_path / "samples.jsonl")
-    report.draw_curve(outcome, tmp_path / "curve.png", "toy", "a note")
+    with journal(tmp_path) as book:
+        go(what, engine, book)
+        outcome = found(book)
+        files.write_csv(outcome, tmp_path / "results.csv")
+        files.write_samples(book.points, book.entries(), tmp_path / "samples.jsonl")
+    picture.draw(outcome, tmp_path, "toy", "a note")
     rows = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
     assert [(row["max_tokens"], row["waits"]) for row in rows] == [(b, w) for b in ("0", "4", "") for w in "01"]
     wanted = (
@@ -194,52 +261,22 @@ def test_files_of_a_sweep(tmp_path: Path) -> None:
     samples = [json.loads(line) for line in (tmp_path / "samples.jsonl").read_text().splitlines()]
     assert len(samples) == 600
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (tmp_path / "curve.svg").read_text()
 
 
 def test_a_setting_that_failed_altogether_is_undefined_not_zero() -> None:
     what = plan(examples=EXAMPLES[:1])
-    errors = [Entry(s.name, "q0", 0, {"verdict": "error", "error": "x"}) for s in what.settings]
-    for result in results(what, errors):
+    points = what.points(Card.of(Counting(), what.prompts, ()))
+    errors = [Entry(point.id, "q0", 0, 0, "error", {"error": "x"}) for point in points]
+    for result in results(points, errors):
         assert result.accuracy != result.accuracy  # NaN
         assert (result.samples, result.errors) == (0, 1)
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("", "holds no questions"),
-        ('{"question": "q"}', "line 1: no answer"),
-        ('{"question": "q", "answer": " "}', "line 1: no answer"),
-        ('{"question": "q", "answer": null}', "line 1: no answer"),
-        ('\n{"answer": "1"}', "line 2: no question"),
-        ("[1]", "line 1: expected an object"),
-        ("{", "line 1: not JSON"),
-        ('{"question": "\\ud800x", "answer": "1"}', "line 1: not JSON"),
-        (
-            '{"id": 1, "question": "q", "answer": 1}\n{"id": "1", "question": "r", "answer": 2}',
-            "line 2: the id '1' was used",
-        ),
-    ],
-)
-def test_bad_task_files(tmp_path: Path, text: str, message: str) -> None:
-    path = tmp_path / "task.jsonl"
-    path.write_text(text)
-    with pytest.raises(ValueError, match=message):
-        load_jsonl(path)
-
-
-def test_good_task_files(tmp_path: Path) -> None:
-    path = tmp_path / "task.jsonl"
-    path.write_text('{"question": "q", "answer": 4}\n\n{"id": "x", "question": "r", "answer": "5"}\n')
-    assert load_jsonl(path) == [Example("line 1", "q", "4"), Example("x", "r", "5")]
-    path.write_text('\ufeff{"id": "2", "question": "a\u2028b", "answer": 4}\n{"question": "r", "answer": "5"}\n')
-    assert [example.id for example in load_jsonl(path)] == ["2", "line 2"]
-
-
 def test_journals_are_readable_while_they_are_written(tmp_path: Path) -> None:
     engine, what = Counting(), plan(examples=EXAMPLES[:3])
-    with journal(tmp_path, what, engine) as book:
-        run(what, engine, book)
+    with journal(tmp_path) as book:
+        go(what, engine, book)
         other = sqlite3.connect(tmp_path / "journal.sqlite")
         assert other.execute("SELECT count(*) FROM samples").fetchone() == (18,)
         other.close()
@@ -255,22 +292,23 @@ def test_controls_are_compared_with_the_same_budget_alone(tmp_path: Path) -> Non
         "ThoughtSwitchPenalty+BudgetForcing",
         "ThinkBudget",
     ]
-    what = Plan("toy", EXAMPLES, settings, None, Sampling(1.0), 1, 30, 0)
-    assert [what.baseline(setting) for setting in settings] == [None, None, settings[0], settings[1], settings[1]]
+    what = make_plan(settings)
+    expected = [settings[1], None, settings[0], settings[1], settings[1]]
+    assert [baseline(setting, settings) for setting in settings] == expected
     engine = Counting()
-    with journal(tmp_path, what, engine) as book:
-        run(what, engine, book)
-        found = results(what, book.entries())
-    assert [np.isnan(result.difference) for result in found] == [True, True, False, False, False]
-    assert found[2].difference == pytest.approx(found[2].accuracy - found[0].accuracy)
-    assert found[2].difference_low <= found[2].difference <= found[2].difference_high
-    report.draw_curve(found, tmp_path / "curve.png", "toy")
-    table = report.table(found, "toy")
+    with journal(tmp_path) as book:
+        go(what, engine, book)
+        rows = found(book)
+    assert [np.isnan(row.difference) for row in rows] == [False, True, False, False, False]
+    assert rows[2].difference == pytest.approx(rows[2].accuracy - rows[0].accuracy)
+    assert rows[2].difference_low <= rows[2].difference <= rows[2].difference_high
+    assert all(row.p_adjusted >= row.p_value for row in rows if not np.isnan(row.p_value))
+    picture.draw(rows, tmp_path, "toy")
+    table = terminal.table(rows, "toy")
     assert "ThoughtSwitchPenalty(beta=2, expressions=('so',))" in str(table.caption)
 
 
 def test_without_any_control_is_a_baseline_too() -> None:
     settings = (Setting(()), Setting((ThinkBudget(4),)), Setting((LoopBreaker(), ThinkBudget(4))))
-    what = Plan("toy", EXAMPLES, settings, None, Sampling(1.0), 1, 200, 0)
-    assert [what.baseline(setting) for setting in settings] == [None, settings[0], settings[1]]
+    assert [baseline(setting, settings) for setting in settings] == [None, settings[0], settings[1]]
     assert settings[0].name == "no control"

@@ -24,7 +24,7 @@ from thinkpace.adapters.server import make_app
 from thinkpace.eval import embedded
 from thinkpace.eval.embedded import problems
 from thinkpace.processors import Request, Sampling
-from thinkpace.prompts.styles import PROMPTS
+from thinkpace.prompts import PROMPTS
 
 QUESTIONS = [PROMPTS["step-by-step"].render(one.question) for one in problems.examples("chain", 64, seed=11)]
 PLACES = 8

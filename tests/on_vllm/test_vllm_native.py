@@ -15,7 +15,7 @@ from thinkpace.adapters.vllm_engine import PROCESSOR, VLLMEngine
 from thinkpace.eval import embedded
 from thinkpace.eval.embedded import problems
 from thinkpace.processors import Request, Sampling
-from thinkpace.prompts.styles import PROMPTS
+from thinkpace.prompts import PROMPTS
 
 MARKERS = Markers("<think>", "</think>")
 

@@ -6,77 +6,14 @@ Exact: both are enumerated on a vocabulary of six ids, over all outputs, at seve
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
-import numpy as np
 import pytest
-import torch
+from enumerated import CLOSE, MARKERS, OPEN, SO, VOCABULARY, Walk, Write, logits, torch_write
 from reference_s1 import S1, outcomes
 
-from thinkpace import BudgetForcing, Markers
-from thinkpace.adapters._hf_scores import ScoreWriter
-from thinkpace.adapters._rows import edited, merged, probabilities, refused
-from thinkpace.adapters.scripted import WordVocabulary
-from thinkpace.processors import Edit, Program, State, compile_program
-
-VOCABULARY = WordVocabulary(("<think>", "</think>", "Wait", "a", "so", "<eos>"))
-OPEN, CLOSE, WAIT, A, SO, EOS = range(6)
-MARKERS = Markers("<think>", "</think>")
-Write = Callable[[np.ndarray, Edit, float], np.ndarray]
-
-
-def logits(tokens: Sequence[int]) -> np.ndarray:
-    """Made-up logits that depend on the last two tokens and the length; no token is far from the others."""
-    rng = np.random.default_rng([len(tokens), *tokens[-2:]])
-    row = rng.normal(scale=1.2, size=VOCABULARY.size)
-    row[OPEN] = -np.inf  # keeps the tree small
-    return row
-
-
-def torch_write(row: np.ndarray, edit: Edit, temperature: float) -> np.ndarray:
-    scores = torch.from_numpy(row[None].copy())
-    ScoreWriter(VOCABULARY.size, temperature).write(scores, [(0, edit)])
-    return scores[0].numpy()
-
-
-@dataclass
-class Walk:
-    """All outputs of a program, by probability; a moved or redrawn token is followed for each of its origins."""
-
-    program: Program
-    temperature: float
-    limit: int
-    write: Write
-
-    def outputs(self, prompt: Sequence[int]) -> dict[tuple[int, ...], float]:
-        found: dict[tuple[int, ...], float] = defaultdict(float)
-        pending: list[tuple[State, tuple[int, ...], float]] = [(self.program.start(prompt), (), 1.0)]
-        while pending:
-            state, tokens, probability = pending.pop()
-            if state.track.ended or len(tokens) == self.limit:
-                found[tokens] += probability
-                continue
-            row = logits([*prompt, *tokens])
-            shares = probabilities(self.write(row, state.edit, self.temperature), self.temperature)
-            for token in np.flatnonzero(shares):
-                for drawn, share in self.origins(row, state.edit, int(token)).items():
-                    if share:
-                        after = self.program.step(state, int(token), drawn)
-                        pending.append((after, (*tokens, int(token)), probability * shares[token] * share))
-        return found
-
-    def origins(self, row: np.ndarray, edit: Edit, token: int) -> dict[int, float]:
-        if edit.redraw:
-            share = refused(row, edit, self.temperature)
-            return {min(edit.redraw): share, token: 1 - share}
-        sources = edit.moved_onto.get(token)
-        if sources is None:
-            return {token: 1.0}
-        weights = [merged(np.array([row[i] + b]), self.temperature) for i, b in sources]
-        shares = probabilities(np.array(weights), self.temperature)
-        return {source: float(share) for (source, _), share in zip(sources, shares, strict=True)}
-
+from thinkpace import BudgetForcing
+from thinkpace.adapters._rows import edited, probabilities
+from thinkpace.processors import compile_program
 
 CASES = [
     {"max_tokens": 3},

@@ -1,0 +1,119 @@
+"""Settings against settings on the same questions, from one sweep or several."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+
+from thinkpace.eval.journal import Journal
+from thinkpace.eval.publishing import JOURNAL
+from thinkpace.eval.results import rights
+from thinkpace.eval.stats import (
+    Rights,
+    accuracy_interval,
+    adjusted,
+    detectable,
+    discordant,
+    mcnemar,
+    paired_difference,
+)
+from thinkpace.eval.terminal import percent
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One row. Undefined numbers are NaN.
+
+    Args:
+        name: folder, engine, prompt and controls, as far as they differ.
+        accuracy: over its own questions.
+        questions: shared with the row it is compared with.
+        difference, low, high: of accuracy, paired on these, with a bootstrap interval.
+        p_value: of McNemar's exact test, on first samples.
+        p_adjusted: the same, corrected for all rows (Holm).
+        detectable: the smallest difference that these questions would show with power 0.8.
+    """
+
+    name: str
+    accuracy: float
+    questions: int
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    p_adjusted: float
+    detectable: float
+
+
+def row_of(text: str) -> int:
+    """The number of a row.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if not text.isdecimal() or not int(text):
+        raise ValueError(f"--against takes the number of a row, from 1; got {text!r}")
+    return int(text)
+
+
+def compare(folders: Sequence[Path], against: int = 1) -> list[Comparison]:
+    """Everything in some sweeps against one row.
+
+    Args:
+        folders: of sweeps on the same questions.
+        against: the row, from 1.
+
+    Raises:
+        ValueError: if there is no such row, nothing to compare, or a question of one id is asked differently.
+    """
+    outcomes = list[tuple[str, Rights]]()
+    asked: dict[str, tuple[str, str]] = {}
+    for folder in folders:
+        with Journal(folder / JOURNAL, must_exist=True) as journal:
+            for name, question in journal.questions.items():
+                if asked.setdefault(name, question) != question:
+                    raise ValueError(f"{folder} asks something else as question {name!r}: these are not the same task")
+            points, entries = journal.points, [*journal.entries()]
+        for point in points:
+            where = f"{folder}: " if len(folders) > 1 else ""
+            name = f"{where}{point.engine}, {point.prompt}, {point.setting.name}"
+            outcomes.append((name, rights(entry for entry in entries if entry.point == point.id)))
+    outcomes = [one for one in outcomes if one[1]]
+    if len(outcomes) < 2:
+        raise ValueError("there is nothing to compare: one setting with samples, or none")
+    if against > len(outcomes):
+        raise ValueError(f"--against {against}: there are {len(outcomes)} rows")
+    before = outcomes[against - 1][1]
+    p_values = [math.nan if after is before else mcnemar(before, after) for _, after in outcomes]
+    rows = zip(outcomes, p_values, adjusted(p_values), strict=True)
+    return [_compared(name, before, after, p, corrected) for (name, after), p, corrected in rows]
+
+
+def _compared(name: str, before: Rights, after: Rights, p_value: float, p_adjusted: float) -> Comparison:
+    accuracy, _, _ = accuracy_interval(list(after.values()))
+    questions, share = discordant(before, after)
+    difference = (math.nan,) * 3 if after is before else paired_difference(before, after)
+    least = detectable(questions, share) if questions and share else math.nan
+    return Comparison(name, accuracy, questions, *difference, p_value, p_adjusted, least)
+
+
+def table(rows: Sequence[Comparison]) -> Table:
+    """For a terminal."""
+    out = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    for column in ("row", "accuracy", "questions", "difference (95 %)", "p", "p adjusted", "detectable"):
+        out.add_column(column, justify="right", no_wrap=True)
+    for number, row in enumerate(rows, 1):
+        points = [f"{100 * x:+.1f}" for x in (row.difference, row.low, row.high)]
+        gained = "compared with" if math.isnan(row.p_value) else f"{points[0]} ({points[1]} to {points[2]})"
+        shown = ["" if math.isnan(p) else f"{p:.2g}" for p in (row.p_value, row.p_adjusted)]
+        least = "" if math.isnan(row.detectable) else f"{100 * row.detectable:.1f}"
+        out.add_row(str(number), percent(row.accuracy), str(row.questions), gained, *shown, least)
+    names = [f"{number}: {row.name}" for number, row in enumerate(rows, 1)]
+    out.caption = "\n".join([*names, "Points; McNemar's exact test, Holm's correction; detectable with power 0.8."])
+    out.caption_justify = "left"
+    return out

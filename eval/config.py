@@ -1,0 +1,106 @@
+"""What a sweep is told, in a TOML file or by flags: one shape, checked in one place."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from thinkpace.errors import MissingExtra
+
+try:
+    from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+except ModuleNotFoundError as error:
+    raise MissingExtra("sweeps", "eval") from error
+
+from thinkpace.eval import embedded
+
+
+class Config(BaseModel):
+    """A sweep. Names are those of the flags of `thinkpace sweep`, where lists are joined by commas."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False)
+
+    models: list[str] = Field([embedded.NAME], min_length=1)
+    engines: list[str | None] = Field([None], min_length=1)
+    task: str = "chain"
+    data: str | None = None
+    grader: str | None = None
+    budgets: str | None = None
+    waits: str | None = None
+    control: list[str] = []
+    wait: str = "Wait"
+    final: str = "Final Answer:"
+    prompts: list[str] = Field(["step-by-step"], min_length=1)
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    samples: int = 1
+    seed: int = 0
+    limit: int | None = None
+    max_new_tokens: int | None = None
+    answer_reserve: int | None = None
+    open_marker: str | None = None
+    close_marker: str | None = None
+    replay: bool = False
+    parallel: int | None = None
+    executor: Literal["here", "processes", "ray"] = "here"
+    workers: int = Field(2, ge=1)
+
+    @field_validator("budgets", "waits", mode="before")
+    @classmethod
+    def _joined(cls, value: Any) -> Any:
+        """A list of a file as the text of a flag."""
+        return ",".join(map(str, value)) if isinstance(value, list) else str(value) if value is not None else None
+
+    @field_validator("models", "engines", "prompts", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return value.split(",") if isinstance(value, str) else value
+
+
+#: what decides where and how fast the work is done, and nothing about its results
+ELSEWHERE = {"executor", "workers", "parallel"}
+
+
+def merged(file: Path | None, flags: Mapping[str, Any], kept: str | None = None) -> Config:
+    """A sweep from what was kept of it, a file and flags, each over the one before; flags of None say nothing.
+
+    Args:
+        file: TOML, with the names of `Config`.
+        flags: by name.
+        kept: what `as_text` made of an earlier one.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: for what is not understood; it names the field.
+    """
+    given = json.loads(kept) if kept else {}
+    if file is not None:
+        given |= _read(file)
+    given |= {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Config(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        known = f"; known are {', '.join(Config.model_fields)}" if first["type"] == "extra_forbidden" else ""
+        source = str(file) if file is not None else "the sweep"
+        raise ValueError(f"{source}: {name}: {first['msg']}, got {first['input']!r}{known}") from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no file {file}")
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file}: not TOML ({error})") from None
+
+
+def as_text(config: Config) -> str:
+    """For the journal."""
+    return config.model_dump_json()

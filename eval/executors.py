@@ -1,0 +1,138 @@
+"""Where the work of a sweep is done: here, in processes of this machine, or on a Ray cluster.
+
+An executor keeps engines and calls functions on them. Work that is lost with a worker is done again by another one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+from thinkpace.errors import MissingExtra
+from thinkpace.processors.request import Engine
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Opener = Callable[[], Engine]  # must pickle where the engine is opened elsewhere
+
+TRIES = 3  # of a piece of work whose workers die
+WORKER_DIED = "the worker died {} times at the same piece of work: it may need more memory than there is"
+
+
+class Executor(Protocol):
+    """Engines, and a way to have them work."""
+
+    def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """`function(engine, *arguments)`, on one of the engines."""
+        ...
+
+    def map(self, function: Callable[[Engine, Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
+        """`function(engine, item)` for every item, with its item, as they are done; items are taken when needed."""
+        ...
+
+
+class Here:
+    """One engine, in this process.
+
+    Args:
+        engine: that works.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        return function(self._engine, *arguments)
+
+    def map(self, function: Callable[[Engine, Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
+        for item in items:
+            yield item, function(self._engine, item)
+
+
+_engine: Engine | None = None  # of a worker process
+
+
+def _open(opener: Opener) -> None:
+    global _engine  # a process has one engine, from its beginning to its end
+    _engine = opener()
+
+
+def _work(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+    assert _engine is not None
+    return function(_engine, *arguments)
+
+
+class Processes:
+    """Engines in processes of this machine. A context manager.
+
+    Args:
+        opener: makes an engine; runs once in every process.
+        workers: how many, at least 1.
+
+    Raises:
+        MissingExtra: without pebble.
+    """
+
+    def __init__(self, opener: Opener, workers: int) -> None:
+        try:
+            from pebble import ProcessPool
+        except ModuleNotFoundError as error:
+            raise MissingExtra("sweeps in several processes", "math") from error
+        if workers < 1:
+            raise ValueError(f"workers must be >= 1, got {workers}")
+        self._workers = workers
+        self._pool = ProcessPool(
+            max_workers=workers,
+            context=multiprocessing.get_context("spawn"),
+            initializer=_open,
+            initargs=(opener,),
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.stop()
+        self._pool.join()
+
+    def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        from pebble import ProcessExpired
+
+        for _ in range(TRIES):
+            try:
+                result: Result = self._pool.schedule(_work, args=(function, arguments)).result()
+            except ProcessExpired:
+                continue
+            return result
+        raise RuntimeError(WORKER_DIED.format(TRIES))
+
+    def map(self, function: Callable[[Engine, Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
+        from pebble import ProcessExpired
+
+        under_way: dict[Future[Any], tuple[Item, int]] = {}
+
+        def start(item: Item, lost: int) -> None:
+            under_way[self._pool.schedule(_work, args=(function, (item,)))] = item, lost
+
+        waiting = iter(items)
+        while True:
+            for item in itertools.islice(waiting, 2 * self._workers - len(under_way)):  # one ahead of each
+                start(item, 0)
+            if not under_way:
+                return
+            for future in wait(under_way, return_when=FIRST_COMPLETED).done:
+                item, lost = under_way.pop(future)
+                try:
+                    result = future.result()
+                except ProcessExpired:
+                    if lost + 1 == TRIES:
+                        raise RuntimeError(WORKER_DIED.format(TRIES)) from None
+                    start(item, lost + 1)
+                    continue
+                yield item, result

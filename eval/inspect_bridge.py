@@ -1,0 +1,173 @@
+"""A provider for inspect-ai that thinks under controls, and a solver that sets them per task.
+
+    inspect eval task.py --model thinkpace/embedded -M control="ThinkBudget(64)"
+
+inspect finds it by itself once both are installed. Reasoning, tokens by kind and what the controls did are in its log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from thinkpace.errors import MissingExtra
+from thinkpace.eval.engines import engine_kind, open_engine
+from thinkpace.eval.options import controls_of, markers_of
+from thinkpace.processors.base import Control
+from thinkpace.processors.budget import ThinkBudget
+from thinkpace.processors.request import Completion, Request, Sampling
+
+try:
+    from inspect_ai.model import (
+        ChatCompletionChoice,
+        ChatMessage,
+        ChatMessageAssistant,
+        ContentReasoning,
+        ContentText,
+        GenerateConfig,
+        ModelAPI,
+        ModelOutput,
+        ModelUsage,
+        modelapi,
+    )
+    from inspect_ai.solver import Generate, Solver, TaskState, solver
+    from inspect_ai.tool import ToolChoice, ToolInfo
+except ModuleNotFoundError as error:
+    raise MissingExtra("the bridge to inspect-ai", "inspect-ai") from error
+
+NEW_TOKENS = 1024  # where a task does not say
+
+
+@modelapi(name="thinkpace")
+class ThinkpaceAPI(ModelAPI):  # type: ignore[misc]  # not always installed, so never looked into
+    """A model of inspect-ai.
+
+    `reasoning_tokens` of a task is a `ThinkBudget`, unless a control decides already when thinking ends.
+
+    Args:
+        model_name: a folder, a hub name, a .gguf file, or "embedded".
+        base_url, api_key: not used; every provider takes them.
+        config: defaults of the task.
+        control: controls as they print, joined by +; empty for none.
+        engine: hf, llama.cpp or vllm; by default what the model's form asks for.
+        open, close: markers, where the chat template does not tell.
+        parallel: sequences at once.
+
+    Raises:
+        ValueError: for what is not understood.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        base_url: str | None = None,
+        api_key: str | None = None,
+        config: GenerateConfig = GenerateConfig(),  # noqa: B008  # as its base class has it
+        control: str = "",
+        engine: str | None = None,
+        open: str | None = None,  # noqa: A002  # as on the command line
+        close: str | None = None,
+        parallel: int | None = None,
+    ) -> None:
+        super().__init__(model_name, base_url, api_key, [], config)
+        self._controls = controls_of(control) if control else ()
+        self._engine = open_engine(model_name, engine_kind(engine, model_name), markers_of(open, close), parallel)
+        self._one = asyncio.Lock()  # the engine batches by itself, and is not for two threads
+
+    async def generate(
+        self,
+        input: list[ChatMessage],  # noqa: A002  # as its base class has it
+        tools: list[ToolInfo],
+        tool_choice: ToolChoice,
+        config: GenerateConfig,
+    ) -> ModelOutput:
+        """One completion.
+
+        Raises:
+            ValueError: for what has no meaning here: tools, several choices, images.
+        """
+        if tools:
+            raise ValueError("thinkpace calls no tools: leave them out of the task")
+        if (config.num_choices or 1) > 1:
+            raise ValueError("thinkpace makes one choice per call: use epochs for several")
+        request = self._request(input, config)
+        async with self._one:
+            made = functools.partial(self._engine.generate, [request])
+            [done] = await asyncio.get_running_loop().run_in_executor(None, made)
+        return self._output(done, config.stop_seqs or ())
+
+    def _request(self, messages: Sequence[ChatMessage], config: GenerateConfig) -> Request:
+        asked = [{"role": message.role, "content": _text(message)} for message in messages]
+        temperature = 1.0 if config.temperature is None else config.temperature
+        sampling = Sampling(temperature, config.top_p or 1.0, config.top_k or 0)
+        return Request(
+            self._engine.chat(asked),
+            self._wanted(config),
+            config.max_tokens or NEW_TOKENS,
+            sampling,
+            config.seed or 0,
+        )
+
+    def _wanted(self, config: GenerateConfig) -> tuple[Control, ...]:
+        """What holds for one call: the solver's controls, else the model's; and a budget that inspect was told of."""
+        own = (config.extra_body or {}).get("controls")
+        controls = controls_of(own) if own else self._controls
+        if config.reasoning_tokens is None or any(control.decides_end for control in controls):
+            return controls
+        return (*controls, ThinkBudget(config.reasoning_tokens))
+
+    def _output(self, done: Completion, stops: Sequence[str]) -> ModelOutput:
+        answer, usage = done.answer, done.usage
+        for stop in stops:
+            answer = answer.partition(stop)[0]
+        message = ChatMessageAssistant(
+            content=[ContentReasoning(reasoning=done.thinking), ContentText(text=answer)],
+            model=self.model_name,
+            source="generate",
+        )
+        return ModelOutput(
+            model=self.model_name,
+            choices=[
+                ChatCompletionChoice(
+                    message=message, stop_reason="stop" if done.finish_reason == "stop" else "max_tokens"
+                )
+            ],
+            usage=ModelUsage(
+                input_tokens=usage.prompt,
+                output_tokens=usage.completion,
+                total_tokens=usage.prompt + usage.completion,
+                reasoning_tokens=done.receipt.thinking_tokens,
+            ),
+            metadata={
+                "armed": list(done.receipt.armed),
+                "end": done.receipt.end,
+                "usage": asdict(usage),
+                "events": [asdict(event) for event in done.receipt.events],
+            },
+        )
+
+
+def _text(message: ChatMessage) -> str:
+    if not isinstance(message.content, str) and any(part.type not in ("text", "reasoning") for part in message.content):
+        raise ValueError("thinkpace reads text alone: a message holds something else")
+    return str(message.text)
+
+
+@solver  # type: ignore[untyped-decorator]  # likewise
+def controlled(controls: str) -> Solver:
+    """Generate under controls of a task's own.
+
+    Args:
+        controls: as they print, joined by +.
+
+    Raises:
+        ValueError: for what is not understood.
+    """
+    controls_of(controls)  # refused now, not at the first sample
+
+    async def solve(state: TaskState, generate: Generate) -> TaskState:
+        return await generate(state, extra_body={"controls": controls})
+
+    return solve

@@ -1,0 +1,161 @@
+"""The picture of a sweep: accuracy against thinking tokens, with intervals and the Pareto front."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from thinkpace.eval.curves import Point, pareto
+from thinkpace.eval.files import replacing
+from thinkpace.eval.results import Result
+
+EMBEDDED_NOTE = (
+    "Embedded test model (0.9 M parameters): shows that the controls work, not what they buy on a large model."
+)
+
+
+class Ink(NamedTuple):
+    """Colours. Args: text: of words and axes. faint: of notes, the grid and the front. lines: one after the other."""
+
+    text: str
+    faint: str
+    lines: tuple[str, ...]
+
+
+LIGHT = Ink("#222222", "#6a6a6a", ("#1f5fa8", "#c2571a", "#2e7d4f", "#8a3f8f", "#7a6a10", "#a02c3c"))
+DARK = Ink("#e4e4e4", "#9a9a9a", ("#7fb2ef", "#f0955a", "#74c795", "#cf93d4", "#cfc060", "#ee8795"))
+MARKERS = "osD^vP"
+
+
+class Line(NamedTuple):
+    """Results that belong together. Args: label: its name. points: in the order of their tokens."""
+
+    label: str
+    points: list[Result]
+
+
+def lines(results: Sequence[Result]) -> list[Line]:
+    """The results as lines: along the budgets and along the waits, for every engine, prompt and list of controls.
+
+    Controls that come with a budget are a line of their own; what is alone is a line of one point.
+    """
+    variants = len({(r.engine, r.prompt) for r in results}) > 1
+    fewest = min((r.waits for r in results if r.is_forcing), default=0)
+    found: dict[tuple[str, ...], list[Result]] = {}
+    for r in (r for r in results if not math.isnan(r.accuracy)):
+        beside = "" if r.is_forcing else r.control.removesuffix("+BudgetForcing")
+        along = f"{r.waits} waits" if r.waits > fewest and r.max_tokens is not None else ""
+        if not along and r.is_forcing:
+            along = "waits, no budget" if r.waits > fewest else f"budget, {fewest or 'no'} waits"
+        variant = f"{r.engine}, {r.prompt}: " if variants else ""
+        key = (variant + ", ".join(filter(None, (beside, along))),)
+        found.setdefault(key, []).append(r)
+    for r in [r for r in results if r.is_forcing and r.max_tokens is None and r.waits == fewest]:
+        for (label,), points in found.items():  # where the line of the waits begins
+            if label.endswith("waits, no budget") and (points[0].engine, points[0].prompt) == (r.engine, r.prompt):
+                points.append(r)
+    return [Line(label, sorted(points, key=lambda r: r.thinking_tokens_mean)) for (label,), points in found.items()]
+
+
+def front(results: Sequence[Result]) -> list[Result]:
+    """The Pareto set, from the fewest thinking tokens on."""
+    known = [r for r in results if not math.isnan(r.accuracy)]
+    return [known[i] for i in pareto([Point(r.thinking_tokens_mean, r.accuracy) for r in known])]
+
+
+def _figure(results: Sequence[Result], title: str, note: str, ink: Ink) -> Figure:
+    figure = Figure(figsize=(7.5, 5.0), layout="constrained")
+    axes = figure.add_subplot()
+    figure.patch.set_alpha(0)
+    axes.patch.set_alpha(0)
+    drawn = lines(results)
+    best = front(results)
+    if len(best) > 1:
+        axes.step(
+            [r.thinking_tokens_mean for r in best],
+            [100 * r.accuracy for r in best],
+            where="post",
+            color=ink.faint,
+            linewidth=1,
+            linestyle=":",
+            label="Pareto front",
+            zorder=1,
+        )
+    labelled = set[int]()
+    for i, line in enumerate(drawn):
+        colour = ink.lines[i % len(ink.lines)]
+        _line(axes, line, colour, MARKERS[i % len(MARKERS)])
+        for r in line.points:
+            if id(r) not in labelled and len(results) <= 24:
+                labelled.add(id(r))
+                at = (r.thinking_tokens_mean, 100 * r.accuracy)
+                axes.annotate(_name(r), at, (6, -12), textcoords="offset points", fontsize=8, color=colour)
+    axes.set_xlabel("thinking tokens per sample (mean)")
+    axes.set_ylabel("accuracy (%), 95 % interval")
+    axes.set_ylim(-3, 104)
+    most = max((r.thinking_tokens_mean for line in drawn for r in line.points), default=1.0) or 1.0
+    axes.set_xlim(-0.03 * most, 1.14 * most)
+    axes.grid(alpha=0.25, color=ink.faint)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False, fontsize=8.5)
+    axes.set_title(title, loc="left", fontsize=11)
+    if note:
+        figure.supxlabel(note, fontsize=7.5, color=ink.faint)
+    return figure
+
+
+def _name(r: Result) -> str:
+    parts = ["no budget" if r.max_tokens is None and not r.waits else "" if r.max_tokens is None else str(r.max_tokens)]
+    parts.append(f"{r.waits} wait{'s' if r.waits > 1 else ''}" if r.waits else "")
+    return ", ".join(filter(None, parts))
+
+
+def _line(axes: Any, line: Line, colour: str, marker: str) -> None:
+    points = line.points
+    axes.errorbar(
+        [r.thinking_tokens_mean for r in points],
+        [100 * r.accuracy for r in points],
+        yerr=[
+            [max(0.0, 100 * (r.accuracy - r.ci_low)) if not math.isnan(r.ci_low) else 0.0 for r in points],
+            [max(0.0, 100 * (r.ci_high - r.accuracy)) if not math.isnan(r.ci_high) else 0.0 for r in points],
+        ],
+        label=line.label,
+        color=colour,
+        marker=marker,
+        capsize=2.5,
+        linewidth=1.4,
+        markersize=5,
+        elinewidth=0.9,
+    )
+
+
+def _saved(results: Sequence[Result], title: str, note: str, ink: Ink, form: str) -> bytes:
+    colours: Any = dict.fromkeys(
+        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), ink.text
+    )
+    # text stays text, and the ids inside are the same every time
+    with mpl.rc_context(colours | {"svg.fonttype": "none", "svg.hashsalt": "thinkpace"}):
+        out = io.BytesIO()
+        metadata = {"Date": None} if form == "svg" else None
+        figure = _figure(results, title, note, ink)
+        figure.savefig(out, dpi=150, format=form, metadata=metadata, facecolor="white" if form == "png" else "none")
+    return out.getvalue()
+
+
+def svg(results: Sequence[Result], title: str, note: str = "", ink: Ink = LIGHT) -> str:
+    """The picture as an SVG element, for a page."""
+    text = _saved(results, title, note, ink, "svg").decode()
+    return text[text.index("<svg") :]
+
+
+def draw(results: Sequence[Result], folder: Path, title: str, note: str = "") -> None:
+    """Write `curve.png` and `curve.svg`."""
+    for form in ("png", "svg"):
+        with replacing(folder / f"curve.{form}") as new:
+            new.write_bytes(_saved(results, title, note, LIGHT, form))

@@ -1,0 +1,86 @@
+"""From a journal to everything that people look at; and whether what lies in a folder agrees with its journal."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from thinkpace.eval import embedded, files, html_report, picture, terminal
+from thinkpace.eval.journal import Entry, Journal
+from thinkpace.eval.point import Point
+from thinkpace.eval.results import Result, results
+from thinkpace.eval.summary import Curve, curves
+
+JOURNAL = "journal.sqlite"
+TABLES = ("results.csv", "curves.csv", "ledger.csv", "samples.jsonl")  # which a journal settles to the byte
+
+
+def publish(journal: Journal, folder: Path, console: Console) -> list[Result]:
+    """Write the tables, the pictures and the page of a sweep, and show its results.
+
+    Raises:
+        ValueError: if there are no samples, or all of them failed.
+    """
+    points, entries = journal.points, [*journal.entries()]
+    if not entries:
+        raise ValueError(f"{folder} holds no samples yet")
+    found = results(points, entries)
+    _write(points, entries, found, folder)
+    files.write_table(files.times(points, entries), files.Times, folder / "times.csv")
+    if all(entry.verdict == "error" for entry in entries):
+        raise ValueError(
+            f"every sample failed, the first with: {entries[0].row['error']} ({folder}/samples.jsonl has all)"
+        )
+    title, note = _title(points, len(journal.questions)), _note(points)
+    picture.draw(found, folder, title, note)
+    html_report.write(points, entries, found, folder / "report.html", title, note)
+    console.print(terminal.table(found, title))
+    if note:
+        console.print(note, style="dim")
+    console.print(f"{folder}/report.html, curve.png, curve.svg, {', '.join(TABLES)}", highlight=False, soft_wrap=True)
+    return found
+
+
+def _write(points: list[Point], entries: list[Entry], found: list[Result], folder: Path) -> None:
+    files.write_csv(found, folder / "results.csv")
+    files.write_table(curves(found), Curve, folder / "curves.csv")
+    files.write_table(files.ledger(points, entries), files.Ledger, folder / "ledger.csv")
+    files.write_samples(points, entries, folder / "samples.jsonl")
+
+
+def _title(points: list[Point], questions: int) -> str:
+    engines = ", ".join(dict.fromkeys(point.engine for point in points))
+    return f"{points[0].task}: {questions} questions, {engines}, temperature {points[0].sampling.temperature:g}"
+
+
+def _note(points: list[Point]) -> str:
+    is_embedded = any(point.engine.split(" ")[0] == embedded.NAME for point in points)
+    return picture.EMBEDDED_NOTE if is_embedded else ""
+
+
+def checked(journal: Journal, folder: Path) -> Iterator[str]:
+    """What is in order about a finished sweep, a line each.
+
+    Raises:
+        ValueError: for what is not: damage, samples that are missing or failed, files that say something else.
+    """
+    journal.check()
+    points, counts = journal.points, journal.count()
+    wanted = len(points) * len(journal.questions) * int(journal.noted("samples") or 1)
+    if sum(counts.values()) < wanted:
+        missing = wanted - sum(counts.values())
+        raise ValueError(f"{missing} of {wanted} samples are missing: thinkpace resume {folder}")
+    if counts.get("error"):
+        raise ValueError(f"{counts['error']} samples ended in an error: thinkpace resume {folder} tries them again")
+    yield f"{sum(counts.values())} samples, all of them there, none failed"
+    entries = [*journal.entries()]
+    with tempfile.TemporaryDirectory() as scratch:
+        _write(points, entries, results(points, entries), Path(scratch))
+        for name in TABLES:
+            path = folder / name
+            if not path.is_file() or path.read_bytes() != (Path(scratch) / name).read_bytes():
+                raise ValueError(f"{path} is not what the journal says: thinkpace report {folder} writes it anew")
+    yield f"{', '.join(TABLES)} say what the journal says"

@@ -1,0 +1,195 @@
+"""What a journal says: one result per point of the grid, with everything that can be compared about it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from thinkpace.eval.journal import Entry
+from thinkpace.eval.point import Point
+from thinkpace.eval.settings import baseline
+from thinkpace.eval.stats import (
+    Rights,
+    accuracy_interval,
+    adjusted,
+    detectable,
+    discordant,
+    mcnemar,
+    paired_difference,
+)
+from thinkpace.eval.votes import maj_at_k, pass_at_k
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One row of `results.csv`: a point of the grid over all its samples. Undefined numbers are NaN.
+
+    Args:
+        control: the kinds of its controls.
+        max_tokens: thinking tokens at most; None for no limit.
+        waits: extensions asked for.
+        samples: that were generated and graded; errors are apart.
+        accuracy, ci_low, ci_high: of these; truncated ones and those without an answer count as not right.
+        thinking_tokens_mean, thinking_tokens_max: what the budget counts.
+        forced_tokens_mean: written for the model, in and after thinking.
+        completion_tokens_mean: all output tokens.
+        forced_end: share of samples whose thinking was closed by force.
+        truncated: samples whose token limit came before an answer.
+        no_answer: samples that ended without an answer.
+        errors: samples that could not be generated, or not be graded.
+        questions: that have samples.
+        pass_at_n, maj_at_n: of the n samples that every question has at least: how often one of n is right, and how
+            often their majority; NaN for n = 1, where both are the accuracy.
+        n: that number.
+        within_limit: share of samples that kept to what was prescribed (s1's Control is its all-or-nothing form).
+        replayed: share of the output tokens that were taken from another run; 0 for a run of its own.
+        baseline: what it is compared with: the controls, as they print; empty for nothing.
+        difference, difference_low, difference_high: accuracy less that of the baseline on the same questions, and its
+            paired 95 % interval.
+        p_value: of McNemar's exact test against the baseline, on the first sample of every question.
+        p_adjusted: the same, corrected for all comparisons of the table (Holm).
+        detectable: the smallest difference that this many questions would show with power 0.8, at the share of
+            questions that were answered differently.
+        engine, prompt: what generated, and what was said around the question.
+        controls: as they print.
+    """
+
+    task: str
+    control: str
+    max_tokens: int | None
+    waits: int
+    samples: int
+    accuracy: float
+    ci_low: float
+    ci_high: float
+    thinking_tokens_mean: float
+    thinking_tokens_max: int
+    forced_tokens_mean: float
+    completion_tokens_mean: float
+    forced_end: float
+    truncated: int
+    no_answer: int
+    errors: int
+    questions: int
+    n: int
+    pass_at_n: float
+    maj_at_n: float
+    within_limit: float
+    replayed: float
+    baseline: str
+    difference: float
+    difference_low: float
+    difference_high: float
+    p_value: float
+    p_adjusted: float
+    detectable: float
+    engine: str
+    prompt: str
+    controls: str
+
+    @property
+    def is_forcing(self) -> bool:
+        """Whether it is of budget forcing and nothing else: its budget and waits say all there is to say."""
+        return self.control == "BudgetForcing"
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """The samples of a point."""
+
+    point: Point
+    entries: Sequence[Entry]
+    rights: Rights
+
+    @property
+    def graded(self) -> list[Entry]:
+        return [entry for entry in self.entries if entry.verdict != "error"]
+
+
+def results(points: Sequence[Point], entries: Iterable[Entry]) -> list[Result]:
+    """One result per point that has samples, in their order."""
+    by_point: dict[str, list[Entry]] = {point.id: [] for point in points}
+    for entry in entries:
+        by_point[entry.point].append(entry)
+    outcomes = [_Outcome(point, by_point[point.id], rights(by_point[point.id])) for point in points]
+    rows = [_result(outcome, outcomes) for outcome in outcomes if outcome.entries]
+    corrected = adjusted([row.p_value for row in rows])
+    return [replace(row, p_adjusted=p) for row, p in zip(rows, corrected, strict=True)]
+
+
+def rights(entries: Iterable[Entry]) -> dict[str, list[bool]]:
+    """For each question whether its samples were right; errors are no samples."""
+    out: dict[str, list[bool]] = {}
+    for entry in entries:
+        if entry.verdict != "error":
+            out.setdefault(entry.question, []).append(entry.verdict == "right")
+    return out
+
+
+def _result(outcome: _Outcome, others: Sequence[_Outcome]) -> Result:
+    point, graded, setting = outcome.point, outcome.graded, outcome.point.setting
+    beside = [other for other in others if other.point.variant == point.variant and other.entries]
+    against = baseline(setting, [other.point.setting for other in beside])
+    before = next((other.rights for other in beside if other.point.setting == against), {})
+    accuracy, low, high = accuracy_interval(list(outcome.rights.values()), seed=point.seed)
+    verdicts = [entry.verdict for entry in graded]
+    thinking = [entry.row["thinking_tokens"] for entry in graded]
+    output = [completion_tokens(entry.row["usage"]) for entry in graded]
+    least, most = setting.min_tokens, math.inf if setting.max_tokens is None else setting.max_tokens
+    n = min(map(len, outcome.rights.values()), default=0)
+    return Result(
+        point.task,
+        setting.kind,
+        setting.max_tokens,
+        setting.waits,
+        len(graded),
+        accuracy,
+        low,
+        high,
+        mean(thinking),
+        max(thinking, default=0),
+        mean([entry.row["usage"]["forced"] for entry in graded]),
+        mean(output),
+        mean([entry.row["end"] == "forced" for entry in graded]),
+        verdicts.count("truncated"),
+        verdicts.count("no_answer"),
+        len(outcome.entries) - len(graded),
+        len(outcome.rights),
+        n,
+        pass_at_k(list(outcome.rights.values()), n) if n > 1 else math.nan,
+        maj_at_k(_answered(graded), n) if n > 1 else math.nan,
+        mean([least <= tokens <= most for tokens in thinking]),
+        sum(entry.row["shared"] for entry in graded) / sum(output) if sum(output) else math.nan,
+        "" if against is None else against.name,
+        *paired_difference(before, outcome.rights, seed=point.seed),
+        mcnemar(before, outcome.rights),
+        math.nan,
+        _detectable(before, outcome.rights),
+        point.engine,
+        point.prompt,
+        setting.name,
+    )
+
+
+def _detectable(before: Rights, after: Rights) -> float:
+    questions, share = discordant(before, after)
+    return detectable(questions, share) if questions and share else math.nan
+
+
+def _answered(entries: Iterable[Entry]) -> list[list[tuple[str | None, bool]]]:
+    """For each question what each sample answered, and whether that is right."""
+    out: dict[str, list[tuple[str | None, bool]]] = {}
+    for entry in entries:
+        out.setdefault(entry.question, []).append((entry.row["extracted"], entry.verdict == "right"))
+    return list(out.values())
+
+
+def completion_tokens(usage: Mapping[str, int]) -> int:
+    """All tokens of an output, as the engine would report them."""
+    return usage["thinking"] + usage["forced"] + usage["marker"] + usage["answer"]
+
+
+def mean(numbers: Sequence[float]) -> float:
+    """NaN for none."""
+    return math.fsum(numbers) / len(numbers) if numbers else math.nan

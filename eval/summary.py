@@ -1,0 +1,69 @@
+"""Numbers about whole curves of a sweep: one row per line of its picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from thinkpace.eval.curves import Point, area, control, performance, scaling, tokens_for
+from thinkpace.eval.picture import lines
+from thinkpace.eval.results import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One row of `curves.csv`. Tokens are thinking tokens, the mean over samples. Undefined numbers are NaN.
+
+    Args:
+        line: its name.
+        settings: how many points it has.
+        control: share of settings whose mean keeps to what was prescribed (s1, section 3.2).
+        scaling: mean slope over all pairs, in percentage points per 1,000 thinking tokens (s1 states no unit).
+        performance: the highest accuracy.
+        area: the mean accuracy between its first and last point.
+        saved_at_equal_accuracy: share of the tokens of the first line that this one saves where it reaches that line's
+            highest accuracy; NaN if it does not reach it, and for the first line.
+        why_undefined: why a number is NaN; empty if none is.
+    """
+
+    line: str
+    settings: int
+    control: float
+    scaling: float
+    performance: float
+    area: float
+    saved_at_equal_accuracy: float
+    why_undefined: str
+
+
+def curves(results: Sequence[Result]) -> list[Curve]:
+    """One row per line."""
+    drawn = lines(results)
+    if not drawn:
+        return []
+    first = [Point(r.thinking_tokens_mean, r.accuracy) for r in drawn[0].points]
+    goal = performance(first)
+    out = list[Curve]()
+    for i, line in enumerate(drawn):
+        points = [Point(r.thinking_tokens_mean, r.accuracy) for r in line.points]
+        reached, needed = tokens_for(points, goal), tokens_for(first, goal)
+        saved = math.nan if i == 0 or not needed else 1 - reached / needed
+        reasons = [
+            "one point has no slope and no area" if len({point.tokens for point in points}) < 2 else "",
+            "it is what the others are compared with" if i == 0 else "",
+            "it does not reach the accuracy of the first line" if i and math.isnan(reached) else "",
+        ]
+        out.append(
+            Curve(
+                line.label,
+                len(points),
+                control([point.tokens for point in points], [r.max_tokens for r in line.points]),
+                scaling(points),
+                performance(points),
+                area(points),
+                saved,
+                "; ".join(filter(None, reasons)),
+            )
+        )
+    return out

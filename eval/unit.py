@@ -1,0 +1,172 @@
+"""A unit of work: some questions under some settings, generated together by one engine, wherever it runs."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+from thinkpace.eval.extraction import extract
+from thinkpace.eval.replay import Shared, shared
+from thinkpace.eval.settings import Setting
+from thinkpace.eval.task import Example
+from thinkpace.processors.program import Program, Told, compile_program
+from thinkpace.processors.request import Completion, Engine, Request, Sampling
+from thinkpace.processors.vocabulary import TokenIds
+from thinkpace.prompts.base import Prompt
+from thinkpace.types import Event
+
+Trace = tuple[tuple[int, ...], tuple[Event, ...]]
+
+
+class Job(NamedTuple):
+    """A point of the grid as a unit needs it. Args: point: its id. setting: its controls."""
+
+    point: str
+    setting: Setting
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What is generated in one go and written in one transaction. Plain data, so that it can travel.
+
+    Args:
+        prompt: what is said around the questions.
+        jobs: the settings; with replay those after the first take what they share with it.
+        examples: the questions.
+        sample: the index of the repetition.
+        sampling: how tokens are drawn.
+        max_new_tokens: output tokens at most.
+        seed: of the run.
+        grader: what the answers are for.
+        replayed: whether beginnings are shared.
+        known: what the first setting's samples were, where they are done: question -> (tokens, events).
+    """
+
+    prompt: Prompt
+    jobs: tuple[Job, ...]
+    examples: tuple[Example, ...]
+    sample: int
+    sampling: Sampling
+    max_new_tokens: int
+    seed: int
+    grader: str
+    replayed: bool = False
+    known: Mapping[str, Trace] = field(default_factory=dict)
+
+    @property
+    def number(self) -> int:
+        """Tells units apart that processes lock; below 2**62."""
+        names = [job.point for job in self.jobs] + [example.id for example in self.examples] + [str(self.sample)]
+        digest = hashlib.blake2b("\0".join(names).encode(), digest_size=8).digest()
+        return int.from_bytes(digest, "little") >> 2
+
+
+class Made(NamedTuple):
+    """One generated sample: its key, its seed, and everything about it but the verdict; `error` if it failed."""
+
+    point: str
+    question: str
+    sample: int
+    seed: int
+    row: dict[str, Any]
+
+
+def sample_seed(seed: int, question: str, sample: int) -> int:
+    """The seed of one repetition of one question, below 2**63."""
+    digest = hashlib.blake2b(f"{seed}/{question}/{sample}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def make(engine: Engine, unit: Unit) -> list[Made]:
+    """Generate a unit."""
+    asked = {example.id: asked_in(engine, unit.prompt, example.question) for example in unit.examples}
+    programs = [_compiled(job.setting, engine, unit.max_new_tokens) for job in unit.jobs]
+    traces, out = dict(unit.known), list[Made]()
+    for job, program in zip(unit.jobs, programs, strict=True):
+        if job is unit.jobs[0] and traces:
+            continue  # it is done, and only the others are wanted
+        requests, begun = list[Request](), list[int]()
+        for example in unit.examples:
+            prompt = asked[example.id]
+            start = Shared((), Told())
+            if unit.replayed and example.id in traces:
+                start = shared(program, *traces[example.id], programs[0], prompt, unit.sampling)
+            begun.append(len(start.tokens))
+            seed = sample_seed(unit.seed, example.id, unit.sample)
+            requests.append(Request(prompt, job.setting.controls, unit.max_new_tokens, unit.sampling, seed, *start))
+        start_s = time.perf_counter()
+        completions = generated(engine, requests)
+        seconds = (time.perf_counter() - start_s) / len(requests)
+        for example, request, taken, done in zip(unit.examples, requests, begun, completions, strict=True):
+            row = _row(done, taken, job.setting, engine, unit.grader) | {"seconds": seconds}
+            out.append(Made(job.point, example.id, unit.sample, request.seed, row))
+            if job is unit.jobs[0] and isinstance(done, Completion):
+                traces[example.id] = done.tokens, done.receipt.events
+    return out
+
+
+def asked_in(engine: Engine, prompt: Prompt, question: str) -> TokenIds:
+    """The ids of a question inside a prompt, with the beginning of the model's turn if the prompt has one."""
+    asked = engine.chat(prompt.render(question))
+    if not prompt.prefill:
+        return asked
+    markers, begins = engine.markers, prompt.prefill
+    begins = begins.replace("<think>", "\0").replace("</think>", markers.close).replace("\0", markers.open)
+    if engine.vocabulary.decode(asked).rstrip().endswith(markers.open.strip()):
+        begins = begins.removeprefix(markers.open).lstrip("\n")  # the chat template has opened thinking already
+    return asked + engine.vocabulary.encode(begins)
+
+
+def _compiled(setting: Setting, engine: Engine, max_new_tokens: int) -> Program:
+    return compile_program(
+        setting.controls,
+        engine.vocabulary,
+        engine.markers,
+        max_new_tokens=max_new_tokens,
+        context_tokens=engine.context_tokens,
+    )
+
+
+def generated(engine: Engine, requests: Sequence[Request]) -> list[Completion | Exception]:
+    """Completions; where generating fails, the request that it fails for is found, and alone has an error."""
+    try:
+        return [*engine.generate(requests)]
+    except (RuntimeError, ValueError) as error:
+        if len(requests) == 1:
+            return [error]
+        return [one for request in requests for one in generated(engine, [request])]
+
+
+def _row(done: Completion | Exception, taken: int, setting: Setting, engine: Engine, grader: str) -> dict[str, Any]:
+    if isinstance(done, Exception):
+        return {"error": f"{type(done).__name__}: {done}"}
+    receipt = done.receipt
+    reread = receipt.usage.reread + (receipt.usage.prompt + taken if taken else 0)
+    return {
+        "extracted": None if receipt.end == "open" else extract(done.answer, setting.final, grader=grader),
+        "text": done.text,
+        "answer": done.answer,
+        "pieces": _pieces(done, engine),
+        "thinking_tokens": receipt.thinking_tokens,
+        "usage": asdict(receipt.usage) | {"reread": reread},
+        "shared": taken,
+        "end": receipt.end,
+        "waits": receipt.waits,
+        "events": [asdict(event) for event in receipt.events],
+        "finish_reason": done.finish_reason,
+        "tokens": done.tokens,
+        "first_answer_s": done.first_answer_s,
+    }
+
+
+def _pieces(done: Completion, engine: Engine) -> list[tuple[str, str]]:
+    """The text by kind: runs of tokens of one kind."""
+    out, start = list[tuple[str, str]](), 0
+    for end in range(1, len(done.tokens) + 1):
+        if end == len(done.tokens) or done.kinds[end] != done.kinds[start]:
+            out.append((done.kinds[start], engine.vocabulary.decode(done.tokens[start:end])))
+            start = end
+    return out

@@ -1,0 +1,65 @@
+"""Numbers about curves, by hand and by law."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from thinkpace.eval.curves import Point, area, control, pareto, performance, scaling, tokens_for, underthinking
+
+POINTS = st.lists(st.builds(Point, st.integers(0, 50).map(float), st.sampled_from([0.0, 0.25, 0.5, 1.0])), max_size=8)
+
+
+def test_s1s_numbers() -> None:
+    """Section 3.2 of s1, on a curve that can be done by hand: slopes of 0.1, 0.15 and 0.2 per 1,000 tokens."""
+    curve = [Point(0, 0.2), Point(1000, 0.3), Point(2000, 0.5)]
+    assert scaling(curve) == pytest.approx(15.0)
+    assert performance(curve) == 0.5
+    assert control([500, 900, 3000], [500, 1000, 2000]) == pytest.approx(2 / 3)
+    assert control([500, 900], [None, 1000], [0, 1000]) == 0.5
+
+
+@pytest.mark.parametrize("number", [scaling, performance, area])
+def test_undefined_is_nan(number) -> None:  # type: ignore[no-untyped-def]  # three functions of one form
+    assert math.isnan(number([]))
+
+
+def test_one_budget_twice_does_not_blow_up() -> None:
+    assert scaling([Point(10, 0.1), Point(10, 0.9), Point(20, 0.5)]) == pytest.approx(0.0)
+    assert math.isnan(scaling([Point(10, 0.1), Point(10, 0.9)]))
+
+
+def test_tokens_for() -> None:
+    curve = [Point(10, 0.2), Point(20, 0.6), Point(30, 0.4)]
+    assert tokens_for(curve, 0.4) == 15
+    assert tokens_for(curve, 0.1) == 10
+    assert math.isnan(tokens_for(curve, 0.7))
+
+
+@given(POINTS)
+def test_the_front_is_what_nothing_beats(points: list[Point]) -> None:
+    best = pareto(points)
+    for i in best:
+        assert not any(
+            p.tokens <= points[i].tokens and p.accuracy >= points[i].accuracy and tuple(p) != tuple(points[i])
+            for p in points
+        )
+    for i in set(range(len(points))) - set(best):
+        assert any(points[j].tokens <= points[i].tokens and points[j].accuracy >= points[i].accuracy for j in best)
+
+
+@given(POINTS)
+def test_the_area_lies_between_the_accuracies(points: list[Point]) -> None:
+    found = area(points)
+    if not math.isnan(found):
+        assert min(p.accuracy for p in points) - 1e-9 <= found <= max(p.accuracy for p in points) + 1e-9
+
+
+def test_underthinking() -> None:
+    assert underthinking([100, 50], [25, None]) == 0.375
+    assert math.isnan(underthinking([], []))
+    with pytest.raises(ValueError, match="must end inside"):
+        underthinking([10], [11])

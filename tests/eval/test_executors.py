@@ -1,0 +1,118 @@
+"""Wherever the work is done it is done once, and a worker that dies takes nothing with it."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from toy_engine import ToyEngine, die, divide, slow_process_id
+
+from thinkpace.eval import files
+from thinkpace.eval.executors import Executor, Here, Processes
+from thinkpace.eval.journal import Journal
+from thinkpace.eval.plan import Card, Plan
+from thinkpace.eval.settings import grid
+from thinkpace.eval.sweep import run
+from thinkpace.eval.task import Example
+from thinkpace.processors import Sampling
+from thinkpace.prompts import BARE
+
+PLAN = Plan(
+    "toy",
+    tuple(Example(f"q{i}", "Q<t>", "7") for i in range(130)),
+    grid([0, 4, None], [0, 1], final="so", answer_reserve=2),
+    (BARE,),
+    Sampling(1.0),
+    1,
+    30,
+    0,
+)
+OPENER = functools.partial(ToyEngine, 0.2)
+needs_ray = pytest.mark.skipif(not importlib.util.find_spec("ray"), reason="needs Ray: pip install '.[ray]'")
+
+
+@pytest.fixture(params=["processes", pytest.param("ray", marks=needs_ray)])
+def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Executor]:
+    tests = str(Path(__file__).parents[1])  # where the workers find the engine
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((tests, str(Path(__file__).parents[2]))))
+    if request.param == "processes":
+        with Processes(OPENER, 2) as made:
+            yield made
+        return
+    from thinkpace.eval.ray_executor import OnRay
+
+    with OnRay(OPENER, 2) as cluster:
+        yield cluster
+
+
+def swept(executor: Executor, folder: Path) -> list[dict[str, object]]:
+    card = executor.call(Card.of, PLAN.prompts, PLAN.examples)
+    with Journal(folder / "journal.sqlite") as book:
+        run(PLAN, executor, book, card)
+        return [*files.sample_rows(book.points, book.entries())]
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.filterwarnings("default")  # Ray's own
+def test_a_killed_worker_loses_nothing(executor: Executor, tmp_path: Path) -> None:
+    workers = {made for _, made in executor.map(slow_process_id, range(6))}
+    assert len(workers) == 2, "both work"
+    assert os.getpid() not in workers
+    victim = workers.pop()
+    killer = threading.Timer(1.0, os.kill, (victim, signal.SIGKILL))
+    killer.start()
+    found = swept(executor, tmp_path / "killed")
+    killer.join()
+    with pytest.raises(ProcessLookupError):
+        os.kill(victim, 0)
+    assert found == swept(Here(ToyEngine()), tmp_path / "here")
+    assert len(found) == 6 * 130
+
+
+@pytest.mark.filterwarnings("default")
+def test_an_error_of_the_work_is_raised(executor: Executor) -> None:
+    with pytest.raises(ZeroDivisionError):
+        executor.call(divide)
+
+
+@pytest.mark.filterwarnings("default")
+def test_work_that_kills_every_worker_ends_the_sweep(executor: Executor) -> None:
+    with pytest.raises(RuntimeError, match="the worker died 3 times"):
+        list(executor.map(die, [1]))
+
+
+def test_a_journal_shared_by_two_sweeps_at_once(tmp_path: Path) -> None:
+    """Two processes, the same plan: each does some of the units, none is done twice, none is missing."""
+    counts = [tmp_path / "one", tmp_path / "two"]
+    children = []
+    for count in counts:
+        child = os.fork()
+        if child == 0:
+            engine = Counted(count)
+            with Journal(tmp_path / "journal.sqlite") as book:
+                run(PLAN, Here(engine), book, Card.of(engine, PLAN.prompts, PLAN.examples))
+            os._exit(0)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0]
+    done = [len(count.read_bytes()) for count in counts]
+    assert min(done) > 0, "they share the work"
+    assert sum(done) == 6 * 3, "six settings, three chunks, each generated once"
+    with Journal(tmp_path / "journal.sqlite") as book:
+        assert len([*book.entries()]) == 6 * 130
+
+
+class Counted(ToyEngine):
+    def __init__(self, path: Path) -> None:
+        super().__init__(0.2)
+        self._path = path
+
+    def generate(self, requests):  # type: ignore[no-untyped-def]  # as above it
+        with self._path.open("ab") as file:
+            file.write(b"x")
+        return super().generate(requests)
