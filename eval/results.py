@@ -18,6 +18,7 @@ from thinkpace.eval.stats import (
     mcnemar,
     paired_difference,
 )
+from thinkpace.eval.underthinking import score
 from thinkpace.eval.votes import maj_at_k, pass_at_k
 
 
@@ -42,6 +43,7 @@ class Result:
         pass_at_n, maj_at_n: of the n samples that every question has at least: how often one of n is right, and how
             often their majority; NaN for n = 1, where both are the accuracy.
         n: that number.
+        underthinking_surrogate: `underthinking.score` by the first mention of the known answer, which is no judge.
         within_limit: share of samples that kept to what was prescribed (s1's Control is its all-or-nothing form).
         replayed: share of the output tokens that were taken from another run; 0 for a run of its own.
         baseline: what it is compared with: the controls, as they print; empty for nothing.
@@ -75,6 +77,7 @@ class Result:
     n: int
     pass_at_n: float
     maj_at_n: float
+    underthinking_surrogate: float
     within_limit: float
     replayed: float
     baseline: str
@@ -159,6 +162,7 @@ def _result(outcome: _Outcome, others: Sequence[_Outcome]) -> Result:
         n,
         pass_at_k(list(outcome.rights.values()), n) if n > 1 else math.nan,
         maj_at_k(_answered(graded), n) if n > 1 else math.nan,
+        score(graded),
         mean([least <= tokens <= most for tokens in thinking]),
         sum(entry.row["shared"] for entry in graded) / sum(output) if sum(output) else math.nan,
         "" if against is None else against.name,

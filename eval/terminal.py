@@ -14,6 +14,10 @@ from thinkpace.eval.results import Result
 def table(results: Sequence[Result], title: str) -> Table:
     """The results for a terminal."""
     caption = "95 % intervals; thinking tokens as the budget counts them"
+    least = max((r.detectable for r in results if not math.isnan(r.detectable)), default=math.nan)
+    if not math.isnan(least):
+        questions = max(r.questions for r in results)
+        caption += f"\n{questions} questions: a difference below {100 * least:.0f} points may not show (power 0.8)"
     out = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     trouble = any(r.truncated or r.no_answer or r.errors for r in results)
     compared = any(not math.isnan(r.difference) and not r.is_forcing for r in results)

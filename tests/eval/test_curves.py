@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from thinkpace.eval.curves import Point, area, control, pareto, performance, scaling, tokens_for, underthinking
+from thinkpace.eval.journal import Entry
+from thinkpace.eval.underthinking import first_said, score
 
 POINTS = st.lists(st.builds(Point, st.integers(0, 50).map(float), st.sampled_from([0.0, 0.25, 0.5, 1.0])), max_size=8)
 
@@ -63,3 +65,15 @@ def test_underthinking() -> None:
     assert math.isnan(underthinking([], []))
     with pytest.raises(ValueError, match="must end inside"):
         underthinking([10], [11])
+
+
+def test_underthinking_with_a_judge_and_with_the_surrogate() -> None:
+    def sample(text: str, verdict: str) -> Entry:
+        return Entry("p", "q", 0, 0, verdict, {"text": text, "expected": "7", "tokens": list(range(len(text)))})
+
+    entries = [sample("a 7 b 71 c", "wrong"), sample("17 71 7x", "truncated"), sample("7", "right")]
+    assert first_said(entries[0]) == 3
+    assert first_said(entries[1]) is None
+    assert score(entries) == pytest.approx((1 - 3 / 10 + 0) / 2)
+    assert score(entries, lambda _: 5) == pytest.approx((0.5 + 3 / 8) / 2)
+    assert math.isnan(score(entries[2:]))
