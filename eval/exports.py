@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -52,11 +53,12 @@ def to_lm_eval(journal: Journal, folder: Path) -> list[Path]:
 
     A sample that failed has no metric, and is in neither count.
     """
-    points, questions = journal.points, journal.questions
-    entries = [*journal.entries()]
+    entries, questions = [*journal.entries()], journal.questions
+    begun = {entry.point for entry in entries}
+    points = [point for point in journal.points if point.id in begun]
     numbers = {name: number for number, name in enumerate(questions)}
     out = []
-    for place, (point, result) in enumerate(zip(points, results(points, entries), strict=False), 1):
+    for place, (point, result) in enumerate(zip(points, results(points, entries), strict=True), 1):
         of_point = [entry for entry in entries if entry.point == point.id]
         stem = f"{point.task}_{place:03d}_{point.id}"
         error = (result.ci_high - result.ci_low) / 2 / 1.959964
@@ -64,9 +66,9 @@ def to_lm_eval(journal: Journal, folder: Path) -> list[Path]:
             "results": {
                 point.task: {
                     "alias": point.task,
-                    "exact_match,none": result.accuracy,
-                    "exact_match_stderr,none": error,
-                    "thinking_tokens,none": result.thinking_tokens_mean,
+                    "exact_match,none": _known(result.accuracy),
+                    "exact_match_stderr,none": _known(error),
+                    "thinking_tokens,none": _known(result.thinking_tokens_mean),
                     "truncated,none": result.truncated,
                 }
             },
@@ -85,6 +87,11 @@ def to_lm_eval(journal: Journal, folder: Path) -> list[Path]:
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
         out += [path, samples]
     return out
+
+
+def _known(number: float) -> float | None:
+    """JSON has no NaN."""
+    return None if math.isnan(number) else number
 
 
 def _lm_eval_sample(entry: Entry, point: Point, number: int, question: str, answer: str) -> dict[str, Any]:
@@ -150,7 +157,6 @@ def _instance(entry: Entry, point: Point, question: str, answer: str) -> dict[st
                 "is_terminal": True,
             }
         ],
-        "evaluation": {"score": float(entry.verdict == "right"), "is_correct": entry.verdict == "right"},
         "token_usage": None
         if usage is None
         else {
@@ -162,7 +168,11 @@ def _instance(entry: Entry, point: Point, question: str, answer: str) -> dict[st
         "performance": {"latency_ms": round(1000 * row["seconds"], 3)} if "seconds" in row else None,
         "error": row.get("error"),
         "metadata": {"controls": point.setting.name, "prompt": point.prompt, "verdict": entry.verdict},
-    }
+    } | ({} if entry.verdict == "error" else {"evaluation": _score(entry.verdict == "right")})
+
+
+def _score(is_right: bool) -> dict[str, Any]:
+    return {"score": float(is_right), "is_correct": is_right}
 
 
 #: by name: what writes it, and returns the files
