@@ -122,14 +122,17 @@ def _thinking(entry: Entry) -> str:
 
 
 def to_every_eval_ever(journal: Journal, folder: Path) -> list[Path]:
-    """`every_eval_ever.jsonl`: one instance a line, with the names of Every Eval Ever's instance-level schema.
+    """`every_eval_ever.jsonl`: one instance a line, by Every Eval Ever's instance-level schema.
 
-    https://github.com/evaleval/every_eval_ever, `instance_level_eval.schema.json`.
+    Samples that failed are left out: the schema wants a score of every instance, and a failure is none.
+    https://github.com/evaleval/every_eval_ever, `instance_level_eval.schema.json`, 0.2.2.
     """
     points, questions = {point.id: point for point in journal.points}, journal.questions
     path = folder / "every_eval_ever.jsonl"
     with replacing(path) as new, new.open("w", encoding="utf-8") as file:
         for entry in journal.entries():
+            if entry.verdict == "error":
+                continue
             row = _instance(entry, points[entry.point], *questions[entry.question])
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
     return [path]
@@ -137,7 +140,7 @@ def to_every_eval_ever(journal: Journal, folder: Path) -> list[Path]:
 
 def _instance(entry: Entry, point: Point, question: str, answer: str) -> dict[str, Any]:
     row = entry.row
-    usage = row.get("usage")
+    usage = row["usage"]
     return {
         "schema_version": "0.2.2",
         "evaluation_id": f"{point.task}/{point.id}",
@@ -147,7 +150,7 @@ def _instance(entry: Entry, point: Point, question: str, answer: str) -> dict[st
         "sample_hash": hashlib.sha256((question + answer).encode()).hexdigest(),
         "interaction_type": "single_turn",
         "input": {"raw": question, "reference": [answer]},
-        "output": {"raw": [row.get("answer", "")], "reasoning_trace": [_thinking(entry)]},
+        "output": {"raw": [row["answer"]], "reasoning_trace": [_thinking(entry)]},
         "answer_attribution": [
             {
                 "turn_idx": 0,
@@ -157,22 +160,16 @@ def _instance(entry: Entry, point: Point, question: str, answer: str) -> dict[st
                 "is_terminal": True,
             }
         ],
-        "token_usage": None
-        if usage is None
-        else {
+        "token_usage": {
             "input_tokens": usage["prompt"],
             "output_tokens": completion_tokens(usage),
             "total_tokens": usage["prompt"] + completion_tokens(usage),
             "reasoning_tokens": row["thinking_tokens"],
         },
-        "performance": {"latency_ms": round(1000 * row["seconds"], 3)} if "seconds" in row else None,
-        "error": row.get("error"),
+        "performance": {"latency_ms": round(1000 * row["seconds"], 3)},
         "metadata": {"controls": point.setting.name, "prompt": point.prompt, "verdict": entry.verdict},
-    } | ({} if entry.verdict == "error" else {"evaluation": _score(entry.verdict == "right")})
-
-
-def _score(is_right: bool) -> dict[str, Any]:
-    return {"score": float(is_right), "is_correct": is_right}
+        "evaluation": {"score": float(entry.verdict == "right"), "is_correct": entry.verdict == "right"},
+    }
 
 
 #: by name: what writes it, and returns the files
