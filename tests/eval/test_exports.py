@@ -21,7 +21,6 @@ from thinkpace.eval.task import Example
 from thinkpace.processors import Sampling
 from thinkpace.prompts import BARE
 
-
 # fields of instance_level_eval.schema.json 0.2.2, which allows no others
 REQUIRED = {"schema_version", "evaluation_id", "model_id", "evaluation_name", "sample_id", "interaction_type", "input"}
 REQUIRED |= {"answer_attribution", "evaluation", "output"}
