@@ -6,14 +6,16 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from rich import box
 from rich.table import Table
 
 from thinkpace.eval.journal import Journal
 from thinkpace.eval.publishing import JOURNAL
-from thinkpace.eval.results import rights
+from thinkpace.eval.results import engine_names, firsts, rights
 from thinkpace.eval.stats import (
+    Firsts,
     Rights,
     accuracy_interval,
     adjusted,
@@ -71,7 +73,7 @@ def compare(folders: Sequence[Path], against: int = 1) -> list[Comparison]:
     Raises:
         ValueError: if there is no such row, nothing to compare, or a question of one id is asked differently.
     """
-    outcomes = list[tuple[str, Rights]]()
+    outcomes = list[_Outcome]()
     asked: dict[str, tuple[str, str]] = {}
     for folder in folders:
         with Journal(folder / JOURNAL, must_exist=True) as journal:
@@ -79,37 +81,51 @@ def compare(folders: Sequence[Path], against: int = 1) -> list[Comparison]:
                 if asked.setdefault(name, question) != question:
                     raise ValueError(f"{folder} asks something else as question {name!r}: these are not the same task")
             points, entries = journal.points, [*journal.entries()]
+        engines = engine_names(points)
         for point in points:
             where = f"{folder}: " if len(folders) > 1 else ""
-            name = f"{where}{point.engine}, {point.prompt}, {point.setting.name}"
-            outcomes.append((name, rights(entry for entry in entries if entry.point == point.id)))
-    outcomes = [one for one in outcomes if one[1]]
+            name = f"{where}{engines[point.variant[:2]]}, {point.prompt}, {point.setting.name}"
+            own = [entry for entry in entries if entry.point == point.id]
+            outcomes.append(_Outcome(name, rights(own), firsts(own)))
+    outcomes = [one for one in outcomes if one.rights]
     if len(outcomes) < 2:
         raise ValueError("there is nothing to compare: one setting with samples, or none")
     if against > len(outcomes):
         raise ValueError(f"--against {against}: there are {len(outcomes)} rows")
-    before = outcomes[against - 1][1]
-    p_values = [math.nan if after is before else mcnemar(before, after) for _, after in outcomes]
+    before = outcomes[against - 1]
+    if not any(set(before.rights) & set(one.rights) for one in outcomes if one is not before):
+        raise ValueError("these sweeps have no question in common: there is nothing to compare")
+    p_values = [math.nan if one is before else mcnemar(before.firsts, one.firsts) for one in outcomes]
     rows = zip(outcomes, p_values, adjusted(p_values), strict=True)
-    return [_compared(name, before, after, p, corrected) for (name, after), p, corrected in rows]
+    return [_compared(before, after, p, corrected) for after, p, corrected in rows]
 
 
-def _compared(name: str, before: Rights, after: Rights, p_value: float, p_adjusted: float) -> Comparison:
-    accuracy, _, _ = accuracy_interval(list(after.values()))
-    questions, share = discordant(before, after)
-    difference = (math.nan,) * 3 if after is before else paired_difference(before, after)
-    least = detectable(questions, share) if questions and share else math.nan
-    return Comparison(name, accuracy, questions, *difference, p_value, p_adjusted, least)
+class _Outcome(NamedTuple):
+    """The samples of a row."""
+
+    name: str
+    rights: Rights
+    firsts: Firsts
+
+
+def _compared(before: _Outcome, after: _Outcome, p_value: float, p_adjusted: float) -> Comparison:
+    accuracy, _, _ = accuracy_interval(list(after.rights.values()))
+    questions = len(set(before.rights) & set(after.rights))
+    shared, different = discordant(before.firsts, after.firsts)
+    difference = (math.nan,) * 3 if after is before else paired_difference(before.rights, after.rights)
+    least = detectable(shared, different) if shared and different else math.nan
+    return Comparison(after.name, accuracy, questions, *difference, p_value, p_adjusted, least)
 
 
 def table(rows: Sequence[Comparison]) -> Table:
     """For a terminal."""
     out = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
-    for column in ("row", "accuracy", "questions", "difference (95 %)", "p", "p adjusted", "detectable"):
+    for column in ("row", "accuracy", "of", "difference (95 %)", "p", "p, Holm", "detectable"):
         out.add_column(column, justify="right", no_wrap=True)
     for number, row in enumerate(rows, 1):
         points = [f"{100 * x:+.1f}" for x in (row.difference, row.low, row.high)]
-        gained = "compared with" if math.isnan(row.p_value) else f"{points[0]} ({points[1]} to {points[2]})"
+        alone = "nothing in common" if not row.questions else "compared with"
+        gained = alone if math.isnan(row.p_value) else f"{points[0]} ({points[1]} to {points[2]})"
         shown = ["" if math.isnan(p) else f"{p:.2g}" for p in (row.p_value, row.p_adjusted)]
         least = "" if math.isnan(row.detectable) else f"{100 * row.detectable:.1f}"
         out.add_row(str(number), percent(row.accuracy), str(row.questions), gained, *shown, least)

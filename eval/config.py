@@ -11,7 +11,7 @@ from typing import Any, Literal
 from thinkpace.errors import MissingExtra
 
 try:
-    from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+    from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError, field_validator
 except ModuleNotFoundError as error:
     raise MissingExtra("sweeps", "eval") from error
 
@@ -19,9 +19,9 @@ from thinkpace.eval import embedded
 
 
 class Config(BaseModel):
-    """A sweep. Names are those of the flags of `thinkpace sweep`, where lists are joined by commas."""
+    """A sweep. Names are those of the flags of `thinkpace sweep`; see `OTHER_NAMES`."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=False)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     models: list[str] = Field([embedded.NAME], min_length=1)
     engines: list[str | None] = Field([None], min_length=1)
@@ -36,19 +36,19 @@ class Config(BaseModel):
     prompts: list[str] = Field(["step-by-step"], min_length=1)
     temperature: float = 1.0
     top_p: float = 1.0
-    top_k: int = 0
+    top_k: StrictInt = 0
     min_p: float = 0.0
-    samples: int = 1
-    seed: int = 0
-    limit: int | None = None
-    max_new_tokens: int | None = None
-    answer_reserve: int | None = None
+    samples: StrictInt = 1
+    seed: StrictInt = 0
+    limit: StrictInt | None = None
+    max_new_tokens: StrictInt | None = None
+    answer_reserve: StrictInt | None = None
     open_marker: str | None = None
     close_marker: str | None = None
-    replay: bool = False
-    parallel: int | None = None
+    replay: StrictBool = False
+    parallel: StrictInt | None = Field(None, ge=1)
     executor: Literal["here", "processes", "ray"] = "here"
-    workers: int = Field(2, ge=1)
+    workers: StrictInt = Field(2, ge=1)
 
     @field_validator("budgets", "waits", mode="before")
     @classmethod
@@ -56,12 +56,21 @@ class Config(BaseModel):
         """A list of a file as the text of a flag."""
         return ",".join(map(str, value)) if isinstance(value, list) else str(value) if value is not None else None
 
-    @field_validator("models", "engines", "prompts", mode="before")
+    @field_validator("models", "engines", "prompts", "control", mode="before")
     @classmethod
-    def _split(cls, value: Any) -> Any:
-        return value.split(",") if isinstance(value, str) else value
+    def _listed(cls, value: Any) -> Any:
+        """One of them without brackets."""
+        return [value] if isinstance(value, str) else value
 
 
+#: flags that are given once or more, and those that are words of Python's
+OTHER_NAMES = {
+    "model": "models",
+    "engine": "engines",
+    "prompt": "prompts",
+    "open": "open_marker",
+    "close": "close_marker",
+}
 #: what decides where and how fast the work is done, and nothing about its results
 ELSEWHERE = {"executor", "workers", "parallel"}
 
@@ -80,7 +89,11 @@ def merged(file: Path | None, flags: Mapping[str, Any], kept: str | None = None)
     """
     given = json.loads(kept) if kept else {}
     if file is not None:
-        given |= _read(file)
+        read = {name.replace("-", "_"): value for name, value in _read(file).items()}
+        given |= {OTHER_NAMES.get(name, name): value for name, value in read.items()}
+        for name in ("task", "data"):  # a file beside this one
+            if isinstance(given.get(name), str) and (file.parent / given[name]).is_file():
+                given[name] = str(file.parent / given[name])
     given |= {name: value for name, value in flags.items() if value is not None}
     try:
         return Config(**given)
@@ -88,6 +101,7 @@ def merged(file: Path | None, flags: Mapping[str, Any], kept: str | None = None)
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
         known = f"; known are {', '.join(Config.model_fields)}" if first["type"] == "extra_forbidden" else ""
+        known = f"; the folder of the results is given as --out{known}" if name == "out" else known
         source = str(file) if file is not None else "the sweep"
         raise ValueError(f"{source}: {name}: {first['msg']}, got {first['input']!r}{known}") from None
 
@@ -96,7 +110,7 @@ def _read(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise FileNotFoundError(f"there is no file {file}")
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file}: not TOML ({error})") from None
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import pickle
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from types import TracebackType
@@ -53,17 +54,29 @@ class Here:
             yield item, function(self._engine, item)
 
 
-_engine: Engine | None = None  # of a worker process
+_engine: Engine | Exception | None = None  # of a worker process, or why it has none
 
 
 def _open(opener: Opener) -> None:
     global _engine  # a process has one engine, from its beginning to its end
-    _engine = opener()
+    try:
+        _engine = opener()
+    except Exception as error:  # noqa: BLE001  # it is raised where work is asked for
+        _engine = error
 
 
 def _work(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     assert _engine is not None
-    return function(_engine, *arguments)
+    try:
+        if isinstance(_engine, Exception):
+            raise _engine
+        return function(_engine, *arguments)
+    except Exception as error:
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # noqa: BLE001  # it cannot travel as it is
+            raise RuntimeError(f"{type(error).__name__}: {error}") from None
+        raise
 
 
 class Processes:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
+import statistics
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,8 @@ from thinkpace.errors import MissingExtra
 from thinkpace.eval.files import replacing, sample_rows, write_samples
 from thinkpace.eval.journal import Entry, Journal
 from thinkpace.eval.point import Point
-from thinkpace.eval.results import completion_tokens, results
+from thinkpace.eval.results import completion_tokens, results, rights
+from thinkpace.eval.stats import Rights
 
 
 def to_jsonl(journal: Journal, folder: Path) -> list[Path]:
@@ -60,8 +63,8 @@ def to_lm_eval(journal: Journal, folder: Path) -> list[Path]:
     out = []
     for place, (point, result) in enumerate(zip(points, results(points, entries), strict=True), 1):
         of_point = [entry for entry in entries if entry.point == point.id]
-        stem = f"{point.task}_{place:03d}_{point.id}"
-        error = (result.ci_high - result.ci_low) / 2 / 1.959964
+        stem = f"{re.sub(r'[^0-9A-Za-z.+-]+', '__', point.task)}_{place:03d}_{point.id}"
+        error = _standard_error(rights(of_point))
         summary = {
             "results": {
                 point.task: {
@@ -89,6 +92,12 @@ def to_lm_eval(journal: Journal, folder: Path) -> list[Path]:
     return out
 
 
+def _standard_error(per_question: Rights) -> float:
+    """Of the mean over questions, as the harness has it: the sample's deviation over the root of their number."""
+    means = [sum(right) / len(right) for right in per_question.values()]
+    return statistics.stdev(means) / math.sqrt(len(means)) if len(means) > 1 else math.nan
+
+
 def _known(number: float) -> float | None:
     """JSON has no NaN."""
     return None if math.isnan(number) else number
@@ -107,7 +116,7 @@ def _lm_eval_sample(entry: Entry, point: Point, number: int, question: str, answ
         "filtered_resps": [entry.row.get("extracted") or ""],
         "filter": "none",
         "metrics": list(metrics),
-        "doc_hash": hashlib.sha256(json.dumps(document, ensure_ascii=False).encode()).hexdigest(),
+        "doc_hash": hashlib.sha256(json.dumps(document, indent=2, ensure_ascii=False).encode()).hexdigest(),
         "target_hash": hashlib.sha256(answer.encode()).hexdigest(),
         # what the harness has no place for, and drops
         "verdict": entry.verdict,

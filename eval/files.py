@@ -160,7 +160,7 @@ def times(points: Sequence[Point], entries: Iterable[Entry]) -> list[Times]:
 
 
 def write_samples(points: Sequence[Point], entries: Iterable[Entry], path: Path) -> None:
-    """`samples.jsonl`: one JSON object per sample."""
+    """`samples.jsonl`: one JSON object per sample, with the question as it was asked."""
     with replacing(path) as new, new.open("w", encoding="utf-8") as file:
         for row in sample_rows(points, entries):
             file.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from thinkpace.eval.graders import GRADERS
+from thinkpace.eval.graders import GRADERS, number, numeric
 
 NAMES = (*GRADERS, "math")
 
@@ -40,6 +40,20 @@ class Grading:
     ) -> None:
         if self._compare is None:
             self._processes.__exit__(kind, error, trace)
+
+    def check(self, known: Mapping[str, str]) -> None:
+        """Look at the known answers before anything is generated.
+
+        Args:
+            known: question -> answer.
+
+        Raises:
+            ValueError: if the grader could never tell.
+        """
+        if self._compare is numeric and (bad := [name for name, answer in known.items() if number(answer) is None]):
+            raise ValueError(
+                f"the known answer {known[bad[0]]!r} of question {bad[0]!r} is no number: take another --grader"
+            )
 
     def all(self, pairs: Sequence[tuple[str, str]]) -> list[bool | Exception]:
         """For every pair (found, known) whether they are the same, or why that could not be told."""

@@ -63,6 +63,8 @@ def write(
         traces=[{"name": name_of(point), "samples": [*_traces(of_point)]} for point, of_point in sampled],
         percent=_percent,
         points=_points,
+        rounded=lambda text: "undefined" if text == "nan" else f"{float(text):.1f}",
+        small=lambda text: "" if text == "nan" else f"{float(text):.2g}",
     )
     with replacing(path) as new:
         new.write_text(page, encoding="utf-8")
@@ -120,6 +122,7 @@ def _traces(entries: Sequence[Entry]) -> Iterable[dict[str, Any]]:
             "verdict": verdict,
             "question": entry.question,
             "sample": entry.sample,
+            "asked": row.get("asked", ""),
             "expected": row.get("expected", ""),
             "extracted": row.get("extracted"),
             "error": row.get("error"),

@@ -14,7 +14,7 @@ from dataclasses import asdict
 
 from thinkpace.errors import MissingExtra
 from thinkpace.eval.engines import engine_kind, open_engine
-from thinkpace.eval.options import controls_of, markers_of
+from thinkpace.eval.options import controls_of, markers_of, what_fits
 from thinkpace.processors.base import Control
 from thinkpace.processors.budget import ThinkBudget
 from thinkpace.processors.request import Completion, Request, Sampling
@@ -37,7 +37,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtra("the bridge to inspect-ai", "inspect-ai") from error
 
-NEW_TOKENS = 1024  # where a task does not say
+NEW_TOKENS = 1024  # where a task does not say, or what fits
 
 
 @modelapi(name="thinkpace")
@@ -102,13 +102,9 @@ class ThinkpaceAPI(ModelAPI):  # type: ignore[misc]  # not always installed, so 
         asked = [{"role": message.role, "content": _text(message)} for message in messages]
         temperature = 1.0 if config.temperature is None else config.temperature
         sampling = Sampling(temperature, config.top_p or 1.0, config.top_k or 0)
-        return Request(
-            self._engine.chat(asked),
-            self._wanted(config),
-            config.max_tokens or NEW_TOKENS,
-            sampling,
-            config.seed or 0,
-        )
+        prompt = self._engine.chat(asked)
+        limit = config.max_tokens or what_fits(NEW_TOKENS, self._engine.context_tokens, len(prompt))
+        return Request(prompt, self._wanted(config), limit, sampling, config.seed or 0)
 
     def _wanted(self, config: GenerateConfig) -> tuple[Control, ...]:
         """What holds for one call: the solver's controls, else the model's; and a budget that inspect was told of."""

@@ -31,6 +31,9 @@ CREATE TABLE IF NOT EXISTS points (place INTEGER PRIMARY KEY, point TEXT NOT NUL
 CREATE TABLE IF NOT EXISTS questions (
     place INTEGER PRIMARY KEY, question TEXT NOT NULL UNIQUE, asked TEXT NOT NULL, answer TEXT NOT NULL
 );
+CREATE TABLE IF NOT EXISTS wanted (
+    point TEXT NOT NULL, question TEXT NOT NULL, samples INTEGER NOT NULL, PRIMARY KEY (point, question)
+) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS samples (
     point TEXT NOT NULL, question TEXT NOT NULL, sample INTEGER NOT NULL, seed INTEGER NOT NULL,
     verdict TEXT NOT NULL, row TEXT NOT NULL, PRIMARY KEY (point, question, sample)
@@ -40,6 +43,16 @@ CREATE TABLE IF NOT EXISTS samples (
 _INSERT = """
 INSERT INTO samples VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET verdict = excluded.verdict, row = excluded.row
 WHERE samples.verdict = 'error'
+"""
+
+_WANT = """
+INSERT INTO wanted VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET samples = max(samples, excluded.samples)
+"""
+
+_COUNT = """
+SELECT (SELECT coalesce(sum(samples), 0) FROM wanted),
+    (SELECT count(*) FROM samples JOIN wanted USING (point, question) WHERE sample < samples),
+    (SELECT count(*) FROM samples WHERE verdict = 'error')
 """
 
 _ENTRIES = """
@@ -74,6 +87,15 @@ class Entry:
     @property
     def key(self) -> Key:
         return self.point, self.question, self.sample
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come. Args: wanted: samples asked for. there: of these. failed: that ended in an error."""
+
+    wanted: int
+    there: int
+    failed: int
 
 
 class Journal:
@@ -142,19 +164,26 @@ class Journal:
                 f"the journal cannot be written ({error}); run the same command again to go on from here"
             ) from error
 
-    def begin(self, run: Mapping[str, Any], points: Iterable[Point], questions: Iterable[tuple[str, str, str]]) -> None:
-        """Say what is going to be done; more may be added later.
+    def begin(
+        self,
+        run: Mapping[str, Any],
+        points: Iterable[Point],
+        questions: Iterable[tuple[str, str, str]],
+        samples: int = 1,
+    ) -> None:
+        """Say what is going to be done; more may be added later, and what was asked for stays so.
 
         Args:
             run: what the whole run has in common, as a JSON object.
             points: of its grid.
             questions: (id, question, answer) each.
+            samples: of every question at every point.
 
         Raises:
             ValueError: if the file holds another run, or a question of this id that asks something else.
         """
         text = json.dumps(run, sort_keys=True)
-        asked = list(questions)
+        asked, grid = list(questions), list(points)
         with self._writing():
             self._db.execute("INSERT OR IGNORE INTO run VALUES ('common', ?)", (text,))
             known, wanted = json.loads(self.noted("common") or "{}"), json.loads(text)
@@ -164,7 +193,7 @@ class Journal:
                     f"{self.path.parent} holds another run (different: {', '.join(different)}): "
                     "choose another folder with --out"
                 )
-            rows = [(point.id, json.dumps(point.to_json(), sort_keys=True)) for point in points]
+            rows = [(point.id, json.dumps(point.to_json(), sort_keys=True)) for point in grid]
             self._db.executemany("INSERT OR IGNORE INTO points (point, spec) VALUES (?, ?)", rows)
             self._db.executemany("INSERT OR IGNORE INTO questions (question, asked, answer) VALUES (?, ?, ?)", asked)
             there = {row[0]: row[1:] for row in self._db.execute("SELECT question, asked, answer FROM questions")}
@@ -174,6 +203,7 @@ class Journal:
                         f"{self.path.parent} holds another run (different: question {name!r}): "
                         "choose another folder with --out"
                     )
+            self._db.executemany(_WANT, [(point.id, name, samples) for point in grid for name, *_ in asked])
 
     def note(self, name: str, value: str) -> None:
         """Keep a text under a name, in place of what was there."""
@@ -200,10 +230,15 @@ class Journal:
         }
 
     def done(self, points: Sequence[str], sample: int) -> set[Key]:
-        """What has been done of some points; samples that ended in an error are not, so that they are tried again."""
+        """What has been generated of some points; what could not be is not, so that it is tried again."""
         marks = ", ".join("?" * len(points))
         chosen = f"SELECT point, question, sample FROM samples WHERE point IN ({marks}) AND sample = ?"
-        return set(self._db.execute(f"{chosen} AND verdict != 'error'", (*points, sample)))
+        made = "(verdict != 'error' OR json_extract(row, '$.tokens') IS NOT NULL)"
+        return set(self._db.execute(f"{chosen} AND {made}", (*points, sample)))
+
+    def ungraded(self) -> list[Entry]:
+        """Samples that were generated, and whose grader failed."""
+        return [entry for entry in self.entries() if entry.verdict == "error" and "tokens" in entry.row]
 
     def of(self, point: str, sample: int) -> list[Entry]:
         """One sample of every question at one point."""
@@ -214,9 +249,10 @@ class Journal:
             for of, question, number, seed, verdict, row in rows
         ]
 
-    def count(self) -> dict[str, int]:
-        """How many samples there are of every verdict."""
-        return dict(self._db.execute("SELECT verdict, count(*) FROM samples GROUP BY verdict ORDER BY verdict"))
+    @property
+    def progress(self) -> Progress:
+        """How far it has come."""
+        return Progress(*self._db.execute(_COUNT).fetchone())
 
     def write(self, entries: Iterable[Entry]) -> None:
         """Add samples, all or none; one that is there already stays as it was, unless it was an error.

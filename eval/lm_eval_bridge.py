@@ -19,7 +19,7 @@ from typing import Any
 from thinkpace.errors import MissingExtra, UnsupportedControl
 from thinkpace.eval import embedded
 from thinkpace.eval.engines import engine_kind, open_engine
-from thinkpace.eval.options import controls_of, markers_of
+from thinkpace.eval.options import controls_of, markers_of, what_fits
 from thinkpace.eval.unit import generated, sample_seed
 from thinkpace.processors.request import Completion, Engine, Request, Sampling
 
@@ -29,7 +29,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtra("the bridge to lm-evaluation-harness", "lm-eval") from error
 
-NEW_TOKENS = 1024  # where a task does not say
+NEW_TOKENS = 1024  # where a task does not say, or what fits
 _CHAT = "\0chat:"  # before a conversation that the harness carries as a text
 
 
@@ -112,8 +112,10 @@ class ThinkpaceLM(LM):  # type: ignore[misc]  # the harness has no types
         )
         seed = sample_seed(self._seed, context, self._asked[context])
         self._asked[context] += 1  # the harness asks again for every repetition
-        limit = int(settings.get("max_gen_toks") or settings.get("max_new_tokens") or NEW_TOKENS)
-        return Request(self._engine.chat(messages), self._controls, limit, sampling, seed)
+        asked = self._engine.chat(messages)
+        given = settings.get("max_gen_toks") or settings.get("max_new_tokens")
+        limit = int(given) if given else what_fits(NEW_TOKENS, self._engine.context_tokens, len(asked))
+        return Request(asked, self._controls, limit, sampling, seed)
 
     def _keep(self, context: str, request: Request, done: Completion) -> None:
         if self._traces is None:

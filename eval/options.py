@@ -20,9 +20,14 @@ NEW_TOKENS = 4096
 
 def new_tokens_of(given: int | None, is_embedded: bool, context_tokens: int | None, longest: int) -> int:
     """Output tokens at most; without a number a usual one, or what the model holds beside the longest prompt."""
-    if given is not None or is_embedded:
-        return EMBEDDED_NEW_TOKENS if given is None else given
-    return NEW_TOKENS if context_tokens is None else max(1, min(NEW_TOKENS, context_tokens - longest))
+    if given is not None:
+        return given
+    return what_fits(EMBEDDED_NEW_TOKENS if is_embedded else NEW_TOKENS, context_tokens, longest)
+
+
+def what_fits(wanted: int, context_tokens: int | None, prompt_tokens: int) -> int:
+    """So many output tokens, or what the model holds beside a prompt."""
+    return wanted if context_tokens is None else max(1, min(wanted, context_tokens - prompt_tokens))
 
 
 def reserve_of(given: int | None, is_embedded: bool) -> int:

@@ -47,12 +47,13 @@ def lines(results: Sequence[Result]) -> list[Line]:
     """
     variants = len({(r.engine, r.prompt) for r in results}) > 1
     fewest = min((r.waits for r in results if r.is_forcing), default=0)
+    plain = next((r.line for r in results if r.is_forcing), "")
     found: dict[tuple[str, ...], list[Result]] = {}
     for r in (r for r in results if not math.isnan(r.accuracy)):
-        beside = "" if r.is_forcing else r.control.removesuffix("+BudgetForcing")
-        along = f"{r.waits} waits" if r.waits > fewest and r.max_tokens is not None else ""
-        if not along and r.is_forcing:
-            along = "waits, no budget" if r.waits > fewest else f"budget, {fewest or 'no'} waits"
+        beside = "" if r.line == plain else r.line.removesuffix(f" + {plain}")
+        along = f"{r.waits} wait{'s' * (r.waits > 1)}" if r.waits > fewest and r.max_tokens is not None else ""
+        if not along and r.line == plain:
+            along = "waits, no budget" if r.waits > fewest else f"budget, {fewest or 'no'} wait{'s' * (fewest != 1)}"
         variant = f"{r.engine}, {r.prompt}: " if variants else ""
         key = (variant + ", ".join(filter(None, (beside, along))),)
         found.setdefault(key, []).append(r)

@@ -9,7 +9,7 @@ from thinkpace.eval.grading import NAMES
 from thinkpace.eval.point import Point
 from thinkpace.eval.settings import Setting
 from thinkpace.eval.task import Example
-from thinkpace.eval.unit import Job, Unit, asked_in
+from thinkpace.eval.unit import Job, Unit, asked_in, number_of
 from thinkpace.processors.markers import Markers
 from thinkpace.processors.request import Engine, Sampling
 from thinkpace.prompts.base import Prompt
@@ -131,16 +131,18 @@ class Plan:
                 jobs = tuple(Job(self.point(prompt, setting, card).id, setting) for setting in family)
                 for sample in range(self.samples):
                     for start in range(0, len(self.examples), CHUNK):
+                        examples = self.examples[start : start + CHUNK]
                         yield Unit(
                             prompt,
                             jobs,
-                            self.examples[start : start + CHUNK],
+                            examples,
                             sample,
                             self.sampling,
                             self.max_new_tokens,
                             self.seed,
                             self.grader,
                             self.replay,
+                            number_of(jobs, examples, sample),
                         )
 
     def _families(self) -> list[tuple[Setting, ...]]:

@@ -71,6 +71,6 @@ class Point:
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     @property
-    def variant(self) -> tuple[str, str]:
-        """What it is compared inside of: engine and prompt."""
-        return self.engine, self.prompt
+    def variant(self) -> tuple[str, str, str]:
+        """What it is compared inside of: engine, model and prompt."""
+        return self.engine, self.model, self.prompt

@@ -38,6 +38,10 @@ def publish(journal: Journal, folder: Path, console: Console) -> list[Result]:
     picture.draw(found, folder, title, note)
     html_report.write(points, entries, found, folder / "report.html", title, note)
     console.print(terminal.table(found, title))
+    failed = [entry for entry in entries if entry.verdict == "error"]
+    if failed:
+        what = f"{len(failed)} samples failed, the first with: {failed[0].row['error']}"
+        console.print(f"{what}; thinkpace resume {folder} tries them again", style="bold red", soft_wrap=True)
     if note:
         console.print(note, style="dim")
     console.print(f"{folder}/report.html, curve.png, curve.svg, {', '.join(TABLES)}", highlight=False, soft_wrap=True)
@@ -68,19 +72,23 @@ def checked(journal: Journal, folder: Path) -> Iterator[str]:
         ValueError: for what is not: damage, samples that are missing or failed, files that say something else.
     """
     journal.check()
-    points, counts = journal.points, journal.count()
-    wanted = len(points) * len(journal.questions) * int(journal.noted("samples") or 1)
-    if sum(counts.values()) < wanted:
-        missing = wanted - sum(counts.values())
-        raise ValueError(f"{missing} of {wanted} samples are missing: thinkpace resume {folder}")
-    if counts.get("error"):
-        raise ValueError(f"{counts['error']} samples ended in an error: thinkpace resume {folder} tries them again")
-    yield f"{sum(counts.values())} samples, all of them there, none failed"
+    points, come = journal.points, journal.progress
+    if not come.wanted:
+        raise ValueError(f"{folder} holds no sweep")
+    if come.there < come.wanted:
+        missing = come.wanted - come.there
+        raise ValueError(f"{missing} of {come.wanted} samples are missing: thinkpace resume {folder}")
+    if come.failed:
+        raise ValueError(f"{come.failed} samples ended in an error: thinkpace resume {folder} tries them again")
+    yield f"{come.there} samples, all of them there, none failed"
     entries = [*journal.entries()]
     with tempfile.TemporaryDirectory() as scratch:
         _write(points, entries, results(points, entries), Path(scratch))
         for name in TABLES:
             path = folder / name
             if not path.is_file() or path.read_bytes() != (Path(scratch) / name).read_bytes():
-                raise ValueError(f"{path} is not what the journal says: thinkpace report {folder} writes it anew")
+                raise ValueError(
+                    f"{path} is not what this version of thinkpace makes of the journal: "
+                    f"thinkpace report {folder} writes it anew"
+                )
     yield f"{', '.join(TABLES)} say what the journal says"

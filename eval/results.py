@@ -55,6 +55,7 @@ class Result:
             questions that were answered differently.
         engine, prompt: what generated, and what was said around the question.
         controls: as they print.
+        line: the same without limit and waits: what its line in the picture has in common.
     """
 
     task: str
@@ -90,6 +91,7 @@ class Result:
     engine: str
     prompt: str
     controls: str
+    line: str
 
     @property
     def is_forcing(self) -> bool:
@@ -116,9 +118,17 @@ def results(points: Sequence[Point], entries: Iterable[Entry]) -> list[Result]:
     for entry in entries:
         by_point[entry.point].append(entry)
     outcomes = [_Outcome(point, by_point[point.id], rights(by_point[point.id])) for point in points]
-    rows = [_result(outcome, outcomes) for outcome in outcomes if outcome.entries]
+    names = engine_names(points)
+    rows = [_result(outcome, outcomes, names[outcome.point.variant[:2]]) for outcome in outcomes if outcome.entries]
     corrected = adjusted([row.p_value for row in rows])
     return [replace(row, p_adjusted=p) for row, p in zip(rows, corrected, strict=True)]
+
+
+def engine_names(points: Iterable[Point]) -> dict[tuple[str, str], str]:
+    """(name, identity) of every engine -> what it is called: with its identity where two go by one name."""
+    known = list(dict.fromkeys(point.variant[:2] for point in points))
+    names = [name for name, _ in known]
+    return {(name, model): f"{name} {model}" if names.count(name) > 1 else name for name, model in known}
 
 
 def rights(entries: Iterable[Entry]) -> dict[str, list[bool]]:
@@ -130,11 +140,20 @@ def rights(entries: Iterable[Entry]) -> dict[str, list[bool]]:
     return out
 
 
-def _result(outcome: _Outcome, others: Sequence[_Outcome]) -> Result:
+def firsts(entries: Iterable[Entry]) -> dict[str, bool]:
+    """For each question whether its first sample was right, where it did not fail."""
+    return {
+        entry.question: entry.verdict == "right" for entry in entries if not entry.sample and entry.verdict != "error"
+    }
+
+
+def _result(outcome: _Outcome, others: Sequence[_Outcome], engine: str) -> Result:
     point, graded, setting = outcome.point, outcome.graded, outcome.point.setting
     beside = [other for other in others if other.point.variant == point.variant and other.entries]
     against = baseline(setting, [other.point.setting for other in beside])
-    before = next((other.rights for other in beside if other.point.setting == against), {})
+    before = next((other for other in beside if other.point.setting == against), None)
+    was, is_now = firsts(before.entries) if before else {}, firsts(outcome.entries)
+    shared, different = discordant(was, is_now)
     accuracy, low, high = accuracy_interval(list(outcome.rights.values()), seed=point.seed)
     verdicts = [entry.verdict for entry in graded]
     thinking = [entry.row["thinking_tokens"] for entry in graded]
@@ -166,19 +185,15 @@ def _result(outcome: _Outcome, others: Sequence[_Outcome]) -> Result:
         mean([least <= tokens <= most for tokens in thinking]),
         sum(entry.row["shared"] for entry in graded) / sum(output) if sum(output) else math.nan,
         "" if against is None else against.name,
-        *paired_difference(before, outcome.rights, seed=point.seed),
-        mcnemar(before, outcome.rights),
+        *paired_difference(before.rights if before else {}, outcome.rights, seed=point.seed),
+        mcnemar(was, is_now),
         math.nan,
-        _detectable(before, outcome.rights),
-        point.engine,
+        detectable(shared, different) if shared and different else math.nan,
+        engine,
         point.prompt,
         setting.name,
+        setting.line,
     )
-
-
-def _detectable(before: Rights, after: Rights) -> float:
-    questions, share = discordant(before, after)
-    return detectable(questions, share) if questions and share else math.nan
 
 
 def _answered(entries: Iterable[Entry]) -> list[list[tuple[str | None, bool]]]:

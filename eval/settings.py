@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from thinkpace.processors.base import Control
 from thinkpace.processors.budget import Budget, BudgetForcing
 
 NO_CONTROL = "no control"
+VARIED = ("max_tokens", "waits")  # along a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +64,23 @@ class Setting:
         return self.kind == "BudgetForcing"
 
     @property
+    def line(self) -> str:
+        """The controls as they print, without the limit and the waits of the one that decides the end."""
+        parts = [repr(control) for control in self.others]
+        if self.budget is not None:
+            kept = [(f.name, getattr(self.budget, f.name)) for f in fields(self.budget) if f.name not in VARIED]
+            told = [f"{name}={value!r}" for name, value in kept if value != _default(self.budget, name)]
+            parts.append(f"{type(self.budget).__name__}({', '.join(told)})")
+        return " + ".join(parts) or NO_CONTROL
+
+    @property
     def name(self) -> str:
         """The controls as they print: unique within a sweep."""
         return " + ".join(map(repr, self.controls)) or NO_CONTROL
+
+
+def _default(control: Control, name: str) -> Any:
+    return next(field.default for field in fields(control) if field.name == name)  # type: ignore[arg-type]  # a dataclass
 
 
 def grid(budgets: Iterable[int | None], waits: Iterable[int], **fixed: Any) -> tuple[Setting, ...]:

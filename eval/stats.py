@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import optimize, stats
 
 RESAMPLES = 10_000
 
 #: question -> whether each of its samples was right; at least one sample each
 Rights = Mapping[str, Sequence[bool]]
+#: question -> whether its first sample was right
+Firsts = Mapping[str, bool]
 
 
 def accuracy_interval(
@@ -46,10 +50,26 @@ def accuracy_interval(
         return accuracy, float(interval.low), float(interval.high)
     if len(right) == 1:
         return accuracy, math.nan, math.nan  # one question says nothing of others
-    drawn = np.random.default_rng(seed).integers(len(right), size=(RESAMPLES, len(right)))
-    resampled = right[drawn].sum(1) / count[drawn].sum(1)
+    if len(set((right / count).tolist())) == 1:  # resampling sees no difference between questions, and would see none
+        return accuracy, *_wilson(accuracy, len(right), confidence)
+    resampled = _resampled(len(right), seed, lambda drawn: right[drawn].sum(1) / count[drawn].sum(1))
     low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
     return accuracy, float(low), float(high)
+
+
+def _wilson(share: float, questions: int, confidence: float) -> tuple[float, float]:
+    """Wilson's interval of a share that need not be a whole number of questions."""
+    z = float(stats.norm.ppf((1 + confidence) / 2))
+    middle = (share + z * z / (2 * questions)) / (1 + z * z / questions)
+    half = z * math.sqrt(share * (1 - share) / questions + (z / (2 * questions)) ** 2) / (1 + z * z / questions)
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
+def _resampled(questions: int, seed: int, statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]]) -> Any:
+    """A statistic of bootstrap samples of the questions: Float[RESAMPLES], in blocks that fit into memory."""
+    rng, block = np.random.default_rng(seed), max(1, min(RESAMPLES, 2_000_000 // questions))
+    sizes = [min(block, RESAMPLES - start) for start in range(0, RESAMPLES, block)]
+    return np.concatenate([statistic(rng.integers(questions, size=(size, questions))) for size in sizes])
 
 
 def paired_difference(
@@ -61,6 +81,8 @@ def paired_difference(
 ) -> tuple[float, float, float]:
     """How much more often `after` is right than `before` on the questions of both, and the ends of its interval.
 
+    The difference of the two accuracies over all samples of these questions.
+
     The percentile bootstrap over questions (Efron and Tibshirani 1993, chapter 13), each with all its samples on both
     sides, seeded: what differs between questions but not between the two does not widen it.
 
@@ -70,7 +92,7 @@ def paired_difference(
         seed: of the bootstrap.
 
     Returns:
-        (difference, low, high); three NaN if the two have no question in common.
+        (difference, low, high); three NaN if the two have no question in common, no ends if it is one question.
 
     >>> paired_difference({"a": [False], "b": [True]}, {"a": [True], "b": [True]})[0]
     0.5
@@ -78,13 +100,23 @@ def paired_difference(
     common = [question for question in before if question in after]
     if not common:
         return math.nan, math.nan, math.nan
-    gains = np.array([np.mean(after[question]) - np.mean(before[question]) for question in common])
-    drawn = np.random.default_rng(seed).integers(len(gains), size=(RESAMPLES, len(gains)))
-    low, high = np.quantile(gains[drawn].mean(1), [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(gains.mean()), float(low), float(high)
+    # Float[4, questions]: right ones and samples, after and before
+    counts = np.array(
+        [[f(side[question]) for question in common] for side in (after, before) for f in (sum, len)], dtype=float
+    )
+
+    def gain(drawn: NDArray[np.int64]) -> NDArray[np.float64]:
+        won, of, lost, out_of = counts[:, drawn].sum(-1)
+        return np.asarray(won / of - lost / out_of)
+
+    difference = float(gain(np.arange(len(common))))
+    if len(common) == 1:
+        return difference, math.nan, math.nan
+    low, high = np.quantile(_resampled(len(common), seed, gain), [(1 - confidence) / 2, (1 + confidence) / 2])
+    return difference, float(low), float(high)
 
 
-def mcnemar(before: Rights, after: Rights) -> float:
+def mcnemar(before: Firsts, after: Firsts) -> float:
     """The p-value of McNemar's exact test: whether two settings differ, by their first samples.
 
     Under the null hypothesis a question that only one of them answers right falls to either with chance 1/2
@@ -96,15 +128,15 @@ def mcnemar(before: Rights, after: Rights) -> float:
     common = [question for question in before if question in after]
     if not common:
         return math.nan
-    won = sum(after[question][0] and not before[question][0] for question in common)
-    lost = sum(before[question][0] and not after[question][0] for question in common)
+    won = sum(after[question] and not before[question] for question in common)
+    lost = sum(before[question] and not after[question] for question in common)
     return float(stats.binomtest(won, won + lost).pvalue) if won + lost else 1.0
 
 
-def discordant(before: Rights, after: Rights) -> tuple[int, float]:
+def discordant(before: Firsts, after: Firsts) -> tuple[int, float]:
     """How many questions two settings share, and the share of them whose first samples only one has right."""
     common = [question for question in before if question in after]
-    different = sum(before[question][0] != after[question][0] for question in common)
+    different = sum(before[question] != after[question] for question in common)
     return len(common), different / len(common) if common else math.nan
 
 

@@ -53,6 +53,7 @@ def curves(results: Sequence[Result]) -> list[Curve]:
             "one point has no slope and no area" if len({point.tokens for point in points}) < 2 else "",
             "it is what the others are compared with" if i == 0 else "",
             "it does not reach the accuracy of the first line" if i and math.isnan(reached) else "",
+            "the first line is at its best without tokens" if i and not needed else "",
         ]
         out.append(
             Curve(

@@ -47,10 +47,14 @@ def run(
     """
     executor.call(check, plan)
     asked = [(example.id, example.question, example.answer) for example in plan.examples]
-    journal.begin(plan.common, plan.points(card), asked)
-    begun()
     known = {example.id: example.answer for example in plan.examples}
     with Grading(plan.grader, workers, timeout) as grading:
+        grading.check(known)
+        journal.begin(plan.common, plan.points(card), asked, plan.samples)
+        begun()
+        # what was generated is graded again, not generated again
+        again = [Made(*entry.key, entry.seed, entry.row) for entry in journal.ungraded() if entry.question in known]
+        journal.write(judged(again, known, grading))
         left = [*plan.units(card)]
         while left:
             busy, done = list[Unit](), 0
@@ -58,7 +62,7 @@ def run(
                 missing = _missing(unit, journal)
                 journal.write(entry for entry in judged(made, known, grading) if entry.key in missing)
                 journal.release(unit.number)
-                progress(len(made))
+                progress(len(missing))
                 done += 1
             left = busy  # another process is at these: what it leaves undone is done here
             if left and not done:
@@ -74,16 +78,17 @@ def _claimed(
             busy.append(unit)
             continue
         wanted = _missing(unit, journal)
-        # what has anything missing is done whole: batches are those of an uninterrupted run
+        # a unit is written whole: what an interrupted run left is done in the batches of an uninterrupted one
+        examples = tuple(example for example in unit.examples if any(key[1] == example.id for key in wanted))
         jobs = [job for job in unit.jobs if any(key[0] == job.point for key in wanted)]
-        progress((len(unit.jobs) - len(jobs)) * len(unit.examples))
+        progress(len(unit.jobs) * len(unit.examples) - len(wanted))
         if not jobs:
             journal.release(unit.number)
             continue
-        if unit.replayed and jobs[0] is not unit.jobs[0]:
-            jobs.insert(0, unit.jobs[0])
+        if unit.replayed:
             unit = replace(unit, known=_traces(unit, journal))
-        yield replace(unit, jobs=tuple(jobs))
+            jobs = [unit.jobs[0], *(job for job in jobs if job is not unit.jobs[0])]
+        yield replace(unit, jobs=tuple(jobs), examples=examples)
 
 
 def _missing(unit: Unit, journal: Journal) -> set[tuple[str, str, int]]:
@@ -101,7 +106,7 @@ def _traces(unit: Unit, journal: Journal) -> dict[str, Trace]:
             tuple(Event(**event | {"tokens": tuple(event["tokens"])}) for event in entry.row["events"]),
         )
         for entry in journal.of(unit.jobs[0].point, unit.sample)
-        if entry.question in asked and entry.verdict != "error"
+        if entry.question in asked and "tokens" in entry.row
     }
 
 
@@ -133,6 +138,7 @@ def judged(made: Sequence[Made], known: dict[str, str], grading: Grading) -> Ite
     found = iter(grading.all([(one.row["extracted"], known[one.question]) for one in answered]))
     for point, question, sample, seed, row in made:
         verdict: Verdict
+        row = {name: value for name, value in row.items() if name != "error" or "tokens" not in row}
         if "error" in row:
             verdict = "error"
         elif row["extracted"] is None:

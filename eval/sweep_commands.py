@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import re
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -119,11 +120,12 @@ def resume(
 ) -> None:
     """Go on with a sweep: what is missing, and what ended in an error, is done; nothing is done twice."""
     with Journal(folder / publishing.JOURNAL, must_exist=True) as journal:
-        kept = journal.noted("sweep")
-    if kept is None:
+        kept = json.loads(journal.noted("sweeps") or "[]")
+    if not kept:
         raise ValueError(f"{folder} was not made by 'thinkpace sweep': nothing tells how to go on")
     flags = {"samples": samples, "executor": executor, "workers": workers, "parallel": parallel}
-    _sweep(merged(None, flags, kept), folder)
+    for one in kept:  # a folder that was extended holds several
+        _sweep(merged(None, flags, one), folder)
 
 
 def report(
@@ -169,12 +171,14 @@ def ls(
             column, justify="right" if column in ("settings", "questions", "samples", "errors") else "left"
         )
     for path in found:
-        with Journal(path / publishing.JOURNAL, must_exist=True) as journal:
-            points, counts = journal.points, journal.count()
-            wanted = len(points) * len(journal.questions) * int(journal.noted("samples") or 1)
-            names = ", ".join(dict.fromkeys(point.engine for point in points))
-            cells = (len(points), len(journal.questions), f"{sum(counts.values())}/{wanted}", counts.get("error", 0))
-            table.add_row(str(path), points[0].task if points else "", names, *map(str, cells))
+        try:
+            with Journal(path / publishing.JOURNAL, must_exist=True) as journal:
+                points, come = journal.points, journal.progress
+                names = ", ".join(dict.fromkeys(point.engine for point in points))
+                cells = (len(points), len(journal.questions), f"{come.there}/{come.wanted}", come.failed)
+                table.add_row(str(path), points[0].task if points else "", names, *map(str, cells))
+        except ValueError as error:
+            table.add_row(str(path), str(error))
     Console().print(table)
 
 
@@ -197,6 +201,7 @@ def validate(
         files = look_at(model, kind)
         markers = markers_of(config.open_marker, config.close_marker) or _found(files)
         limit = new_tokens_of(config.max_new_tokens, model == embedded.NAME, files.context_tokens, 0)
+        _plan(config, asked, prompts, settings, limit)
         for setting in settings:
             compile_program(
                 setting.controls,
@@ -229,7 +234,7 @@ def _prompts(config: Config) -> tuple[Prompt, ...]:
 
 def _settings(config: Config) -> tuple[Setting, ...]:
     reserve = reserve_of(config.answer_reserve, all(model == embedded.NAME for model in config.models))
-    fixed: dict[str, Any] = {"wait": config.wait, "final": config.final or None, "answer_reserve": reserve}
+    fixed: dict[str, Any] = {"wait": config.wait or None, "final": config.final or None, "answer_reserve": reserve}
     plain = settings_of(config.budgets, config.waits, fixed, bool(config.control))
     return with_controls(plain, map(controls_of, config.control))
 
@@ -245,32 +250,46 @@ def _executor(config: Config, opener: Opener) -> AbstractContextManager[Executor
 
 
 def _sweep(config: Config, out: Path | None) -> None:
-    console, folder = Console(), out
+    console, folder, config = Console(), out, _absolute(config)
     asked, prompts, settings = _asked(config), _prompts(config), _settings(config)
-    sampling = Sampling(config.temperature, config.top_p, config.top_k, config.min_p)
     markers, limit = markers_of(config.open_marker, config.close_marker), config.max_new_tokens
     for model, kind in _models(config):
         with _executor(config, functools.partial(open_engine, model, kind, markers, config.parallel)) as executor:
             card = executor.call(Card.of, prompts, asked.examples)
             # the same for all engines, so that they can be compared
             limit = new_tokens_of(limit, model == embedded.NAME, card.context_tokens, card.longest)
-            plan = Plan(
-                asked.name,
-                asked.examples,
-                settings,
-                prompts,
-                sampling,
-                config.samples,
-                limit,
-                config.seed,
-                config.grader or asked.grader,
-                config.replay,
-            )
-            folder = folder or Path("runs") / f"{Path(model).name}-{plan.task}-{_digest(config)}"
+            plan = _plan(config, asked, prompts, settings, limit)
+            name = re.sub(r"[^\w.+-]+", "-", f"{Path(model).name}-{plan.task}-{_digest(config)}")
+            folder = folder or Path("runs") / name
             _one(plan, executor, card, folder, config, console)
     assert folder is not None
     with Journal(folder / publishing.JOURNAL) as journal:
         publishing.publish(journal, folder, console)
+
+
+def _plan(config: Config, asked: Task, prompts: tuple[Prompt, ...], settings: tuple[Setting, ...], limit: int) -> Plan:
+    return Plan(
+        asked.name,
+        asked.examples,
+        settings,
+        prompts,
+        Sampling(config.temperature, config.top_p, config.top_k, config.min_p),
+        config.samples,
+        limit,
+        config.seed,
+        asked.grader if config.grader is None else config.grader,
+        config.replay,
+    )
+
+
+def _absolute(config: Config) -> Config:
+    """The same from any folder: files by their whole paths, and controls of a file as they stand in it now."""
+    controls = [" + ".join(map(repr, controls_of(text))) for text in config.control]
+    paths = {name: value and str(Path(value).resolve()) for name, value in (("data", config.data),)}
+    if Path(config.task).is_file():
+        paths["task"] = str(Path(config.task).resolve())
+    models = [str(Path(model).resolve()) if Path(model).exists() else model for model in config.models]
+    return config.model_copy(update=paths | {"control": controls, "models": models})
 
 
 def _one(plan: Plan, executor: Executor, card: Card, folder: Path, config: Config, console: Console) -> None:
@@ -292,8 +311,11 @@ def _one(plan: Plan, executor: Executor, card: Card, folder: Path, config: Confi
 
 def _kept(journal: Journal, config: Config) -> None:
     """What `resume`, `ls` and the reports want to know of the sweep."""
-    journal.note("sweep", as_text(config))
-    journal.note("samples", str(config.samples))
+    kept = json.loads(journal.noted("sweeps") or "[]")
+    # the same one with more samples, or elsewhere, takes the place of what it was
+    own = config.model_dump(exclude={*ELSEWHERE, "samples"})
+    others = [one for one in kept if merged(None, {}, one).model_dump(exclude={*ELSEWHERE, "samples"}) != own]
+    journal.note("sweeps", json.dumps([*others, as_text(config)]))
 
 
 def _digest(config: Config) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -74,12 +75,16 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is no UTF-8 text ({error.reason} at byte {error.start})") from None
     if path.suffix == ".csv":
-        reader = csv.DictReader(text.splitlines(keepends=True))
-        yield from ((f"line {reader.line_num}", row) for row in reader)
+        reader = csv.DictReader(io.StringIO(text, newline=""))
+        try:
+            yield from ((f"line {reader.line_num}", row) for row in reader)
+        except csv.Error as error:
+            raise ValueError(f"{path}, line {reader.line_num}: not CSV ({error})") from None
     elif path.suffix == ".json":
         try:
             found = json.loads(text)
-        except ValueError as error:
+            json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is JSON, but no text
+        except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: not JSON ({error})") from None
         rows = found.get("examples") if isinstance(found, dict) else found
         if not isinstance(rows, list):
@@ -91,7 +96,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
                 try:
                     row = json.loads(line)
                     json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is JSON, but no text
-                except ValueError as error:
+                except (ValueError, RecursionError) as error:
                     raise ValueError(f"{path}, line {number}: not JSON ({error})") from None
                 yield f"line {number}", row
 
@@ -117,7 +122,9 @@ def examples_of(rows: Iterable[tuple[str, Any]], source: str) -> list[Example]:
             raise ValueError(f"{where}: expected an object with question and answer")
         name = _field(row, ID)
         question, answer = (_text(row, fields, where) for fields in (QUESTION, ANSWER))
-        example = Example(place if name is None else str(name), question, known_answer(answer))
+        if not known_answer(answer):
+            raise ValueError(f"{where}: no answer")
+        example = Example(place if name in (None, "") else str(name), question, known_answer(answer))
         if example.id in out:
             raise ValueError(f"{where}: the id {example.id!r} was used before")
         out[example.id] = example
@@ -134,6 +141,6 @@ def _text(row: Mapping[str, Any], names: tuple[str, ...], where: str) -> str:
     value = _field(row, names)
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # a table without whole numbers holds 27 as 27.0
-    if isinstance(value, bool) or not isinstance(value, str | int | float) or not str(value).strip():
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or not str(value).strip() or value != value:
         raise ValueError(f"{where}: no {names[0]}")
     return str(value)

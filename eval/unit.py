@@ -42,6 +42,7 @@ class Unit:
         seed: of the run.
         grader: what the answers are for.
         replayed: whether beginnings are shared.
+        number: tells units apart that processes lock; below 2**62.
         known: what the first setting's samples were, where they are done: question -> (tokens, events).
     """
 
@@ -54,14 +55,15 @@ class Unit:
     seed: int
     grader: str
     replayed: bool = False
+    number: int = 0
     known: Mapping[str, Trace] = field(default_factory=dict)
 
-    @property
-    def number(self) -> int:
-        """Tells units apart that processes lock; below 2**62."""
-        names = [job.point for job in self.jobs] + [example.id for example in self.examples] + [str(self.sample)]
-        digest = hashlib.blake2b("\0".join(names).encode(), digest_size=8).digest()
-        return int.from_bytes(digest, "little") >> 2
+
+def number_of(jobs: Sequence[Job], examples: Sequence[Example], sample: int) -> int:
+    """The number of a unit: of its points, its first question and its index of repetition."""
+    names = [*(job.point for job in jobs), examples[0].id, str(sample)]
+    digest = hashlib.blake2b("\0".join(names).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 2
 
 
 class Made(NamedTuple):
@@ -86,13 +88,15 @@ def make(engine: Engine, unit: Unit) -> list[Made]:
     programs = [_compiled(job.setting, engine, unit.max_new_tokens) for job in unit.jobs]
     traces, out = dict(unit.known), list[Made]()
     for job, program in zip(unit.jobs, programs, strict=True):
-        if job is unit.jobs[0] and traces:
-            continue  # it is done, and only the others are wanted
+        is_first = job is unit.jobs[0]
+        examples = [example for example in unit.examples if not (is_first and example.id in unit.known)]
+        if not examples:
+            continue
         requests, begun = list[Request](), list[int]()
-        for example in unit.examples:
+        for example in examples:
             prompt = asked[example.id]
             start = Shared((), Told())
-            if unit.replayed and example.id in traces:
+            if unit.replayed and not is_first and example.id in traces:
                 start = shared(program, *traces[example.id], programs[0], prompt, unit.sampling)
             begun.append(len(start.tokens))
             seed = sample_seed(unit.seed, example.id, unit.sample)
@@ -100,10 +104,11 @@ def make(engine: Engine, unit: Unit) -> list[Made]:
         start_s = time.perf_counter()
         completions = generated(engine, requests)
         seconds = (time.perf_counter() - start_s) / len(requests)
-        for example, request, taken, done in zip(unit.examples, requests, begun, completions, strict=True):
-            row = _row(done, taken, job.setting, engine, unit.grader) | {"seconds": seconds}
+        for example, request, taken, done in zip(examples, requests, begun, completions, strict=True):
+            row = _row(done, taken, job.setting, engine, unit.grader)
+            row |= {"asked": engine.vocabulary.decode(request.prompt), "seconds": seconds}
             out.append(Made(job.point, example.id, unit.sample, request.seed, row))
-            if job is unit.jobs[0] and isinstance(done, Completion):
+            if is_first and isinstance(done, Completion):
                 traces[example.id] = done.tokens, done.receipt.events
     return out
 
@@ -134,7 +139,7 @@ def generated(engine: Engine, requests: Sequence[Request]) -> list[Completion | 
     """Completions; where generating fails, the request that it fails for is found, and alone has an error."""
     try:
         return [*engine.generate(requests)]
-    except (RuntimeError, ValueError) as error:
+    except Exception as error:  # noqa: BLE001  # whatever an engine raises is no answer, and no end of the sweep
         if len(requests) == 1:
             return [error]
         return [one for request in requests for one in generated(engine, [request])]

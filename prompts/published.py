@@ -9,7 +9,7 @@ from thinkpace.prompts.base import Prompt, load_shots
 from thinkpace.prompts.styles import BARE, DIRECT, DRAFT, STEP_BY_STEP
 
 _COD = "sileix/chain-of-draft 2487935, configs/{}.yaml and utils.py compose_request; arXiv 2502.18600"
-_S1 = "simplescaling/s1 77272c6, eval/commands.sh; arXiv 2501.19393 v3"
+_S1 = "s1, arXiv 2501.19393 v3, and its evaluation code, simplescaling/s1 77272c6, eval"
 _SHOTS = Path(__file__).parent / "shots"
 
 _ASK = "Q: {question}\nA: \n"
@@ -135,6 +135,6 @@ def named(name: str) -> Prompt:
     kind, _, number = name.partition(":")
     if kind not in _NUMBERED:
         raise ValueError(f"there is no prompt {name!r}: take one of {', '.join(NAMES)}")
-    if not number.isdecimal() or int(number) < 1:
+    if not number.isdecimal() or len(number) > 9 or int(number) < 1:
         raise ValueError(f"prompt {kind!r} takes a whole number >= 1, as in '{kind}:50'; got {name!r}")
     return _NUMBERED[kind](int(number))

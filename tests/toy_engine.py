@@ -43,3 +43,20 @@ def divide(_engine: Engine) -> float:
 
 def die(_engine: Engine, _item: int = 0) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def no_model() -> Engine:
+    """An opener that fails."""
+    raise ValueError("there is no model")
+
+
+class Awkward(Exception):
+    """Cannot be made again from its arguments."""
+
+    def __init__(self, one: str, other: str) -> None:
+        super().__init__(f"{one} {other}")
+
+
+def awkward(_engine: Engine) -> None:
+    """Raise something that does not unpickle."""
+    raise Awkward("one", "two")

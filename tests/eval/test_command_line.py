@@ -157,6 +157,10 @@ temperature = 0
 
 
 def test_a_sweep_from_a_file_and_everything_about_it(tmp_path: Path) -> None:
+    (tmp_path / "sweep.toml").write_text(SWEEP.replace("limit", "samples = 0\nlimit"))
+    refused = call("validate", "sweep.toml", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "samples must be >= 1" in refused.stderr
     (tmp_path / "sweep.toml").write_text(SWEEP)
     planned = call("validate", "sweep.toml", cwd=tmp_path)
     assert (planned.returncode, planned.stderr) == (0, "")
@@ -179,10 +183,16 @@ def test_a_sweep_from_a_file_and_everything_about_it(tmp_path: Path) -> None:
     formats = [word for name in ("jsonl", "lm-eval", "every-eval-ever") for word in ("--format", name)]
     assert call("report", "runs/one", *formats, cwd=tmp_path).returncode == 0
     assert len(list(folder.glob("results_*.json"))) == len(list(folder.glob("samples_*.jsonl"))) == 12
+    other = call("sweep", "--limit", "6", "--budgets", "24", "--temperature", "0", "--out", "runs/one", cwd=tmp_path)
+    assert other.returncode == 0, other.stderr
+    assert "150/150" in call("ls", cwd=tmp_path).stdout, "what was asked for before stays asked for"
+    elsewhere = call("resume", str(folder), cwd=tmp_path.parent)
+    assert elsewhere.returncode == 0, elsewhere.stderr
+    assert call("validate", "runs/one", cwd=tmp_path).returncode == 0
     (folder / "results.csv").write_text(first)
     again = call("validate", "runs/one", cwd=tmp_path)
     assert again.returncode == 2
-    assert "results.csv is not what the journal says" in again.stderr
+    assert "results.csv is not what this version of thinkpace makes of the journal" in again.stderr
 
 
 @pytest.mark.slow

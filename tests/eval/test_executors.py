@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from toy_engine import ToyEngine, die, divide, slow_process_id
+from toy_engine import ToyEngine, awkward, die, divide, no_model, slow_process_id
 
 from thinkpace.eval import files
 from thinkpace.eval.executors import Executor, Here, Processes
@@ -116,3 +116,15 @@ class Counted(ToyEngine):
         with self._path.open("ab") as file:
             file.write(b"x")
         return super().generate(requests)
+
+
+@pytest.mark.filterwarnings("default")
+def test_an_engine_that_cannot_be_opened_says_why() -> None:
+    with Processes(no_model, 1) as executor, pytest.raises(ValueError, match="there is no model"):
+        executor.call(slow_process_id, 1)
+
+
+@pytest.mark.filterwarnings("default")
+def test_an_error_that_cannot_travel_is_told_as_text() -> None:
+    with Processes(OPENER, 1) as executor, pytest.raises(RuntimeError, match="Awkward: one two"):
+        executor.call(awkward)

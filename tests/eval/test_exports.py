@@ -32,7 +32,7 @@ ATTRIBUTION = {"turn_idx", "source", "extracted_value", "extraction_method", "is
 def book(tmp_path: Path):  # type: ignore[no-untyped-def]  # a generator of journals
     examples = tuple(Example(f"q{i}", "Q<t>", "7") for i in range(5))
     settings = grid([0, None], [0], final="so", answer_reserve=2)
-    plan = Plan("toy", examples, settings, (BARE,), Sampling(1.0), 2, 30, 0)
+    plan = Plan("org/toy", examples, settings, (BARE,), Sampling(1.0), 2, 30, 0)
     engine = ToyEngine()
     with Journal(tmp_path / "journal.sqlite") as made:
         run(plan, Here(engine), made, Card.of(engine, plan.prompts, plan.examples))
@@ -66,7 +66,7 @@ def test_lm_eval(book: Journal, tmp_path: Path) -> None:
     assert len(written) == 4, "two settings that were run; the third was not"
     known = results(book.points, book.entries())
     summaries = [strictly(path.read_text()) for path in written if path.suffix == ".json"]
-    assert [s["results"]["toy"]["exact_match,none"] for s in summaries] == [r.accuracy for r in known]
+    assert [s["results"]["org/toy"]["exact_match,none"] for s in summaries] == [r.accuracy for r in known]
     for path in (path for path in written if path.suffix == ".jsonl"):
         samples = lines(path)
         assert len(samples) == 10

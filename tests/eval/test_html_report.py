@@ -89,7 +89,7 @@ def test_in_a_browser(folder: Path) -> None:
     cells = re.findall(r"<td[^>]*>([^<]*)</td>", body)
     for known in table:
         assert f"{100 * float(known['accuracy']):.1f}" in cells
-        assert known["thinking_tokens_mean"] in cells
+        assert f"{float(known['thinking_tokens_mean']):.1f}" in cells
 
 
 @needs_browser

@@ -63,8 +63,8 @@ def test_pairs_tell_more_than_two_intervals() -> None:
 
 def test_mcnemar_by_hand() -> None:
     """Ten questions that only one of them has right, nine of them to one side: 2 * (1 + 10) / 2**10."""
-    before = {f"q{i}": [i == 0] for i in range(20)}
-    after = {f"q{i}": [1 <= i < 10] for i in range(20)}
+    before = {f"q{i}": i == 0 for i in range(20)}
+    after = {f"q{i}": 1 <= i < 10 for i in range(20)}
     assert mcnemar(before, after) == pytest.approx(22 / 1024)
     assert mcnemar(before, before) == 1.0
     assert math.isnan(mcnemar(before, {}))
@@ -95,4 +95,25 @@ def test_small_sets_show_nothing() -> None:
 
 
 def test_discordant() -> None:
-    assert discordant({"a": [True], "b": [False]}, {"a": [False], "b": [False], "c": [True]}) == (2, 0.5)
+    assert discordant({"a": True, "b": False}, {"a": False, "b": False, "c": True}) == (2, 0.5)
+
+
+def test_more_samples_of_few_questions_are_no_certainty() -> None:
+    """A bootstrap over questions that are all alike has no width: three questions, all right, are still three."""
+    assert accuracy_interval([[True, True]] * 3) == pytest.approx(accuracy_interval([[True]] * 3))
+    accuracy, low, high = accuracy_interval([[True, False]] * 3)
+    assert accuracy == 0.5
+    assert low < 0.2 < 0.8 < high
+
+
+def test_the_difference_is_that_of_the_accuracies_when_samples_are_uneven() -> None:
+    before, after = {"a": [True] * 4, "b": [False]}, {"a": [True], "b": [False]}
+    wanted = accuracy_interval(list(after.values()))[0] - accuracy_interval(list(before.values()))[0]
+    assert paired_difference(before, after)[0] == pytest.approx(wanted)
+
+
+def test_one_question_says_nothing_of_others() -> None:
+    difference, low, high = paired_difference({"a": [False]}, {"a": [True]})
+    assert difference == 1.0
+    assert math.isnan(low)
+    assert math.isnan(high)

@@ -18,7 +18,7 @@ from thinkpace.adapters.scripted import ScriptedEngine
 from thinkpace.eval import files, picture, terminal
 from thinkpace.eval.executors import Here
 from thinkpace.eval.grading import Grading
-from thinkpace.eval.journal import Entry, Journal
+from thinkpace.eval.journal import Entry, Journal, Progress
 from thinkpace.eval.plan import CHUNK, Card, Plan
 from thinkpace.eval.results import Result, results
 from thinkpace.eval.settings import Setting, baseline, grid, with_controls
@@ -312,3 +312,92 @@ def test_without_any_control_is_a_baseline_too() -> None:
     settings = (Setting(()), Setting((ThinkBudget(4),)), Setting((LoopBreaker(), ThinkBudget(4))))
     assert [baseline(setting, settings) for setting in settings] == [None, settings[0], settings[1]]
     assert settings[0].name == "no control"
+
+
+def test_only_what_failed_is_generated_again(tmp_path: Path) -> None:
+    what = plan(examples=EXAMPLES[:10])
+    asked = list[int]()
+
+    class Watched(Counting):
+        def generate(self, requests: Sequence[Request]) -> list[Completion]:
+            asked.append(len(requests))
+            return super().generate(requests)
+
+    with journal(tmp_path) as book:
+        go(what, Counting(broken_seed=sample_seed(0, "q3", 0)), book)
+        go(what, Watched(), book)
+        assert asked == [1] * 6, "one question under six settings"
+        assert book.progress.failed == 0
+
+
+def test_a_failed_grade_is_graded_again_and_not_generated_again(tmp_path: Path) -> None:
+    what = plan(examples=EXAMPLES[:2])
+    with journal(tmp_path) as book:
+        go(what, Counting(), book)
+        [entry, *_] = book.entries()
+        failed = entry.row | {"error": "grader: it took too long", "extracted": "7"}
+        book._db.execute("DELETE FROM samples WHERE point = ? AND question = ? AND sample = ?", entry.key)
+        book.write([Entry(*entry.key, entry.seed, "error", failed)])
+        engine = Counting()
+        go(what, engine, book)
+        assert engine.calls == 0
+        [again, *_] = book.entries()
+        assert again.verdict == "right"
+        assert "error" not in again.row
+
+
+def test_a_known_answer_that_the_grader_cannot_read_is_refused_first(tmp_path: Path) -> None:
+    engine, what = Counting(), replace(plan(examples=(Example("q", "Q<t>", "seven"),)), grader="numeric")
+    with journal(tmp_path) as book, pytest.raises(ValueError, match="'seven' of question 'q' is no number"):
+        go(what, engine, book)
+    assert engine.calls == 0
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), MemoryError(), AssertionError("no"), TimeoutError()])
+def test_whatever_an_engine_raises_is_an_error_row(tmp_path: Path, error: Exception) -> None:
+    class Broken(Counting):
+        def generate(self, requests: Sequence[Request]) -> list[Completion]:
+            if any(request.seed == sample_seed(0, "q1", 0) for request in requests):
+                raise error
+            return super().generate(requests)
+
+    with journal(tmp_path) as book:
+        go(plan(examples=EXAMPLES[:3]), Broken(), book)
+        assert book.progress == Progress(18, 18, 6)
+        assert all(type(error).__name__ in e.row["error"] for e in book.entries() if e.verdict == "error")
+
+
+def test_what_a_folder_was_asked_for_stays_so(tmp_path: Path) -> None:
+    """A smaller sweep into the same folder takes nothing back."""
+    engine = Counting()
+    with journal(tmp_path) as book:
+        go(plan(samples=3, examples=EXAMPLES[:4]), engine, book)
+        go(make_plan(grid([9], [0], final="so", answer_reserve=2), examples=EXAMPLES[:4]), engine, book)
+        assert book.progress == Progress(6 * 4 * 3 + 4, 6 * 4 * 3 + 4, 0)
+        book._db.execute("DELETE FROM samples WHERE sample = 0")
+        assert book.progress == Progress(76, 48, 0)
+
+
+def test_controls_of_one_class_are_lines_of_their_own(tmp_path: Path) -> None:
+    chains = [(ThoughtSwitchPenalty(beta=b, expressions=("so",)),) for b in (2, 4)]
+    engine = Counting()
+    with journal(tmp_path) as book:
+        go(make_plan(with_controls(grid([0, 4], [0], final="so", answer_reserve=2), chains)), engine, book)
+        drawn = picture.lines(found(book))
+    assert [(len(line.points), line.label) for line in drawn] == [
+        (2, "budget, no waits"),
+        (2, "ThoughtSwitchPenalty(beta=2, expressions=('so',))"),
+        (2, "ThoughtSwitchPenalty(beta=4, expressions=('so',))"),
+    ]
+
+
+def test_two_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    class Other(Counting):
+        identity = "another function"
+
+    with journal(tmp_path) as book:
+        for engine in (Counting(), Other()):
+            go(plan(examples=EXAMPLES[:3]), engine, book)
+        rows = found(book)
+    assert {row.engine for row in rows} == {"scripted a function", "scripted another function"}
+    assert all(len({row.engine for row in line.points}) == 1 for line in picture.lines(rows))

@@ -20,6 +20,8 @@ from thinkpace.eval.tasks import KNOWN, task_of
         ('{"question": "q", "answer": null}', "line 1: no answer"),
         ('\n{"answer": "1"}', "line 2: no question"),
         ("[1]", "line 1: expected an object"),
+        ('{"question": "q", "answer": NaN}', "line 1: no answer"),
+        ('{"question": "q", "answer": "work #### "}', "line 1: no answer"),
         ("{", "line 1: not JSON"),
         ('{"question": "\\ud800x", "answer": "1"}', "line 1: not JSON"),
         (
@@ -94,3 +96,19 @@ def test_published_tasks_from_their_files(name: str, file: str, count: int, firs
 def test_what_is_no_task(name: str, data: Path | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         task_of(name, data)
+
+
+def test_odd_tables(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("id,question,answer\n,one\u2028line,1\n,two,2\n")
+    assert load(path) == [Example("line 2", "one\u2028line", "1"), Example("line 3", "two", "2")]
+    path.write_text("question,answer\n" + "x" * 200_000 + ",1\n")
+    with pytest.raises(ValueError, match=r"line \d+: not CSV"):
+        load(path)
+    deep = tmp_path / "t.json"
+    deep.write_text("[" * 100_000)
+    with pytest.raises(ValueError, match="not JSON"):
+        load(deep)
+    deep.write_text('[{"question": "\\ud800", "answer": "1"}]')
+    with pytest.raises(ValueError, match="not JSON"):
+        load(deep)
