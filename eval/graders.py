@@ -57,15 +57,22 @@ def number(text: str) -> Decimal | None:
 def choice(found: str, known: str) -> bool:
     """The same letter, in brackets or not.
 
+    Raises:
+        ValueError: if the known answer is no letter.
+
     >>> choice("B", "(B)"), choice("A", "(B)")
     (True, False)
     """
-    return _letter(found) == _letter(known)
+    wanted = letter(known)
+    if wanted is None:
+        raise ValueError(f"the known answer {known!r} is no letter")
+    return letter(found) == wanted
 
 
-def _letter(text: str) -> str:
+def letter(text: str) -> str | None:
+    """The letter that a choice begins with; None if it begins with none."""
     match = re.match(r"^\W*([A-Za-z])(?![A-Za-z0-9])", text)
-    return match[1].upper() if match else _plain(text)
+    return match[1].upper() if match else None
 
 
 def _plain(text: str) -> str:

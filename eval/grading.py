@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
-from thinkpace.eval.graders import GRADERS, number, numeric
+from thinkpace.eval.graders import GRADERS, choice, letter, number, numeric
 
 NAMES = (*GRADERS, "math")
 
@@ -50,10 +50,12 @@ class Grading:
         Raises:
             ValueError: if the grader could never tell.
         """
-        if self._compare is numeric and (bad := [name for name, answer in known.items() if number(answer) is None]):
-            raise ValueError(
-                f"the known answer {known[bad[0]]!r} of question {bad[0]!r} is no number: take another --grader"
-            )
+        for compare, read, what in ((numeric, number, "number"), (choice, letter, "letter")):
+            bad = [name for name, answer in known.items() if self._compare is compare and read(answer) is None]
+            if bad:
+                raise ValueError(
+                    f"the known answer {known[bad[0]]!r} of question {bad[0]!r} is no {what}: take another --grader"
+                )
 
     def all(self, pairs: Sequence[tuple[str, str]]) -> list[bool | Exception]:
         """For every pair (found, known) whether they are the same, or why that could not be told."""

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from thinkpace.adapters.model_files import ModelFiles
-from thinkpace.eval import comparing, embedded, exports, publishing
+from thinkpace.eval import comparing, embedded, exports, files, publishing
 from thinkpace.eval.config import ELSEWHERE, Config, as_text, merged
 from thinkpace.eval.engines import engine_kind, look_at, open_engine
 from thinkpace.eval.executors import Executor, Here, Opener, Processes
@@ -152,10 +152,13 @@ def compare(
     against: Annotated[
         str | None, typer.Option(help="The row that all others are compared with, by number; the first by default.")
     ] = None,
+    out: Annotated[Path | None, typer.Option(help="A CSV file for the same numbers.")] = None,
 ) -> None:
     """Paired differences between any settings on the same questions: bootstrap interval, McNemar, Holm's correction."""
-    console = Console()
-    console.print(comparing.table(comparing.compare(folders, 1 if against is None else comparing.row_of(against))))
+    rows = comparing.compare(folders, 1 if against is None else comparing.row_of(against))
+    if out is not None:
+        files.write_table(rows, comparing.Comparison, out)
+    Console().print(comparing.table(rows))
 
 
 def ls(
@@ -198,17 +201,17 @@ def validate(
     config = merged(what, {})
     asked, prompts, settings = _asked(config), _prompts(config), _settings(config)
     for model, kind in _models(config):
-        files = look_at(model, kind)
-        markers = markers_of(config.open_marker, config.close_marker) or _found(files)
-        limit = new_tokens_of(config.max_new_tokens, model == embedded.NAME, files.context_tokens, 0)
+        looked = look_at(model, kind)
+        markers = markers_of(config.open_marker, config.close_marker) or _found(looked)
+        limit = new_tokens_of(config.max_new_tokens, model == embedded.NAME, looked.context_tokens, 0)
         _plan(config, asked, prompts, settings, limit)
         for setting in settings:
             compile_program(
                 setting.controls,
-                files.vocabulary,
+                looked.vocabulary,
                 markers,
                 max_new_tokens=limit,
-                context_tokens=files.context_tokens,
+                context_tokens=looked.context_tokens,
             )
     console.print(
         f"{len(asked.examples)} questions, {len(settings)} settings, {len(prompts)} prompts, "
@@ -252,6 +255,8 @@ def _executor(config: Config, opener: Opener) -> AbstractContextManager[Executor
 def _sweep(config: Config, out: Path | None) -> None:
     console, folder, config = Console(), out, _absolute(config)
     asked, prompts, settings = _asked(config), _prompts(config), _settings(config)
+    if config.temperature == 0 and config.samples > 1:
+        console.print("temperature 0: all samples of a question are the same, and say nothing that one does not")
     markers, limit = markers_of(config.open_marker, config.close_marker), config.max_new_tokens
     for model, kind in _models(config):
         with _executor(config, functools.partial(open_engine, model, kind, markers, config.parallel)) as executor:
@@ -323,7 +328,7 @@ def _digest(config: Config) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
 
 
-def _found(files: ModelFiles) -> Markers:
-    if files.chat_template is None:
+def _found(looked: ModelFiles) -> Markers:
+    if looked.chat_template is None:
         raise ValueError("the model has no chat template to find its markers in: give --open and --close")
-    return Markers.from_chat_template(files.chat_template, **files.special)
+    return Markers.from_chat_template(looked.chat_template, **looked.special)
