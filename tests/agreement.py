@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from thinkpace import (
@@ -24,6 +26,8 @@ from thinkpace.adapters.hf_engine import HFEngine
 from thinkpace.eval.embedded import problems
 from thinkpace.processors import Completion, Engine, Request, Sampling
 from thinkpace.prompts import PROMPTS
+
+PROBLEMS = int(os.environ.get("THINKPACE_PROBLEMS", "200"))  # of the long tests; the gate takes fewer for its time
 
 CONTROLS: dict[str, tuple[Control, ...]] = {
     "none": (),

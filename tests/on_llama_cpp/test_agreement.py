@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from agreement import CONTROLS, differing
+from agreement import CONTROLS, PROBLEMS, differing
 
 from thinkpace.adapters.hf_engine import HFEngine
 from thinkpace.adapters.llama_cpp_engine import LlamaCppEngine
@@ -18,6 +18,6 @@ def test_same_tokens_and_receipts(name: str, engine: HFEngine, llama_engine: Lla
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", CONTROLS)
-def test_same_tokens_and_receipts_on_200_problems(name: str, engine: HFEngine, llama_engine: LlamaCppEngine) -> None:
-    found = differing(engine, llama_engine, CONTROLS[name], 200)
+def test_same_tokens_and_receipts_on_many_problems(name: str, engine: HFEngine, llama_engine: LlamaCppEngine) -> None:
+    found = differing(engine, llama_engine, CONTROLS[name], PROBLEMS)
     assert not found, found
