@@ -13,7 +13,7 @@ try:
     from rich.console import Console
     from rich.text import Text
 
-    from thinkpace.eval import doctor, embedded, grading, recorded, sweep_commands
+    from thinkpace.eval import doctor, embedded, extraction, grading, recorded, sweep_commands
     from thinkpace.eval.engines import LLAMA_CPP, engine_kind, look_at, open_engine, open_llama_cpp
     from thinkpace.eval.flags import (
         Close,
@@ -157,13 +157,17 @@ def grade_file(
         bool | None, typer.Option("--opened/--not-opened", help="Whether the prompt had opened thinking.")
     ] = None,
     final: Annotated[str | None, typer.Option(help="Another text that the answer may follow.")] = None,
+    rules: Annotated[
+        str | None, typer.Option(help=f"Where it stands, with commas between: {', '.join(extraction.RULES)}.")
+    ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes of the math grader; one per CPU.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0.1, help="Seconds that it may take for one answer.")] = None,
 ) -> None:
     """Grade recorded outputs: right, wrong, truncated, no_answer or error for each.
 
     The answer is taken from what follows the thinking; a text whose thinking never closes is truncated. It is what
-    follows "Final Answer:", the last \\boxed{}, "####", "answer is" or a last line "A:", in this order.
+    follows "Final Answer:", the last \\boxed{}, "####", "answer is" or a last line "A:", or the only word there is, in
+    this order; with --rules what these find, in theirs.
     """
     if out.resolve() == file.resolve():
         raise ValueError("--out is the file itself: name another one")
@@ -173,6 +177,7 @@ def grade_file(
         grader,
         markers=replace(markers, opened_by_prompt=opened),
         final=final,
+        rules=None if rules is None else extraction.rules_of(rules),
         workers=workers,
         timeout=timeout,
     )

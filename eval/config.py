@@ -28,6 +28,7 @@ class Config(BaseModel):
     task: str = "chain"
     data: str | None = None
     grader: str | None = None
+    rules: str | None = None
     budgets: str | None = None
     waits: str | None = None
     control: list[str] = []
@@ -50,7 +51,7 @@ class Config(BaseModel):
     executor: Literal["here", "processes", "ray"] = "here"
     workers: StrictInt = Field(2, ge=1)
 
-    @field_validator("budgets", "waits", mode="before")
+    @field_validator("budgets", "waits", "rules", mode="before")
     @classmethod
     def _joined(cls, value: Any) -> Any:
         """A list of a file as the text of a flag."""

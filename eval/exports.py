@@ -165,7 +165,7 @@ def _instance(entry: Entry, point: Point, question: str, answer: str) -> dict[st
                 "turn_idx": 0,
                 "source": "output.raw",
                 "extracted_value": row.get("extracted") or "",
-                "extraction_method": point.grader,
+                "extraction_method": ", ".join(point.rules),
                 "is_terminal": True,
             }
         ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
+from thinkpace.eval.extraction import check_rules, rules_for
 from thinkpace.eval.grading import NAMES
 from thinkpace.eval.point import Point
 from thinkpace.eval.settings import Setting
@@ -56,6 +57,7 @@ class Plan:
             settings are compared on the same questions with the same random numbers.
         grader: how answers are compared; one of `grading.NAMES`.
         replay: whether settings take the beginnings that they share with the longest one of their kind from it.
+        rules: where answers are looked for, in order; names of `extraction.RULES`. Default: all of them.
     """
 
     task: str
@@ -68,6 +70,7 @@ class Plan:
     seed: int
     grader: str = "same"
     replay: bool = False
+    rules: tuple[str, ...] = rules_for("same")
 
     def __post_init__(self) -> None:
         if not self.examples:
@@ -82,6 +85,7 @@ class Plan:
             raise ValueError(f"seed must be >= 0, got {self.seed}")
         if self.grader not in NAMES:
             raise ValueError(f"grader must be one of {', '.join(NAMES)}, got {self.grader!r}")
+        check_rules(self.rules)
         names = [setting.name for setting in self.settings]
         if len(set(names)) < len(names):
             raise ValueError(
@@ -96,6 +100,7 @@ class Plan:
         return {
             "task": self.task,
             "grader": self.grader,
+            "rules": list(self.rules),
             "sampling": asdict(self.sampling),
             "max_new_tokens": self.max_new_tokens,
             "seed": self.seed,
@@ -107,6 +112,7 @@ class Plan:
         return Point(
             self.task,
             self.grader,
+            self.rules,
             card.name,
             card.identity,
             asdict(card.markers),
@@ -140,7 +146,7 @@ class Plan:
                             self.sampling,
                             self.max_new_tokens,
                             self.seed,
-                            self.grader,
+                            self.rules,
                             self.replay,
                             number_of(jobs, examples, sample),
                         )

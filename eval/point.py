@@ -20,6 +20,7 @@ class Point:
     Args:
         task: what is asked.
         grader: how answers are compared.
+        rules: where they are looked for (`extraction.RULES`).
         engine: the name of what generates.
         model: tells models apart that go by one name (`Engine.identity`).
         markers: of its thinking, as an object.
@@ -34,6 +35,7 @@ class Point:
 
     task: str
     grader: str
+    rules: tuple[str, ...]
     engine: str
     model: str
     markers: Mapping[str, Any]
@@ -51,6 +53,7 @@ class Point:
             name: getattr(self, name)
             for name in ("task", "grader", "engine", "model", "prompt", "prompt_digest", "max_new_tokens", "seed")
         } | {
+            "rules": list(self.rules),
             "markers": dict(self.markers),
             "controls": [control.to_json() for control in self.setting.controls],
             "sampling": asdict(self.sampling),
@@ -62,7 +65,8 @@ class Point:
         """The point that `to_json` wrote."""
         rest = dict(data)
         controls = tuple(control_from_json(one) for one in rest.pop("controls"))
-        return cls(**rest | {"setting": Setting(controls), "sampling": Sampling(**rest.pop("sampling"))})
+        sampling, rules = Sampling(**rest.pop("sampling")), tuple(rest.pop("rules"))
+        return cls(**rest, setting=Setting(controls), sampling=sampling, rules=rules)
 
     @property
     def id(self) -> str:

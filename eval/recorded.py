@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from thinkpace.eval.extraction import answer_part, extract
+from thinkpace.eval.extraction import answer_part, extract, rules_for
 from thinkpace.eval.graders import known_answer
 from thinkpace.eval.grading import Grading
 from thinkpace.processors.markers import Markers
@@ -59,6 +59,7 @@ def graded(
     *,
     markers: Markers | None = None,
     final: str | None = None,
+    rules: Sequence[str] | None = None,
     workers: int | None = None,
     timeout: float | None = None,
 ) -> list[dict[str, Any]]:
@@ -69,6 +70,7 @@ def graded(
         grader: one of `NAMES`.
         markers: of thinking; `<think>` and `</think>` by default.
         final: another text that the answer may follow.
+        rules: where answers are looked for, in order. Default: `extraction.rules_for` the grader.
         workers, timeout: of the math grader, as in `MathGrader`.
 
     Raises:
@@ -76,10 +78,11 @@ def graded(
         MissingExtra: if it needs what is not installed.
     """
     tags = markers or Markers("<think>", "</think>")
+    looked = rules_for(grader) if rules is None else rules
     out, pairs = list[dict[str, Any]](), list[tuple[int, str, str]]()
     for place, row in enumerate(rows):
         answer = answer_part(row["text"], tags.open, tags.close, tags.opened_by_prompt)
-        found = None if answer is None else extract(answer, final, grader=grader)
+        found = None if answer is None else extract(answer, final, looked)
         cut = answer is None or row.get("finish_reason") == "length"
         verdict = "truncated" if cut else "no_answer"
         out.append({**row, "verdict": verdict, "extracted": found})

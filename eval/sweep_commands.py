@@ -20,6 +20,7 @@ from thinkpace.eval import comparing, embedded, exports, files, publishing
 from thinkpace.eval.config import ELSEWHERE, Config, as_text, merged
 from thinkpace.eval.engines import engine_kind, look_at, open_engine
 from thinkpace.eval.executors import Executor, Here, Opener, Processes
+from thinkpace.eval.extraction import RULES, rules_for, rules_of
 from thinkpace.eval.flags import Controls
 from thinkpace.eval.journal import Journal
 from thinkpace.eval.options import controls_of, markers_of, new_tokens_of, reserve_of, settings_of
@@ -60,6 +61,9 @@ def sweep(
     data: Annotated[str | None, typer.Option(help="A file with the questions of a published task.")] = None,
     grader: Annotated[
         str | None, typer.Option(help="same, exact, numeric, choice or math; by default the task's.")
+    ] = None,
+    rules: Annotated[
+        str | None, typer.Option(help=f"Where answers stand: {', '.join(RULES)}; by default the task's first.")
     ] = None,
     budgets: Annotated[str | None, typer.Option(help="Thinking tokens at most, such as 0,512,none.")] = None,
     waits: Annotated[
@@ -273,6 +277,7 @@ def _sweep(config: Config, out: Path | None) -> None:
 
 
 def _plan(config: Config, asked: Task, prompts: tuple[Prompt, ...], settings: tuple[Setting, ...], limit: int) -> Plan:
+    grader = asked.grader if config.grader is None else config.grader
     return Plan(
         asked.name,
         asked.examples,
@@ -282,8 +287,9 @@ def _plan(config: Config, asked: Task, prompts: tuple[Prompt, ...], settings: tu
         config.samples,
         limit,
         config.seed,
-        asked.grader if config.grader is None else config.grader,
+        grader,
         config.replay,
+        rules_for(grader, asked.official) if config.rules is None else rules_of(config.rules),
     )
 
 

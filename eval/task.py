@@ -15,6 +15,7 @@ from thinkpace.eval.graders import known_answer
 
 QUESTION = ("question", "problem", "input", "inputs", "prompt")
 ANSWER = ("answer", "target", "targets", "expected_answer", "final_answer")
+SCORES = "target_scores"
 ID = ("id", "unique_id", "doc_id")
 FORMS = (".jsonl", ".json", ".csv", ".parquet")
 
@@ -36,25 +37,28 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Questions, and how answers to them are compared.
+    """Questions, how answers to them are found, and how they are compared.
 
     Args:
         name: for the results.
         examples: the questions.
         grader: one of `grading.NAMES`.
+        official: where its authors look for the answer, one of `extraction.RULES`.
     """
 
     name: str
     examples: tuple[Example, ...]
     grader: str = "same"
+    official: str = "boxed"
 
 
 def load(path: Path) -> list[Example]:
     """Examples from a file: JSON lines, JSON (a list, or an object with `examples`), CSV with a head, or Parquet.
 
     The question is the field `question`, else `problem`, `input` or `prompt`; the answer `answer`, else `target`,
-    `expected_answer` or `final_answer`, of which a worked solution's `####` or last line "A:" is taken; the id `id`,
-    else `unique_id` or `doc_id`, else the number of the line or row.
+    `expected_answer` or `final_answer`, of which a worked solution's `####` or last line "A:" is taken, or else the
+    choice that `target_scores` (BIG-bench) gives 1; the id `id`, else `unique_id` or `doc_id`, else the number of the
+    line or row.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -120,6 +124,8 @@ def examples_of(rows: Iterable[tuple[str, Any]], source: str) -> list[Example]:
         where = f"{source}, {place}"
         if not isinstance(row, Mapping):
             raise ValueError(f"{where}: expected an object with question and answer")
+        if isinstance(row.get(SCORES), Mapping):
+            row = {ANSWER[0]: next((text for text, score in row[SCORES].items() if score == 1), None)} | dict(row)
         name = _field(row, ID)
         question, answer = (_text(row, fields, where) for fields in (QUESTION, ANSWER))
         if not known_answer(answer):

@@ -21,23 +21,31 @@ class Known:
     Args:
         hub: where the `datasets` library finds it: name, configuration, split.
         grader: the rule that its authors compare answers by, or the nearest of ours.
+        official: where they look for the answer, one of `extraction.RULES`.
         source: of the task.
     """
 
     hub: tuple[str, str | None, str]
     grader: str
+    official: str
     source: str
 
 
 KNOWN: Mapping[str, Known] = {
-    "gsm8k": Known(("openai/gsm8k", "main", "test"), "numeric", "Cobbe et al. 2021, arXiv 2110.14168"),
-    "math500": Known(("HuggingFaceH4/MATH-500", None, "test"), "math", "Lightman et al. 2023, arXiv 2305.20050"),
-    "aime24": Known(("HuggingFaceH4/aime_2024", None, "train"), "numeric", "MAA, AIME I and II 2024"),
-    "aime25": Known(("math-ai/aime25", None, "test"), "numeric", "MAA, AIME I and II 2025"),
-    "amc23": Known(("math-ai/amc23", None, "test"), "numeric", "MAA, AMC 12 2023"),
-    "bbh-date": Known(("lukaemon/bbh", "date_understanding", "test"), "choice", "Suzgun et al. 2022, arXiv 2210.09261"),
-    "bbh-sports": Known(("lukaemon/bbh", "sports_understanding", "test"), "exact", "the same"),
-    "coin-flip": Known(("skrishna/coin_flip", None, "test"), "exact", "Wei et al. 2022, arXiv 2201.11903, section 5"),
+    "gsm8k": Known(("openai/gsm8k", "main", "test"), "numeric", "hashes", "Cobbe et al. 2021, arXiv 2110.14168"),
+    "math500": Known(
+        ("HuggingFaceH4/MATH-500", None, "test"), "math", "boxed", "Lightman et al. 2023, arXiv 2305.20050"
+    ),
+    "aime24": Known(("HuggingFaceH4/aime_2024", None, "train"), "numeric", "boxed", "MAA, AIME I and II 2024"),
+    "aime25": Known(("math-ai/aime25", None, "test"), "numeric", "boxed", "MAA, AIME I and II 2025"),
+    "amc23": Known(("math-ai/amc23", None, "test"), "numeric", "boxed", "MAA, AMC 12 2023"),
+    "bbh-date": Known(
+        ("lukaemon/bbh", "date_understanding", "test"), "choice", "said", "Suzgun et al. 2022, arXiv 2210.09261"
+    ),
+    "bbh-sports": Known(("lukaemon/bbh", "sports_understanding", "test"), "exact", "said", "the same"),
+    "coin-flip": Known(
+        ("skrishna/coin_flip", None, "test"), "exact", "said", "Wei et al. 2022, arXiv 2201.11903, section 5"
+    ),
 }
 NAMES = (*EMBEDDED, *KNOWN)
 
@@ -65,7 +73,7 @@ def task_of(name: str, data: Path | None = None, *, limit: int | None = None, se
     if name in KNOWN:
         known = KNOWN[name]
         examples = load(data) if data is not None else _downloaded(*known.hub)
-        return Task(name, tuple(examples[:limit]), known.grader)
+        return Task(name, tuple(examples[:limit]), known.grader, known.official)
     if data is not None:
         raise ValueError(f"--data goes with one of the tasks {', '.join(KNOWN)}; a file alone is given as --task")
     if Path(name).suffix in FORMS:

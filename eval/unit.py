@@ -40,7 +40,7 @@ class Unit:
         sampling: how tokens are drawn.
         max_new_tokens: output tokens at most.
         seed: of the run.
-        grader: what the answers are for.
+        rules: where answers are looked for.
         replayed: whether beginnings are shared.
         number: tells units apart that processes lock; below 2**62.
         known: what the first setting's samples were, where they are done: question -> (tokens, events).
@@ -53,7 +53,7 @@ class Unit:
     sampling: Sampling
     max_new_tokens: int
     seed: int
-    grader: str
+    rules: tuple[str, ...]
     replayed: bool = False
     number: int = 0
     known: Mapping[str, Trace] = field(default_factory=dict)
@@ -105,7 +105,7 @@ def make(engine: Engine, unit: Unit) -> list[Made]:
         completions = generated(engine, requests)
         seconds = (time.perf_counter() - start_s) / len(requests)
         for example, request, taken, done in zip(examples, requests, begun, completions, strict=True):
-            row = _row(done, taken, job.setting, engine, unit.grader)
+            row = _row(done, taken, job.setting, engine, unit.rules)
             row |= {"asked": engine.vocabulary.decode(request.prompt), "seconds": seconds}
             out.append(Made(job.point, example.id, unit.sample, request.seed, row))
             if is_first and isinstance(done, Completion):
@@ -145,13 +145,15 @@ def generated(engine: Engine, requests: Sequence[Request]) -> list[Completion | 
         return [one for request in requests for one in generated(engine, [request])]
 
 
-def _row(done: Completion | Exception, taken: int, setting: Setting, engine: Engine, grader: str) -> dict[str, Any]:
+def _row(
+    done: Completion | Exception, taken: int, setting: Setting, engine: Engine, rules: tuple[str, ...]
+) -> dict[str, Any]:
     if isinstance(done, Exception):
         return {"error": f"{type(done).__name__}: {done}"}
     receipt = done.receipt
     reread = receipt.usage.reread + (receipt.usage.prompt + taken if taken else 0)
     return {
-        "extracted": None if receipt.end == "open" else extract(done.answer, setting.final, grader=grader),
+        "extracted": None if receipt.end == "open" else extract(done.answer, setting.final, rules),
         "text": done.text,
         "answer": done.answer,
         "pieces": _pieces(done, engine),

@@ -9,6 +9,7 @@ from thinkpace.prompts.base import Prompt, load_shots
 from thinkpace.prompts.styles import BARE, DIRECT, DRAFT, STEP_BY_STEP
 
 _COD = "sileix/chain-of-draft 2487935, configs/{}.yaml and utils.py compose_request; arXiv 2502.18600"
+_BY_WAY_OF = "; the examples as in its copy Rishi2674/chain-of-draft 5f9517e and f40bbd3"
 _S1 = "s1, arXiv 2501.19393 v3, and its evaluation code, simplescaling/s1 77272c6, eval"
 _SHOTS = Path(__file__).parent / "shots"
 
@@ -22,6 +23,15 @@ _COT = (
 )
 _DRAFTS = (
     "Think step by step, but only keep minimum draft for each thinking step, with 5 words at most.\n"
+    "Return the answer at the end of the response after a separator ####.\n"
+)
+_YES_OR_NO = (
+    "Think step by step, but only keep minimum draft for each thinking step, with 5 words at most.\n"
+    'Return the "Yes" or "No" at the end of the response after a separator ####.\n'
+)
+_DATES = (
+    "Think step by step, but only keep minimum draft for each thinking step, with 5 words at most.\n"
+    'Use "%m/%d/%Y" format with day and month zero-padded.\n'
     "Return the answer at the end of the response after a separator ####.\n"
 )
 _SPLIT = "Lines inside the questions are broken as in the original file."
@@ -46,6 +56,28 @@ _FIXED = (
         _COD.format("gsm8k_cod"),
         note=_SPLIT + " The limit of 5 words is a guideline there, and not enforced (DraftLimit enforces it).",
         shots=load_shots(_SHOTS / "gsm8k_cod.jsonl"),
+    ),
+    Prompt(
+        "cod-date",
+        _DATES + "\n{shots}\n" + _ASK,
+        _COD.format("date_cod") + _BY_WAY_OF,
+        note=_SPLIT + " Its errors stand as published: 12/30/2013 for 12/30/2014 in the first example, + for = in the "
+        "second, 05/23/194 for 05/23/1943 as the answer of the third.",
+        shots=load_shots(_SHOTS / "date_cod.jsonl"),
+    ),
+    Prompt(
+        "cod-sports",
+        _YES_OR_NO + "\n{shots}\n" + _ASK,
+        _COD.format("sports_cod") + _BY_WAY_OF,
+        note="Its errors stand as published: Jamel for Jamal Murray in the fifth example.",
+        shots=load_shots(_SHOTS / "sports_cod.jsonl"),
+    ),
+    Prompt(
+        "cod-coin",
+        _YES_OR_NO + "\n{shots}\n" + _ASK,
+        _COD.format("coin_flip_cod") + _BY_WAY_OF,
+        note="The copy's instruction goes on with a sentence on tools that is not the original's, and is left out.",
+        shots=load_shots(_SHOTS / "coin_cod.jsonl"),
     ),
     Prompt(
         "cod-0shot",

@@ -6,7 +6,7 @@ import pytest
 
 from thinkpace import Markers
 from thinkpace.adapters.scripted import ScriptedEngine, WordVocabulary, says
-from thinkpace.eval.extraction import extract
+from thinkpace.eval.extraction import RULES, check_rules, extract, rules_for, rules_of
 from thinkpace.eval.graders import same
 from thinkpace.eval.grading import Grading
 from thinkpace.eval.settings import Setting
@@ -37,11 +37,49 @@ WORDS = WordVocabulary(("<eos>", "<t>", "</t>", "Final", " Answer:", " 7"))
         ("\\boxed{}", None),
         ("\\boxed{1", None),
         ("no idea", None),
+        ("Yes.", "Yes."),
+        ("**05/23/1943**\n", "05/23/1943"),
+        ("Answer:", None),
+        ("####", None),
+        ("#### 8\nthat is all", "8"),
+        ("#### Step 1\nadd\n#### Conclusion\n\\boxed{8}", "8"),
+        ("#### $\\boxed{8}$", "8"),
         ("", None),
     ],
 )
 def test_extract(answer: str, found: str | None) -> None:
     assert extract(answer) == found
+
+
+BOTH = "\\boxed{1} #### 2"
+
+
+@pytest.mark.parametrize(
+    ("rules", "found"),
+    [
+        (rules_for("numeric", "hashes"), "2"),
+        (rules_for("math", "boxed"), "1"),
+        (("boxed",), "1"),
+        (("hashes", "boxed"), "2"),
+        (("said",), None),
+        (("final", "formula"), None),
+    ],
+)
+def test_each_task_looks_where_its_authors_do_first(rules: tuple[str, ...], found: str | None) -> None:
+    assert extract(BOTH, rules=rules) == found
+    assert extract(BOTH + "\nFinal Answer: 3", rules=("final", *rules)) == "3"
+
+
+def test_every_rule_is_tried_in_the_end() -> None:
+    assert {rule for grader in ("same", "math", "choice") for rule in rules_for(grader)} == set(RULES)
+
+
+@pytest.mark.parametrize("text", ["", "hash", "hashes,,boxed", "boxed,boxed"])
+def test_no_rules(text: str) -> None:
+    with pytest.raises(ValueError, match=r"rules must be some of final, boxed|given twice"):
+        rules_of(text)
+    with pytest.raises(ValueError, match="got none"):
+        check_rules(())
 
 
 @pytest.mark.parametrize(
@@ -77,7 +115,7 @@ def test_verdicts() -> None:
 def test_thoughts_are_no_answer() -> None:
     """A trace that never closed holds an answer in its thoughts: it is truncated, not graded."""
     engine = ScriptedEngine(says(WORDS.encode("Final Answer: 7"), WORDS.size, 0), WORDS, Markers("<t>", "</t>"))
-    unit = Unit(BARE, (Job("p", Setting(())),), (Example("q", "<t>", "7"),), 0, Sampling(0.0), 3, 0, "same")
+    unit = Unit(BARE, (Job("p", Setting(())),), (Example("q", "<t>", "7"),), 0, Sampling(0.0), 3, 0, rules_for("same"))
     with Grading("same") as grading:
         [entry] = judged(make(engine, unit), {"q": "7"}, grading)
     assert (entry.row["text"], entry.verdict, entry.row["extracted"]) == ("Final Answer: 7", "truncated", None)

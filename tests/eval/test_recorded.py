@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from thinkpace import Markers
 from thinkpace.eval import recorded
 from thinkpace.eval.command_line import app
-from thinkpace.eval.extraction import answer_part, extract
+from thinkpace.eval.extraction import answer_part, extract, rules_for
 from thinkpace.eval.graders import choice, known_answer, number, numeric
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data is not beside this checkout")
@@ -55,7 +55,7 @@ def test_the_answer_part(text: str, opened: bool | None, answer: str | None) -> 
     ],
 )
 def test_places_of_answers(answer: str, grader: str, found: str | None) -> None:
-    assert extract(answer, grader=grader) == found
+    assert extract(answer, rules=rules_for(grader)) == found
 
 
 def test_numbers_and_choices() -> None:
@@ -74,7 +74,7 @@ def rows(*texts: str, answer: Any = "1/2", **fields: Any) -> list[dict[str, Any]
 
 def test_verdicts_of_mathematics() -> None:
     found = recorded.graded(
-        rows("\\boxed{0.5}", "\\boxed{\\dfrac12}", "<think>\\boxed{0.5}", "a", "\\boxed{2}"), "math", workers=1
+        rows("\\boxed{0.5}", "\\boxed{\\dfrac12}", "<think>\\boxed{0.5}", "no idea", "\\boxed{2}"), "math", workers=1
     )
     assert [row["verdict"] for row in found] == ["right", "right", "truncated", "no_answer", "wrong"]
     assert [row["extracted"] for row in found] == ["0.5", "\\dfrac12", None, None, "2"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from conftest import SHARED
 
+from thinkpace.eval.extraction import RULES, extract, rules_for
+from thinkpace.eval.graders import exact
 from thinkpace.eval.task import Example, load
 from thinkpace.eval.tasks import KNOWN, task_of
 
@@ -81,8 +84,28 @@ def test_published_tasks_from_their_files(name: str, file: str, count: int, firs
     if not SHARED.is_dir():
         pytest.skip("the tasks' own files are not in this checkout")
     task = task_of(name, SHARED / file)
+    assert task.official in RULES
     assert (len(task.examples), task.examples[0].answer, task.grader) == (count, first, KNOWN[name].grader)
     assert len(task_of(name, SHARED / file, limit=3).examples) == 3
+
+
+def test_chain_of_drafts_own_files(tmp_path: Path) -> None:
+    """Coins with examples in an object; BIG-bench's choices with scores."""
+    coin = tmp_path / "coin_flip_4.json"
+    question = "A coin is heads up. Ann flips the coin. Bob does not flip the coin. Is the coin still heads up?"
+    coin.write_text(json.dumps({"flip_count": 4, "examples": [{"question": question, "answer": "No"}]}))
+    task = task_of("coin-flip", coin)
+    assert task.examples == (Example("row 1", question, "No"),)
+    answer = "Total flip count: 1; odd number; Tails up. \n#### No"
+    found = extract(answer, rules=rules_for(task.grader, task.official))
+    assert found is not None
+    assert exact(found, task.examples[0].answer)
+    date = tmp_path / "date.json"
+    date.write_text('{"examples": [{"input": "Which?", "target_scores": {"04/29/2021": 0, "05/01/2021": 1}}]}')
+    assert load(date) == [Example("row 1", "Which?", "05/01/2021")]
+    date.write_text('{"examples": [{"input": "Which?", "target_scores": {"04/29/2021": 0}}]}')
+    with pytest.raises(ValueError, match="row 1: no answer"):
+        load(date)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,40 @@ def test_chain_of_draft_is_composed_as_its_repository_does() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "count", "second_line", "shot"),
+    [
+        (
+            "cod-date",
+            6,
+            'Use "%m/%d/%Y" format with day and month zero-padded.',
+            "06/02/1943; 06/02/1943 - 10 = 05/23/1943. \n#### 05/23/194\n",
+        ),
+        (
+            "cod-sports",
+            8,
+            'Return the "Yes" or "No" at the end of the response after a separator ####.',
+            "“Sam Darnold passed the puck.”\n\nA: Sam: American football; passing the puck: hockey. \n#### No\n\n",
+        ),
+        (
+            "cod-coin",
+            8,
+            'Return the "Yes" or "No" at the end of the response after a separator ####.',
+            "A: Total flip count: 0; Still heads up. \n#### Yes\n\n",
+        ),
+    ],
+)
+def test_chain_of_draft_has_examples_of_every_task(name: str, count: int, second_line: str, shot: str) -> None:
+    """As published, with their errors; the note names them."""
+    prompt = PROMPTS[name]
+    text = prompt.text("2+2=?")
+    assert len(prompt.shots) == count
+    assert text.split("\n")[1] == second_line
+    assert shot in text
+    assert text.endswith("Q: 2+2=?\nA: \n")
+    assert ("194 " in prompt.note) == (name == "cod-date")
+
+
+@pytest.mark.parametrize(
     ("name", "text"),
     [
         ("s1-tokens:2048", "Q?\n\nThink for up to 2048 tokens."),
