@@ -30,6 +30,7 @@ except ModuleNotFoundError as error:
     raise MissingExtra("the Hugging Face adapter", "hf") from error
 
 from thinkpace.adapters._hf_scores import ScoreWriter
+from thinkpace.adapters._hf_shared import shared_cache
 from thinkpace.adapters._requests import begin, compile_requests, completion, is_done
 from thinkpace.adapters._rows import confidence, uniform
 from thinkpace.adapters._slots import SequenceLog
@@ -126,7 +127,8 @@ class HFEngine:
             else:
                 groups.setdefault((request.sampling, request.max_new_tokens, bool(request.begun)), []).append(i)
         for members in groups.values():
-            members.sort(key=lambda i: len(requests[i].prompt) + len(requests[i].begun))
+            # rows of like lengths waste the least padding; rows that share a beginning are read once
+            members.sort(key=lambda i: (len(requests[i].prompt), requests[i].prompt, len(requests[i].begun)))
             for start in range(0, len(members), self.batch_size):
                 batch = members[start : start + self.batch_size]
                 made = self._batch([requests[i] for i in batch], [programs[i] for i in batch])
@@ -153,7 +155,8 @@ class HFEngine:
     @torch.inference_mode()
     def _batch(self, requests: list[Request], programs: list[Program]) -> list[Completion]:
         sampling = requests[0].sampling
-        ids, mask = self._padded([request.prompt + request.begun for request in requests])
+        rows = [request.prompt + request.begun for request in requests]
+        ids, mask = self._padded(rows)
         seeds = [request.seed for request in requests]
         left = [request.max_new_tokens - len(request.begun) for request in requests]
         begun = [begin(p, r) for p, r in zip(programs, requests, strict=True)] if requests[0].begun else []
@@ -168,6 +171,7 @@ class HFEngine:
         processors.append(clock)
         limits = StoppingCriteriaList([_OwnLimits(left, ids.shape[1])] if len(set(left)) > 1 else [])
         with self._plain_generation():
+            cache = shared_cache(self.model, rows, self._padded) if begun and self._use_cache is not False else None
             sequences = self.model.generate(
                 input_ids=ids,
                 attention_mask=mask,
@@ -177,6 +181,7 @@ class HFEngine:
                 do_sample=False,  # drawing is done by the sampler above, with a seed per row
                 pad_token_id=self._pad,
                 eos_token_id=sorted(self.vocabulary.eos) or None,
+                **({} if cache is None else {"past_key_values": cache}),
             )
         logs = processor.logs(sequences)
         for log, request in zip(logs, requests, strict=True):

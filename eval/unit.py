@@ -85,31 +85,32 @@ def sample_seed(seed: int, question: str, sample: int) -> int:
 def make(engine: Engine, unit: Unit) -> list[Made]:
     """Generate a unit."""
     asked = {example.id: asked_in(engine, unit.prompt, example.question) for example in unit.examples}
-    programs = [_compiled(job.setting, engine, unit.max_new_tokens) for job in unit.jobs]
-    traces, out = dict(unit.known), list[Made]()
-    for job, program in zip(unit.jobs, programs, strict=True):
-        is_first = job is unit.jobs[0]
-        examples = [example for example in unit.examples if not (is_first and example.id in unit.known)]
-        if not examples:
-            continue
-        requests, begun = list[Request](), list[int]()
-        for example in examples:
-            prompt = asked[example.id]
-            start = Shared((), Told())
-            if unit.replayed and not is_first and example.id in traces:
-                start = shared(program, *traces[example.id], programs[0], prompt, unit.sampling)
-            begun.append(len(start.tokens))
+    programs = {job.point: _compiled(job.setting, engine, unit.max_new_tokens) for job in unit.jobs}
+    first, traces, out = unit.jobs[0], dict(unit.known), list[Made]()
+
+    def made(tasks: Sequence[tuple[Job, Example]]) -> None:
+        if not tasks:
+            return
+        requests = list[Request]()
+        for job, example in tasks:
+            prompt, start = asked[example.id], Shared((), Told())
+            if unit.replayed and example.id in traces:
+                start = shared(programs[job.point], *traces[example.id], programs[first.point], prompt, unit.sampling)
             seed = sample_seed(unit.seed, example.id, unit.sample)
             requests.append(Request(prompt, job.setting.controls, unit.max_new_tokens, unit.sampling, seed, *start))
         start_s = time.perf_counter()
         completions = generated(engine, requests)
         seconds = (time.perf_counter() - start_s) / len(requests)
-        for example, request, taken, done in zip(examples, requests, begun, completions, strict=True):
-            row = _row(done, taken, job.setting, engine, unit.rules)
+        for (job, example), request, done in zip(tasks, requests, completions, strict=True):
+            row = _row(done, len(request.begun), job.setting, engine, unit.rules)
             row |= {"asked": engine.vocabulary.decode(request.prompt), "seconds": seconds}
             out.append(Made(job.point, example.id, unit.sample, request.seed, row))
-            if is_first and isinstance(done, Completion):
+            if job is first and isinstance(done, Completion):
                 traces[example.id] = done.tokens, done.receipt.events
+
+    made([(first, example) for example in unit.examples if example.id not in unit.known])
+    # all others at once: an engine that reads a shared beginning once has them side by side
+    made([(job, example) for example in unit.examples for job in unit.jobs[1:]])
     return out
 
 

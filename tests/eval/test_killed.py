@@ -10,13 +10,14 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from thinkpace.eval.publishing import TABLES
 
-QUESTIONS, SETTINGS, SAMPLES = 70, 4, 1
+QUESTIONS, SETTINGS, SAMPLES = 70, 4, 3
 
 #: a whole sweep, from its plan to its pictures, on an engine that is slow enough to be caught at it
 SWEEP = f"""
@@ -37,7 +38,7 @@ from thinkpace.prompts import BARE
 examples = tuple(Example(f"q{{i}}", "Q<t>", "7") for i in range({QUESTIONS}))
 settings = grid([4, None], [0, 1], final="so", answer_reserve=2)
 plan = Plan("toy", examples, settings, (BARE,), Sampling(1.0), {SAMPLES}, 30, 0, replay=sys.argv[2] == "replay")
-engine, folder = ToyEngine(0.05), Path(sys.argv[1])
+engine, folder = ToyEngine(0.1), Path(sys.argv[1])
 with Journal(folder / "journal.sqlite") as journal:
     run(plan, Here(engine), journal, Card.of(engine, plan.prompts, plan.examples))
     publish(journal, folder, Console(quiet=True))
@@ -56,35 +57,37 @@ def started(folder: Path, how: str) -> subprocess.Popen[bytes]:
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize("how", ["separate", "replay"])
 def test_at_twenty_moments(how: str, tmp_path: Path) -> None:
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole, killed, total = tmp_path / "whole", tmp_path / "killed", QUESTIONS * SETTINGS * SAMPLES
     process = started(whole, how)
-    began = set_up(process, whole)
+    began = until(process, lambda: (whole / "journal.sqlite").exists())
+    generated = until(process, lambda: count(whole) == total) - began
     assert process.wait() == 0
     took = time.monotonic() - began
-    moments, kills, seen = random.Random(6), 0, set[int]()
+    moments, kills, seen = random.Random(6), 0, list[int]()
     while kills < 20:
+        if killed.exists() and kills % 2 and count(killed) == total:
+            shutil.rmtree(killed)  # every other kill is one of a sweep that still generates
         process = started(killed, how)
-        if kills % 4:  # from the first row on, however long a machine takes to import it all
-            set_up(process, killed)
+        until(process, lambda: (killed / "journal.sqlite").exists())  # however long a machine takes to import it all
         try:
-            process.wait(moments.uniform(0.0, 1.0) * took)
+            process.wait(moments.uniform(0.0, generated if kills % 2 else took))
         except subprocess.TimeoutExpired:
             kills += 1
             process.send_signal(signal.SIGKILL)
             process.wait()
-            seen.add(count(killed))
+            seen.append(count(killed))
         else:  # it came to its end: the next one begins anew
             same(whole, killed)
             shutil.rmtree(killed)
     assert started(killed, how).wait() == 0
     same(whole, killed)
-    assert count(killed) == QUESTIONS * SETTINGS * SAMPLES, "no row twice, none missing"
-    assert any(0 < rows < QUESTIONS * SETTINGS * SAMPLES for rows in seen), "it was caught at it"
+    assert count(killed) == total, "no row twice, none missing"
+    assert any(0 < rows < total for rows in seen), f"it was caught at it: {seen}"
 
 
-def set_up(process: subprocess.Popen[bytes], folder: Path) -> float:
-    """Wait until it has a journal; the time at which it had."""
-    while process.poll() is None and not (folder / "journal.sqlite").exists():
+def until(process: subprocess.Popen[bytes], happens: Callable[[], bool]) -> float:
+    """Wait for something that a process does, or for its end; the time at which it was there."""
+    while process.poll() is None and not happens():
         time.sleep(0.01)
     return time.monotonic()
 
