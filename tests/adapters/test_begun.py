@@ -7,11 +7,8 @@ from typing import Any
 import pytest
 from begun import CHAINS, cut, whole
 from conftest import HAS_LLAMA_CPP
-from hypothesis import given
-from hypothesis import strategies as st
 
 from thinkpace import Control
-from thinkpace.adapters._hf_shared import trunks
 from thinkpace.processors import Request
 
 
@@ -38,15 +35,6 @@ def test_hugging_face_reads_what_rows_share_once(engine: Any) -> None:
     assert made == [made for _ in range(5) for _, made in pairs]
     assert read[0] == max(len(request.prompt + request.begun) for request in cuts)
     assert set(read[1:]) == {1}, "of every row there is all but its last token"
-
-
-@given(st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6).map(tuple), min_size=1, max_size=8))
-def test_every_row_is_in_its_trunk(rows: list[tuple[int, ...]]) -> None:
-    read, source = trunks(rows)
-    assert len(set(read)) == len(read)
-    assert {*source} == {*range(len(read))}, "nothing is read in vain"
-    for row, trunk in zip(rows, source, strict=True):
-        assert rows[read[trunk]][: len(row) - 1] == row[:-1]
 
 
 @pytest.mark.skipif(not HAS_LLAMA_CPP, reason="needs llama-cpp-python: pip install '.[llama-cpp,serve]'")
