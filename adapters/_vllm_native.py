@@ -57,7 +57,7 @@ def native_cap(request: Request, program: Program, start: TokenIds, end: TokenId
     """
     markers = program.tracker.markers
     control = request.controls[0] if len(request.controls) == 1 else None
-    if not isinstance(control, ThinkBudget):
+    if not isinstance(control, ThinkBudget) or request.begun:
         return None
     limit = control.max_tokens
     if limit is None or control != ThinkBudget(limit, answer_reserve=control.answer_reserve):

@@ -69,42 +69,47 @@ class _Sequence(SequenceLog):
 
     Args:
         program, prompt, seed: as in `SequenceLog`.
-        live: its output, to which vLLM appends; ids below 0 are still to come.
+        begun: the output that was there before; to vLLM it is the end of the prompt.
+        live: the output since, to which vLLM appends; ids below 0 are still to come.
         params: of its request.
         notes: what is written down for its receipt; None for none.
         several: whether its request has other sequences too.
     """
 
-    __slots__ = ("live", "notes", "params", "several", "temperature")
+    __slots__ = ("begun", "live", "notes", "params", "several", "temperature")
 
     def __init__(
         self,
         program: Program,
         prompt: tuple[int, ...],
         seed: int,
+        begun: tuple[int, ...],
         live: list[int],
         params: SamplingParams,
         notes: Notes | None,
-        several: bool,
+        terms: Terms,
     ) -> None:
         super().__init__(program, prompt, seed)
+        self.drawn.update(terms.drawn)
+        self.sync(begun)
+        self.begun = begun
         self.live = live
         self.params = params
         self.notes = notes
-        self.several = several
+        self.several = terms.several
         self.temperature = heat(params)
 
     def catch_up(self) -> None:
         """Be at the live output."""
-        live, at = self.live, len(self.tokens)
+        live, before = self.live, len(self.begun)
         length = len(live)
         while length and live[length - 1] < 0:
             length -= 1
-        if length < at:
-            self.sync(live[:length])
+        if before + length < len(self.tokens):
+            self.sync([*self.begun, *live[:length]])
             if self.notes:
-                self.notes.rewound(length)
-        for token in live[len(self.tokens) : length]:
+                self.notes.rewound(before + length)
+        for token in live[len(self.tokens) - before : length]:
             self.advance(token)
             if self.notes:
                 drawn = self.drawn.get(len(self.tokens) - 1)
@@ -127,7 +132,7 @@ class _Sequence(SequenceLog):
         """The row has been edited; `evidence` tells where the next token came from."""
         self.saw(evidence, kept=1)
         at = len(self.tokens)
-        if self.notes and at + 1 == self.params.max_tokens:  # what comes there is never shown here
+        if self.notes and at + 1 - len(self.begun) == self.params.max_tokens:  # what comes there is never shown here
             refused = evidence(edit, -1, at)
             drawn = {token: evidence(edit, token, at) for token in edit.moved_onto}
             self.notes.expects(self.tokens, drawn, refused if refused >= 0 else None)
@@ -210,8 +215,8 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
     def _back(self, params: SamplingParams, prompt: list[int] | None, output: list[int]) -> _Sequence | None:
         """A preempted sequence that comes back: with the same parameters, which samples of one request may share."""
         for sequence in self._parked:
-            known = sequence.tokens
-            if sequence.params is params and sequence.prompt == tuple(prompt or ()) and output[: len(known)] == known:
+            known, all_before = sequence.tokens[len(sequence.begun) :], sequence.prompt + sequence.begun
+            if sequence.params is params and all_before == tuple(prompt or ()) and output[: len(known)] == known:
                 self._parked.remove(sequence)
                 sequence.live = output
                 return sequence
@@ -227,13 +232,17 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
             terms = terms_from(params.extra_args)
             if terms is None:
                 return
-            notes = Notes(terms.receipt, prompt or (), params.max_tokens) if terms.receipt else None
+            limit = None if params.max_tokens is None else terms.begun + params.max_tokens
+            notes = Notes(terms.receipt, prompt or (), limit) if terms.receipt else None
             if prompt is None:
                 raise UnsupportedControl("a prompt of embeddings shows no ids, which controls need")
-            program = self._model.program(Terms(terms.controls, terms.markers), params.max_tokens)
+            if terms.begun >= len(prompt):
+                raise UnsupportedControl(f"begun={terms.begun} leaves nothing of a prompt of {len(prompt)} tokens")
+            own, begun = tuple(prompt[: len(prompt) - terms.begun]), tuple(prompt[len(prompt) - terms.begun :])
+            program = self._model.program(Terms(terms.controls, terms.markers), limit)
             seed = terms.seed if terms.seed is not None else params.seed
             seed = secrets.randbits(63) if seed is None else seed
-            self._slots.add(row, _Sequence(program, tuple(prompt), seed, output, params, notes, terms.several))
+            self._slots.add(row, _Sequence(program, own, seed, begun, output, params, notes, terms))
         except Exception as error:  # noqa: BLE001  # the frontend refuses what it can; what is raised here ends the engine
             self._refuse(row, error, notes)
 
@@ -250,6 +259,8 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
             terms = terms_from(sampling_params.extra_args)
             if terms is not None and terms.receipt:
                 Notes(terms.receipt, (), sampling_params.max_tokens).declined(_NO_RECEIPT)
+            if terms is not None and terms.begun:
+                raise UnsupportedControl("Model Runner V2 does not go on from output that is there (begun)")
             return self._on_device.add(req_idx, terms, sampling_params, heat(sampling_params))
         except Exception as error:  # noqa: BLE001  # the frontend refuses what it can; what is raised here ends the engine
             self._on_device.refuse(req_idx, error)
@@ -315,9 +326,10 @@ def check_params(params: SamplingParams) -> Terms | None:
     if terms is None:
         return None
     for budget in (control for control in terms.controls if isinstance(control, Budget)):
-        if params.max_tokens is not None and budget.min_tokens + budget.answer_reserve >= params.max_tokens:
+        limit = None if params.max_tokens is None else terms.begun + params.max_tokens
+        if limit is not None and budget.min_tokens + budget.answer_reserve >= limit:
             raise ValueError(
-                f"{KEY}.controls: max_tokens={params.max_tokens} leaves no room for thinking beside "
+                f"{KEY}.controls: max_tokens={limit} leaves no room for thinking beside "
                 f"min_tokens={budget.min_tokens} and answer_reserve={budget.answer_reserve}: raise the first or lower "
                 "the others"
             )

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from thinkpace.adapters._requests import completion
+from thinkpace.adapters._requests import begin, completion, is_done
 from thinkpace.adapters._served_model import ServedModel, replayed
 from thinkpace.adapters._vllm_native import native_cap
 from thinkpace.adapters._vllm_notes import Noted, close_notes, noted_from_json, of, open_notes, read_notes
@@ -82,6 +82,9 @@ class Said:
 class VLLMEngine:
     """Generates with vLLM. Implements `Engine`.
 
+    What is there of an output (`Request.begun`) goes to vLLM as the end of the prompt: its prefix cache, which is on by
+    default, reads it once for all that share it.
+
     Seeds: a request's seed is vLLM's own for it, and draws where a moved token came from. vLLM's filters follow the
     temperature, in the order top-k, top-p, after min-p.
 
@@ -98,7 +101,7 @@ class VLLMEngine:
         ValueError: if it was loaded without our logits processor, or `native_caps` could never hold.
     """
 
-    goes_on = False  # a worker takes what is there for a part of the prompt
+    goes_on = True
 
     def __init__(self, llm: LLM, *, markers: Markers | None = None, name: str = "", native_caps: bool = False) -> None:
         self._backend: Backend = _Offline(llm, markers, native_caps)
@@ -200,15 +203,18 @@ class VLLMEngine:
         model = self._backend.model
         asked = []
         for request in requests:
-            if request.begun:
-                raise UnsupportedControl(
-                    "vLLM takes no output that is there: leave out begun, or sweep without --replay"
-                )
+            if request.told.numbers:
+                raise UnsupportedControl("vLLM is told no numbers about output that is there: leave out begun")
             request.check_room(model.context_tokens)
             program = model.program(Terms(request.controls, model.given), request.max_new_tokens)
-            asked.append(Asked(request, Terms(request.controls, model.given, request.seed), program))
+            drawn = tuple(request.told.drawn.items())
+            terms = Terms(request.controls, model.given, request.seed, begun=len(request.begun), drawn=drawn)
+            asked.append(Asked(request, terms, program))
+        open_ = [one for one in asked if not is_done(begin(one.program, one.request), one.request)]
+        said_of = dict(zip(map(id, open_), self._backend.generate(open_), strict=True))
         out = []
-        for one, said in zip(asked, self._backend.generate(asked), strict=True):
+        for one in asked:
+            said = said_of.get(id(one), Said((), Noted()))  # nothing more was to come of it
             if one.request.controls and said.noted is None and not said.native:
                 raise RuntimeError(
                     "the workers left no notes, so there can be no receipt: they and this process must share a folder "
@@ -219,7 +225,10 @@ class VLLMEngine:
                 raise RuntimeError(noted.declined)
             if noted.error is not None:
                 raise UnsupportedControl(noted.error)
-            log = replayed(one.program, one.request.prompt, said.tokens, noted.told(said.tokens))
+            tokens = one.request.begun + said.tokens
+            told = noted.told(tokens)
+            told = replace(told, drawn={**one.request.told.drawn, **told.drawn})
+            log = replayed(one.program, one.request.prompt, tokens, told)
             made = completion(log, one.request, model.vocabulary)
             if said.native:
                 made = replace(made, receipt=replace(made.receipt, enforced_by="vLLM"))
@@ -262,7 +271,7 @@ class _Offline:
                 stack.callback(close_notes, name)
                 noting.append(replace(one, terms=replace(one.terms, receipt=name)))
             params = [_params(one, cap, SamplingParams) for one, cap in zip(noting, caps, strict=True)]
-            prompts: Any = [{"prompt_token_ids": list(one.request.prompt)} for one in asked]
+            prompts: Any = [{"prompt_token_ids": list(one.request.prompt + one.request.begun)} for one in asked]
             outputs = self._llm.generate(prompts, params, use_tqdm=False)
             made = [tuple(output.outputs[0].token_ids) for output in outputs]
             return [
@@ -281,8 +290,8 @@ def _params(asked: Asked, cap: int | None, make: type[SamplingParams]) -> Sampli
         top_p=sampling.top_p,
         top_k=sampling.top_k,
         min_p=sampling.min_p,
-        seed=request.seed if sampling.temperature > 0 else None,
-        max_tokens=request.max_new_tokens,
+        seed=_seed(request),
+        max_tokens=request.max_new_tokens - len(request.begun),
         detokenize=False,
         thinking_token_budget=cap,
         # without controls too: ids that stand for nothing are barred
@@ -290,10 +299,21 @@ def _params(asked: Asked, cap: int | None, make: type[SamplingParams]) -> Sampli
     )
 
 
+def _seed(request: Request) -> int | None:
+    """vLLM's own: one that goes on begins another stream, or the same numbers would come once more."""
+    if request.sampling.temperature == 0:
+        return None
+    if not request.begun:
+        return request.seed
+    digest = hashlib.blake2b(f"{request.seed}/{len(request.begun)}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
 def _notes(asked: Asked, tokens: TokenIds) -> Noted | None:
     """The workers' notes on an output."""
-    notes = read_notes(asked.terms.receipt) if asked.terms.receipt else []
-    return next((one for one in notes if one.error or one.declined), None) or of(notes, asked.request.prompt, tokens)
+    notes, request = read_notes(asked.terms.receipt) if asked.terms.receipt else [], asked.request
+    failed = next((one for one in notes if one.error or one.declined), None)
+    return failed or of(notes, request.prompt + request.begun, request.begun + tokens)
 
 
 class _Server:
@@ -337,11 +357,11 @@ class _Server:
         try:
             made = self._client.completions.create(
                 model=self.served,
-                prompt=list(request.prompt),
-                max_tokens=request.max_new_tokens,
+                prompt=list(request.prompt + request.begun),
+                max_tokens=request.max_new_tokens - len(request.begun),
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
-                seed=request.seed if sampling.temperature > 0 else None,
+                seed=_seed(request),
                 extra_body={
                     "top_k": sampling.top_k,
                     "min_p": sampling.min_p,

@@ -103,7 +103,7 @@ class ReceiptMiddleware:
         if asked.get("echo") and not asked.get("return_token_ids"):
             raise ValueError("echo shows no prompt beside receipts: leave it out, or ask for return_token_ids")
         limits = [asked[name] for name in ("max_completion_tokens", "max_tokens") if asked.get(name) is not None]
-        limit = limits[0] if limits and type(limits[0]) is int and limits[0] >= 1 else None
+        limit = terms.begun + limits[0] if limits and type(limits[0]) is int and limits[0] >= 1 else None
         try:
             self._model.program(Terms(terms.controls, terms.markers), limit)
         except (ValueError, UnsupportedControl) as error:
@@ -117,7 +117,7 @@ class ReceiptMiddleware:
         if set(asked) - _PLAIN or type(limit) is not int or limit < 1:  # others are for vLLM, or our class, to refuse
             return None
         native = self._model.native if self._model else None
-        if native is None or self._model is None or not path.endswith("/v1/completions") or not ids:
+        if native is None or self._model is None or not path.endswith("/v1/completions") or not ids or terms.begun:
             return None
         request = Request(tuple(asked["prompt"]), terms.controls, limit)
         return native_cap(request, self._model.program(Terms(terms.controls, terms.markers), limit), *native)
@@ -168,12 +168,16 @@ class _Writer:
         if declined is not None:
             _log.warning("%s", declined.declined)
             return None
+        length = len(prompt) - self._terms.begun
+        tokens = [*prompt[length:], *tokens]
         noted = of(notes, prompt, tokens) if self._native is None else Noted(max_tokens=self._native)
         if noted is None:
             _log.error("the workers left no notes: are they without our logits processor, or on another machine?")
             return None
         program = self._model.program(Terms(self._terms.controls, self._terms.markers), noted.max_tokens)
-        receipt = replayed(program, prompt, tokens, noted.told(tokens)).receipt()
+        told = noted.told(tokens)
+        told = replace(told, drawn={**dict(self._terms.drawn), **told.drawn})
+        receipt = replayed(program, prompt[:length], tokens, told).receipt()
         choice["receipt"] = asdict(receipt if self._native is None else replace(receipt, enforced_by="vLLM"))
         if self._shows:
             choice["notes"] = noted.to_json()

@@ -21,6 +21,7 @@ from thinkpace.processors.spec import control_from_json, controls_from_text
 
 T = TypeVar("T")
 KEY = "thinkpace"
+_PLAIN = ("seed", "receipt", "several", "begun", "drawn")  # fields of `Terms` that travel as they are
 _STRAY = {*ALIASES, "thinking_token_budget", "controls"}  # beside the key they would be ignored
 
 
@@ -34,6 +35,8 @@ class Terms:
         seed: for drawing where a moved token came from; None: the request's own, or a new one.
         receipt: where the worker notes what a receipt has to be told (`_vllm_notes.open_notes`); empty for nowhere.
         several: whether the request has several sequences, whose notes must be told apart.
+        begun: how many of the prompt's last ids are output that is there already (`Request.begun`).
+        drawn: of these, where another id came than was drawn: (place in the output, id).
 
     Raises:
         ValueError: for something else.
@@ -44,8 +47,14 @@ class Terms:
     seed: int | None = None
     receipt: str = ""
     several: bool = False
+    begun: int = 0
+    drawn: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
+        if not _is_count(self.begun):
+            raise ValueError(f"begun must be a whole number >= 0, got {self.begun!r}")
+        if not all(_is_count(at) and at < self.begun and _is_count(token) for at, token in self.drawn):
+            raise ValueError(f"drawn must be pairs of a place below begun={self.begun} and an id, got {self.drawn!r}")
         if self.seed is not None and (not isinstance(self.seed, int) or isinstance(self.seed, bool)):
             raise ValueError(f"seed must be a whole number, got {self.seed!r}")
         if not isinstance(self.receipt, str) or not re.fullmatch(r"[A-Za-z0-9_-]{0,128}", self.receipt):
@@ -59,6 +68,7 @@ class Terms:
         data |= {"markers": asdict(self.markers)} if self.markers else {}
         data |= {} if self.seed is None else {"seed": self.seed}
         data |= {"receipt": self.receipt} if self.receipt else {}
+        data |= {"begun": self.begun, "drawn": self.drawn} if self.begun else {}
         return json.dumps(data | ({"several": True} if self.several else {}))
 
 
@@ -107,15 +117,25 @@ def terms_from(arguments: Mapping[str, Any] | None) -> Terms | None:
         return Terms(_reading(KEY, controls_from_text, text))
     data = _reading(KEY, _json, text)
     data = {"controls": data} if isinstance(data, list) else data
-    if unknown := sorted(set(data) - {"controls", "markers", "seed", "receipt", "several"}):
+    if unknown := sorted(set(data) - {"controls", "markers", *_PLAIN}):
         raise ValueError(f"{KEY}.{unknown[0]} is no field; these are controls, markers, seed and receipt")
     controls = data.get("controls", [])
     if not isinstance(controls, list):
         raise ValueError(f"{KEY}.controls must be a list, got {controls!r}")
     made = [_reading(f"{KEY}.controls[{i}]", control_from_json, control) for i, control in enumerate(controls)]
     markers = _reading(f"{KEY}.markers", _markers, data.get("markers"))
-    rest = {name: data[name] for name in ("seed", "receipt", "several") if name in data}
+    rest = {name: data[name] for name in _PLAIN if name in data}
+    if "drawn" in rest:
+        rest["drawn"] = _reading(f"{KEY}.drawn", _pairs, rest["drawn"])
     return _reading(KEY, lambda rest: Terms(tuple(made), markers, **rest), rest)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _pairs(data: Any) -> tuple[tuple[Any, Any], ...]:
+    return tuple((at, token) for at, token in data)
 
 
 def _reading(field: str, read: Callable[[Any], T], value: Any) -> T:

@@ -24,9 +24,10 @@ NAMES = st.text("abcXYZ019-_", max_size=12)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-@given(seed=st.none() | st.integers(), receipt=NAMES, several=st.booleans())
-def test_terms_travel_as_text(case, seed: int | None, receipt: str, several: bool) -> None:  # type: ignore[no-untyped-def]
-    terms = Terms(case.controls, case.markers, seed, receipt, several)
+@given(seed=st.none() | st.integers(), receipt=NAMES, several=st.booleans(), begun=st.integers(0, 5))
+def test_terms_travel_as_text(case, seed: int | None, receipt: str, several: bool, begun: int) -> None:  # type: ignore[no-untyped-def]
+    drawn = tuple((at, 7) for at in range(0, begun, 2))
+    terms = Terms(case.controls, case.markers, seed, receipt, several, begun, drawn)
     assert terms_from({"thinkpace": terms.text()}) == terms
     given = extra_args(*case.controls, markers=case.markers, seed=seed)
     assert terms_from(given) == Terms(case.controls, case.markers, seed)
@@ -60,6 +61,9 @@ def test_short_forms() -> None:
         ({"thinkpace": '{"markers": {"open": "<t>"}}'}, "thinkpace.markers.*close"),
         ({"thinkpace": '{"seed": true}'}, "thinkpace: seed"),
         ({"thinkpace": '{"receipt": "../../etc"}'}, "thinkpace: receipt"),
+        ({"thinkpace": '{"begun": -1}'}, "thinkpace: begun"),
+        ({"thinkpace": '{"begun": 2, "drawn": [[2, 5]]}'}, "thinkpace: drawn"),
+        ({"thinkpace": '{"begun": 2, "drawn": [1]}'}, "thinkpace.drawn"),
     ],
 )  # fmt: skip
 def test_what_is_not_understood_is_named(given: dict[str, object], named: str) -> None:

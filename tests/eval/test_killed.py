@@ -17,7 +17,7 @@ import pytest
 
 from thinkpace.eval.publishing import TABLES
 
-QUESTIONS, SETTINGS, SAMPLES = 70, 4, 3
+QUESTIONS, SETTINGS, SAMPLES = 70, 4, 2
 
 #: a whole sweep, from its plan to its pictures, on an engine that is slow enough to be caught at it
 SWEEP = f"""

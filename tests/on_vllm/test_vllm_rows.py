@@ -16,7 +16,7 @@ from vllm.v1.sample.logits_processor import BatchUpdate, MoveDirectionality
 from thinkpace import BudgetForcing, ConfidenceExit, Control, Markers, ThinkBudget
 from thinkpace.adapters._served_model import ServedModel
 from thinkpace.adapters.vllm import ThinkpaceLogitsProcessor, _Sequence
-from thinkpace.adapters.vllm_terms import extra_args
+from thinkpace.adapters.vllm_terms import Terms, extra_args
 from thinkpace.processors.base import Need
 
 MARKERS = Markers("<t>", "</t>")
@@ -101,6 +101,24 @@ def test_rows_move_and_places_are_taken_over(processor: ThinkpaceLogitsProcessor
     assert scores.argmax(1).tolist() == [CLOSE, A]  # the second row is nobody's
     changed(processor, added=[(0, SamplingParams(), PROMPT, [])])  # another takes its place, and asks for nothing
     assert processor.apply(logits(2, A)).argmax(1).tolist() == [A, A]
+
+
+def test_output_at_the_end_of_the_prompt_counts(processor: ThinkpaceLogitsProcessor) -> None:
+    """Two of three thinking tokens are there; the sequence is preempted, and comes back as itself."""
+    arguments = {"thinkpace": Terms((ThinkBudget(3),), MARKERS, begun=2).text()}
+    asked, output = SamplingParams(temperature=0, max_tokens=300, extra_args=arguments), list[int]()
+    changed(processor, added=[(0, asked, [*PROMPT, A, A], output)])
+    assert processor.apply(logits(1, A)).argmax(1).tolist() == [A]
+    output.append(A)
+    assert processor.apply(logits(1, A)).argmax(1).tolist() == [CLOSE]
+    known = sequence(processor, 0)
+    assert (known.prompt, known.tokens) == (tuple(PROMPT), [A, A, A])
+    changed(processor, removed=[0])
+    changed(processor, added=[(0, asked, [*PROMPT, A, A], [A])])
+    assert sequence(processor, 0) is known
+    assert processor.apply(logits(1, A)).argmax(1).tolist() == [CLOSE]
+    changed(processor, added=[(1, asked, [A, A], [])])
+    assert processor.apply(logits(2, A)).argmax(1).tolist()[1] == min(VOCABULARY.eos), "nothing is left of the prompt"
 
 
 def test_tokens_that_are_still_to_come_are_none(processor: ThinkpaceLogitsProcessor) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from begun import cut, whole
 from openai import BadRequestError, OpenAI
 from vllm_process import serving
 
@@ -162,6 +163,13 @@ def test_the_engine_over_a_server_agrees_with_transformers(url: str, engine: HFE
     requests = [Request(prompt, controls, 120, Sampling(0)) for controls in lists]
     for one, other in zip(served.generate(requests), engine.generate(requests), strict=True):
         assert (one.tokens, one.kinds, one.receipt) == (other.tokens, other.kinds, other.receipt)
+    served.close()
+
+
+def test_the_engine_over_a_server_goes_on_from_what_is_there(url: str) -> None:
+    served = VLLMEngine.connect(url, tokenizer=embedded.path("hf"))
+    pairs = whole(served, (BudgetForcing(40, waits=1, answer_reserve=16),), 0.0)
+    assert served.generate(cut(pairs)) == [made for _, made in pairs]
     served.close()
 
 
