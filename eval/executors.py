@@ -1,6 +1,7 @@
 """Where the work of a sweep is done: here, in processes of this machine, or on a Ray cluster.
 
-An executor keeps engines and calls functions on them. Work that is lost with a worker is done again by another one.
+An executor keeps engines and calls functions on them. Work that is lost with a worker is done again by another one;
+work that every worker dies at is given back.
 """
 
 from __future__ import annotations
@@ -21,7 +22,15 @@ Result = TypeVar("Result")
 Opener = Callable[[], Engine]  # must pickle where the engine is opened elsewhere
 
 TRIES = 3  # of a piece of work whose workers die
-WORKER_DIED = "the worker died {} times at the same piece of work: it may need more memory than there is"
+
+
+class WorkerDied(RuntimeError):
+    """What became of work that workers die at."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"the worker died {TRIES} times at the same piece of work: it may need more memory than there is"
+        )
 
 
 class Executor(Protocol):
@@ -31,7 +40,9 @@ class Executor(Protocol):
         """`function(engine, *arguments)`, on one of the engines."""
         ...
 
-    def map(self, function: Callable[[Engine, Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
+    def map(
+        self, function: Callable[[Engine, Item], Result], items: Iterable[Item]
+    ) -> Iterator[tuple[Item, Result | WorkerDied]]:
         """`function(engine, item)` for every item, with its item, as they are done; items are taken when needed."""
         ...
 
@@ -123,9 +134,11 @@ class Processes:
             except ProcessExpired:
                 continue
             return result
-        raise RuntimeError(WORKER_DIED.format(TRIES))
+        raise WorkerDied
 
-    def map(self, function: Callable[[Engine, Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
+    def map(
+        self, function: Callable[[Engine, Item], Result], items: Iterable[Item]
+    ) -> Iterator[tuple[Item, Result | WorkerDied]]:
         from pebble import ProcessExpired
 
         under_way: dict[Future[Any], tuple[Item, int]] = {}
@@ -142,10 +155,9 @@ class Processes:
             for future in wait(under_way, return_when=FIRST_COMPLETED).done:
                 item, lost = under_way.pop(future)
                 try:
-                    result = future.result()
+                    yield item, future.result()
                 except ProcessExpired:
                     if lost + 1 == TRIES:
-                        raise RuntimeError(WORKER_DIED.format(TRIES)) from None
-                    start(item, lost + 1)
-                    continue
-                yield item, result
+                        yield item, WorkerDied()
+                    else:
+                        start(item, lost + 1)

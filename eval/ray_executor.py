@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from thinkpace.errors import MissingExtra
-from thinkpace.eval.executors import TRIES, WORKER_DIED, Item, Opener, Result
+from thinkpace.eval.executors import TRIES, Item, Opener, Result, WorkerDied
 from thinkpace.processors.request import Engine
 
 try:
@@ -78,9 +78,11 @@ class OnRay:
                 self._renewed(0)
                 continue
             return result
-        raise RuntimeError(WORKER_DIED.format(TRIES))
+        raise WorkerDied
 
-    def map(self, function: Callable[[Engine, Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
+    def map(
+        self, function: Callable[[Engine, Item], Result], items: Iterable[Item]
+    ) -> Iterator[tuple[Item, Result | WorkerDied]]:
         waiting, again = iter(items), list[tuple[Item, int]]()
         under_way: dict[Any, tuple[int, Item, int]] = {}
         idle = [*range(len(self._workers))]
@@ -99,9 +101,10 @@ class OnRay:
             try:
                 result = ray.get(ready)
             except RayActorError:
-                if lost + 1 == TRIES:
-                    raise RuntimeError(WORKER_DIED.format(TRIES)) from None
                 self._renewed(place)
-                again.append((item, lost + 1))
+                if lost + 1 == TRIES:
+                    yield item, WorkerDied()
+                else:
+                    again.append((item, lost + 1))
                 continue
             yield item, result

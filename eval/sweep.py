@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Literal
 
 from thinkpace.errors import UnsupportedControl
-from thinkpace.eval.executors import Executor
+from thinkpace.eval.executors import Executor, WorkerDied
 from thinkpace.eval.grading import Grading
 from thinkpace.eval.journal import Entry, Journal
 from thinkpace.eval.plan import Card, Plan
-from thinkpace.eval.unit import Made, Trace, Unit, make
+from thinkpace.eval.unit import Made, Trace, Unit, lost, make
 from thinkpace.processors.program import compile_program
 from thinkpace.processors.request import Engine
 from thinkpace.types import Event
@@ -58,7 +58,8 @@ def run(
         left = [*plan.units(card)]
         while left:
             busy, done = list[Unit](), 0
-            for unit, made in executor.map(make, _claimed(left, journal, busy, progress)):
+            for unit, result in executor.map(make, _claimed(left, journal, busy, progress)):
+                made = lost(unit, result) if isinstance(result, WorkerDied) else result
                 missing = _missing(unit, journal)
                 journal.write(entry for entry in judged(made, known, grading) if entry.key in missing)
                 journal.release(unit.number)

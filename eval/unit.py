@@ -114,6 +114,21 @@ def make(engine: Engine, unit: Unit) -> list[Made]:
     return out
 
 
+def lost(unit: Unit, why: Exception) -> list[Made]:
+    """The samples of a unit that no engine survives: each failed."""
+    return [
+        Made(
+            job.point,
+            example.id,
+            unit.sample,
+            sample_seed(unit.seed, example.id, unit.sample),
+            {"error": f"{type(why).__name__}: {why}"},
+        )
+        for job in unit.jobs
+        for example in unit.examples
+    ]
+
+
 def asked_in(engine: Engine, prompt: Prompt, question: str) -> TokenIds:
     """The ids of a question inside a prompt, with the beginning of the model's turn if the prompt has one."""
     asked = engine.chat(prompt.render(question))

@@ -45,6 +45,19 @@ def die(_engine: Engine, _item: int = 0) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def double(_engine: Engine, item: int) -> int:
+    return 2 * item
+
+
+class Deadly(ToyEngine):
+    """Dies at the last question."""
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        if len(requests) < 64:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().generate(requests)
+
+
 def no_model() -> Engine:
     """An opener that fails."""
     raise ValueError("there is no model")

@@ -8,13 +8,14 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from toy_engine import ToyEngine, awkward, die, divide, no_model, slow_process_id
+from toy_engine import Deadly, ToyEngine, awkward, die, divide, double, no_model, slow_process_id
 
 from thinkpace.eval import files
-from thinkpace.eval.executors import Executor, Here, Processes
+from thinkpace.eval.executors import Executor, Here, Processes, WorkerDied
 from thinkpace.eval.journal import Journal
 from thinkpace.eval.plan import Card, Plan
 from thinkpace.eval.settings import grid
@@ -61,7 +62,7 @@ def swept(executor: Executor, folder: Path) -> list[dict[str, object]]:
 @pytest.mark.timeout(300)
 @pytest.mark.filterwarnings("default")  # Ray's own
 def test_a_killed_worker_loses_nothing(executor: Executor, tmp_path: Path) -> None:
-    workers = {made for _, made in executor.map(slow_process_id, range(6))}
+    workers = {made for _, made in executor.map(slow_process_id, range(6)) if isinstance(made, int)}
     assert len(workers) == 2, "both work"
     assert os.getpid() not in workers
     victim = workers.pop()
@@ -82,9 +83,25 @@ def test_an_error_of_the_work_is_raised(executor: Executor) -> None:
 
 
 @pytest.mark.filterwarnings("default")
-def test_work_that_kills_every_worker_ends_the_sweep(executor: Executor) -> None:
-    with pytest.raises(RuntimeError, match="the worker died 3 times"):
-        list(executor.map(die, [1]))
+def test_work_that_kills_every_worker_is_given_back(executor: Executor) -> None:
+    [(item, result)] = executor.map(die, [1])
+    assert item == 1
+    assert isinstance(result, WorkerDied)
+    assert [made for _, made in executor.map(double, [4])] == [8], "the others live"
+
+
+@pytest.mark.filterwarnings("default")
+def test_samples_that_no_worker_survives_have_failed(tmp_path: Path) -> None:
+    """The sweep goes on without them; once they can be done, they are."""
+    plan = replace(PLAN, settings=PLAN.settings[:1])
+    with Journal(tmp_path / "journal.sqlite") as book:
+        with Processes(Deadly, 1) as executor:
+            run(plan, executor, book, executor.call(Card.of, plan.prompts, plan.examples))
+        failed = [entry for entry in book.entries() if entry.verdict == "error"]
+        assert len(failed) == 2, "those that were generated together, and no others"
+        assert "the worker died 3 times" in failed[0].row["error"]
+        run(plan, Here(ToyEngine()), book, Card.of(ToyEngine(), plan.prompts, plan.examples))
+        assert not [entry for entry in book.entries() if entry.verdict == "error"]
 
 
 def test_a_journal_shared_by_two_sweeps_at_once(tmp_path: Path) -> None:
