@@ -39,7 +39,8 @@ from thinkpace.adapters._hf_scores import ScoreWriter, SeenScores
 from thinkpace.adapters._rows import Evidence
 from thinkpace.adapters._served_model import NO_FORKS, ServedModel
 from thinkpace.adapters._slots import SequenceLog, Slots
-from thinkpace.adapters._vllm_device import ENDED, DeviceBatch, last_id
+from thinkpace.adapters._vllm_device import ENDED, DeviceBatch
+from thinkpace.adapters._vllm_group import last_id
 from thinkpace.adapters._vllm_notes import Notes
 from thinkpace.adapters.vllm_terms import KEY, Terms, extra_args, terms_from
 from thinkpace.processors.base import Numbers

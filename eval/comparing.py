@@ -6,24 +6,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from rich import box
 from rich.table import Table
 
 from thinkpace.eval.journal import Journal
 from thinkpace.eval.publishing import JOURNAL
-from thinkpace.eval.results import engine_names, firsts, rights
-from thinkpace.eval.stats import (
-    Firsts,
-    Rights,
-    accuracy_interval,
-    adjusted,
-    detectable,
-    discordant,
-    mcnemar,
-    paired_difference,
-)
+from thinkpace.eval.results import engine_names, outcome
+from thinkpace.eval.stats import Outcome, Paired, accuracy_interval, adjusted, paired
 from thinkpace.eval.terminal import percent
 
 
@@ -52,6 +42,9 @@ class Comparison:
     detectable: float
 
 
+_ITSELF = Paired(*(math.nan,) * 5)
+
+
 def row_of(text: str) -> int:
     """The number of a row.
 
@@ -73,7 +66,7 @@ def compare(folders: Sequence[Path], against: int = 1) -> list[Comparison]:
     Raises:
         ValueError: if there is no such row, nothing to compare, or a question of one id is asked differently.
     """
-    outcomes = list[_Outcome]()
+    rows = list[tuple[str, Outcome]]()
     asked: dict[str, tuple[str, str]] = {}
     for folder in folders:
         with Journal(folder / JOURNAL, must_exist=True) as journal:
@@ -86,35 +79,31 @@ def compare(folders: Sequence[Path], against: int = 1) -> list[Comparison]:
             where = f"{folder}: " if len(folders) > 1 else ""
             name = f"{where}{engines[point.variant[:2]]}, {point.prompt}, {point.setting.name}"
             own = [entry for entry in entries if entry.point == point.id]
-            outcomes.append(_Outcome(name, rights(own), firsts(own)))
-    outcomes = [one for one in outcomes if one.rights]
-    if len(outcomes) < 2:
+            rows.append((name, outcome(own)))
+    rows = [row for row in rows if row[1].rights]
+    if len(rows) < 2:
         raise ValueError("there is nothing to compare: one setting with samples, or none")
-    if against > len(outcomes):
-        raise ValueError(f"--against {against}: there are {len(outcomes)} rows")
-    before = outcomes[against - 1]
-    if not any(set(before.rights) & set(one.rights) for one in outcomes if one is not before):
+    if against > len(rows):
+        raise ValueError(f"--against {against}: there are {len(rows)} rows")
+    before = rows[against - 1][1]
+    if not any(set(before.rights) & set(one.rights) for _, one in rows if one is not before):
         raise ValueError("these sweeps have no question in common: there is nothing to compare")
-    p_values = [math.nan if one is before else mcnemar(before.firsts, one.firsts) for one in outcomes]
-    rows = zip(outcomes, p_values, adjusted(p_values), strict=True)
-    return [_compared(before, after, p, corrected) for after, p, corrected in rows]
-
-
-class _Outcome(NamedTuple):
-    """The samples of a row."""
-
-    name: str
-    rights: Rights
-    firsts: Firsts
-
-
-def _compared(before: _Outcome, after: _Outcome, p_value: float, p_adjusted: float) -> Comparison:
-    accuracy, _, _ = accuracy_interval(list(after.rights.values()))
-    questions = len(set(before.rights) & set(after.rights))
-    shared, different = discordant(before.firsts, after.firsts)
-    difference = (math.nan,) * 3 if after is before else paired_difference(before.rights, after.rights)
-    least = detectable(shared, different) if shared and different else math.nan
-    return Comparison(after.name, accuracy, questions, *difference, p_value, p_adjusted, least)
+    pairs = [_ITSELF if after is before else paired(before, after) for _, after in rows]
+    corrected = adjusted([pair.p_value for pair in pairs])
+    return [
+        Comparison(
+            name,
+            accuracy_interval(list(after.rights.values()))[0],
+            len(set(before.rights) & set(after.rights)),
+            pair.difference,
+            pair.low,
+            pair.high,
+            pair.p_value,
+            p_adjusted,
+            pair.detectable,
+        )
+        for (name, after), pair, p_adjusted in zip(rows, pairs, corrected, strict=True)
+    ]
 
 
 def table(rows: Sequence[Comparison]) -> Table:

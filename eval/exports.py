@@ -16,7 +16,7 @@ from thinkpace.errors import MissingExtra
 from thinkpace.eval.files import replacing, sample_rows, write_samples
 from thinkpace.eval.journal import Entry, Journal
 from thinkpace.eval.point import Point
-from thinkpace.eval.results import completion_tokens, results, rights
+from thinkpace.eval.results import completion_tokens, outcome, results
 from thinkpace.eval.stats import Rights
 
 
@@ -64,7 +64,7 @@ def to_lm_eval(journal: Journal, folder: Path) -> list[Path]:
     for place, (point, result) in enumerate(zip(points, results(points, entries), strict=True), 1):
         of_point = [entry for entry in entries if entry.point == point.id]
         stem = f"{re.sub(r'[^0-9A-Za-z.+-]+', '__', point.task)}_{place:03d}_{point.id}"
-        error = _standard_error(rights(of_point))
+        error = _standard_error(outcome(of_point).rights)
         summary = {
             "results": {
                 point.task: {

@@ -25,6 +25,7 @@ try:
 except ModuleNotFoundError:  # no such locks on Windows: two processes may do the same unit, and one of them keeps it
     fcntl = None  # type: ignore[assignment]  # asked for where it is used
 
+VERSION = 2  #: of what a journal holds, and how
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS points (place INTEGER PRIMARY KEY, point TEXT NOT NULL UNIQUE, spec TEXT NOT NULL);
@@ -129,9 +130,12 @@ class Journal:
             try:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=FULL")
-                columns = {row[1] for row in self._db.execute("PRAGMA table_info(samples)")}
-                if columns and "point" not in columns:
-                    raise sqlite3.DatabaseError("it is of an older version of thinkpace: use another folder")
+                [version] = self._db.execute("PRAGMA user_version").fetchone()
+                if version != VERSION and self._db.execute("PRAGMA table_info(samples)").fetchone():
+                    other = "an older" if version < VERSION else "a newer"
+                    raise sqlite3.DatabaseError(f"it is of {other} version of thinkpace: use another folder")
+                if version != VERSION:  # before there are tables: another process may look at both
+                    self._db.execute(f"PRAGMA user_version = {VERSION}")
                 self._db.executescript(_SCHEMA)
                 return
             except sqlite3.OperationalError as error:

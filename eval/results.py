@@ -9,15 +9,7 @@ from dataclasses import dataclass, replace
 from thinkpace.eval.journal import Entry
 from thinkpace.eval.point import Point
 from thinkpace.eval.settings import baseline
-from thinkpace.eval.stats import (
-    Rights,
-    accuracy_interval,
-    adjusted,
-    detectable,
-    discordant,
-    mcnemar,
-    paired_difference,
-)
+from thinkpace.eval.stats import Outcome, Rights, accuracy_interval, adjusted, paired
 from thinkpace.eval.underthinking import score
 from thinkpace.eval.votes import maj_at_k, pass_at_k
 
@@ -100,12 +92,16 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcome:
+class _Samples:
     """The samples of a point."""
 
     point: Point
     entries: Sequence[Entry]
-    rights: Rights
+    outcome: Outcome
+
+    @property
+    def rights(self) -> Rights:
+        return self.outcome.rights
 
     @property
     def graded(self) -> list[Entry]:
@@ -117,9 +113,9 @@ def results(points: Sequence[Point], entries: Iterable[Entry]) -> list[Result]:
     by_point: dict[str, list[Entry]] = {point.id: [] for point in points}
     for entry in entries:
         by_point[entry.point].append(entry)
-    outcomes = [_Outcome(point, by_point[point.id], rights(by_point[point.id])) for point in points]
+    samples = [_Samples(point, by_point[point.id], outcome(by_point[point.id])) for point in points]
     names = engine_names(points)
-    rows = [_result(outcome, outcomes, names[outcome.point.variant[:2]]) for outcome in outcomes if outcome.entries]
+    rows = [_result(one, samples, names[one.point.variant[:2]]) for one in samples if one.entries]
     corrected = adjusted([row.p_value for row in rows])
     return [replace(row, p_adjusted=p) for row, p in zip(rows, corrected, strict=True)]
 
@@ -131,35 +127,29 @@ def engine_names(points: Iterable[Point]) -> dict[tuple[str, str], str]:
     return {(name, model): f"{name} {model}" if names.count(name) > 1 else name for name, model in known}
 
 
-def rights(entries: Iterable[Entry]) -> dict[str, list[bool]]:
+def outcome(entries: Iterable[Entry]) -> Outcome:
     """For each question whether its samples were right; errors are no samples."""
-    out: dict[str, list[bool]] = {}
+    rights, firsts = dict[str, list[bool]](), dict[str, bool]()
     for entry in entries:
         if entry.verdict != "error":
-            out.setdefault(entry.question, []).append(entry.verdict == "right")
-    return out
+            rights.setdefault(entry.question, []).append(entry.verdict == "right")
+            if not entry.sample:
+                firsts[entry.question] = entry.verdict == "right"
+    return Outcome(rights, firsts)
 
 
-def firsts(entries: Iterable[Entry]) -> dict[str, bool]:
-    """For each question whether its first sample was right, where it did not fail."""
-    return {
-        entry.question: entry.verdict == "right" for entry in entries if not entry.sample and entry.verdict != "error"
-    }
-
-
-def _result(outcome: _Outcome, others: Sequence[_Outcome], engine: str) -> Result:
-    point, graded, setting = outcome.point, outcome.graded, outcome.point.setting
+def _result(own: _Samples, others: Sequence[_Samples], engine: str) -> Result:
+    point, graded, setting = own.point, own.graded, own.point.setting
     beside = [other for other in others if other.point.variant == point.variant and other.entries]
     against = baseline(setting, [other.point.setting for other in beside])
     before = next((other for other in beside if other.point.setting == against), None)
-    was, is_now = firsts(before.entries) if before else {}, firsts(outcome.entries)
-    shared, different = discordant(was, is_now)
-    accuracy, low, high = accuracy_interval(list(outcome.rights.values()), seed=point.seed)
+    beside_it = paired(before.outcome if before else Outcome({}, {}), own.outcome, point.seed)
+    accuracy, low, high = accuracy_interval(list(own.rights.values()), seed=point.seed)
     verdicts = [entry.verdict for entry in graded]
     thinking = [entry.row["thinking_tokens"] for entry in graded]
     output = [completion_tokens(entry.row["usage"]) for entry in graded]
     least, most = setting.min_tokens, math.inf if setting.max_tokens is None else setting.max_tokens
-    n = min(map(len, outcome.rights.values()), default=0)
+    n = min(map(len, own.rights.values()), default=0)
     return Result(
         point.task,
         setting.kind,
@@ -176,19 +166,21 @@ def _result(outcome: _Outcome, others: Sequence[_Outcome], engine: str) -> Resul
         mean([entry.row["end"] == "forced" for entry in graded]),
         verdicts.count("truncated"),
         verdicts.count("no_answer"),
-        len(outcome.entries) - len(graded),
-        len(outcome.rights),
+        len(own.entries) - len(graded),
+        len(own.rights),
         n,
-        pass_at_k(list(outcome.rights.values()), n) if n > 1 else math.nan,
+        pass_at_k(list(own.rights.values()), n) if n > 1 else math.nan,
         maj_at_k(_answered(graded), n) if n > 1 else math.nan,
         score(graded),
         mean([least <= tokens <= most for tokens in thinking]),
         sum(entry.row["shared"] for entry in graded) / sum(output) if sum(output) else math.nan,
         "" if against is None else against.name,
-        *paired_difference(before.rights if before else {}, outcome.rights, seed=point.seed),
-        mcnemar(was, is_now),
+        beside_it.difference,
+        beside_it.low,
+        beside_it.high,
+        beside_it.p_value,
         math.nan,
-        detectable(shared, different) if shared and different else math.nan,
+        beside_it.detectable,
         engine,
         point.prompt,
         setting.name,

@@ -1,10 +1,10 @@
-"""Intervals of an accuracy. Questions are what is resampled: several samples of one question are no new questions."""
+"""Intervals of an accuracy and of a difference. Questions are resampled: several samples of one are no new ones."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -138,6 +138,39 @@ def discordant(before: Firsts, after: Firsts) -> tuple[int, float]:
     common = [question for question in before if question in after]
     different = sum(before[question] != after[question] for question in common)
     return len(common), different / len(common) if common else math.nan
+
+
+class Outcome(NamedTuple):
+    """A setting's samples. Args: rights: of every question. firsts: of every first sample that did not fail."""
+
+    rights: Rights
+    firsts: Firsts
+
+
+class Paired(NamedTuple):
+    """A setting beside another one, on the questions of both. Undefined numbers are NaN.
+
+    Args:
+        difference, low, high: as in `paired_difference`.
+        p_value: of McNemar's exact test.
+        detectable: the smallest difference that these questions would show with power 0.8.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    detectable: float
+
+
+def paired(before: Outcome, after: Outcome, seed: int = 0) -> Paired:
+    """Everything about two settings on the same questions. Args: seed: of the bootstrap."""
+    shared, different = discordant(before.firsts, after.firsts)
+    return Paired(
+        *paired_difference(before.rights, after.rights, seed=seed),
+        mcnemar(before.firsts, after.firsts),
+        detectable(shared, different) if shared and different else math.nan,
+    )
 
 
 def adjusted(p_values: Sequence[float]) -> list[float]:

@@ -4,74 +4,26 @@ from __future__ import annotations
 
 import csv
 import json
-import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from strategies import VOCABULARY
+from sweeps import EXAMPLES, Counting, found, go, journal, make_plan, plan
 
-from thinkpace import BudgetForcing, LoopBreaker, Markers, ThinkBudget, ThoughtSwitchPenalty, UnsupportedControl
-from thinkpace.adapters.scripted import ScriptedEngine
+from thinkpace import BudgetForcing, LoopBreaker, ThinkBudget, ThoughtSwitchPenalty, UnsupportedControl
 from thinkpace.eval import files, picture, terminal
-from thinkpace.eval.executors import Here
 from thinkpace.eval.grading import Grading
 from thinkpace.eval.journal import Entry, Journal, Progress
 from thinkpace.eval.plan import CHUNK, Card, Plan
-from thinkpace.eval.results import Result, results
+from thinkpace.eval.results import results
 from thinkpace.eval.settings import Setting, baseline, grid, with_controls
-from thinkpace.eval.sweep import judged, run
+from thinkpace.eval.sweep import judged
 from thinkpace.eval.task import Example
 from thinkpace.eval.unit import Made, sample_seed
 from thinkpace.processors import Completion, Request, Sampling
 from thinkpace.prompts import BARE
-
-EXAMPLES = tuple(Example(f"q{i}", "Q<t>", "7") for i in range(100))
-
-
-def noisy(_prompt: Sequence[int], output: Sequence[int]) -> np.ndarray:
-    return np.random.default_rng([len(output), *output[-1:]]).normal(size=VOCABULARY.size)
-
-
-class Counting(ScriptedEngine):
-    """Counts calls, and can be told to fail: at a call, or for a prompt's seed."""
-
-    def __init__(self, fail_at: int = -1, broken_seed: int = -1) -> None:
-        super().__init__(noisy, VOCABULARY, Markers("<t>", "</t>"))
-        self.calls, self.fail_at, self.broken_seed = 0, fail_at, broken_seed
-
-    def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        self.calls += 1
-        if self.calls == self.fail_at:
-            raise KeyboardInterrupt
-        if any(request.seed == self.broken_seed for request in requests):
-            raise RuntimeError("out of memory")
-        return super().generate(requests)
-
-
-def plan(samples: int = 1, examples: tuple[Example, ...] = EXAMPLES, **fields: object) -> Plan:
-    settings = grid([0, 4, None], [0, 1], final="so", answer_reserve=2, **fields)
-    return make_plan(settings, samples, examples)
-
-
-def make_plan(
-    settings: tuple[Setting, ...], samples: int = 1, examples: tuple[Example, ...] = EXAMPLES, limit: int = 30
-) -> Plan:
-    return Plan("toy", examples, settings, (BARE,), Sampling(1.0), samples, limit, 0)
-
-
-def journal(folder: Path) -> Journal:
-    return Journal(folder / "journal.sqlite")
-
-
-def go(what: Plan, engine: ScriptedEngine, book: Journal, progress: Callable[[int], None] = lambda _: None) -> None:
-    run(what, Here(engine), book, Card.of(engine, what.prompts, what.examples), progress)
-
-
-def found(book: Journal) -> list[Result]:
-    return results(book.points, book.entries())
 
 
 def test_every_sample_once_and_the_budget_holds(tmp_path: Path) -> None:
@@ -147,58 +99,6 @@ def test_a_grader_that_fails_gives_an_error_row_that_keeps_the_text() -> None:
     assert "is no number" in entry.row["error"]
 
 
-def test_two_processes_on_one_journal_write_each_sample_once(tmp_path: Path) -> None:
-    what, engine = plan(examples=EXAMPLES[:5]), Counting()
-    with journal(tmp_path) as one, journal(tmp_path) as other:
-        go(what, engine, one)
-        first = list(one.entries())
-        other.write(first)
-        assert list(other.entries()) == first
-
-
-@pytest.mark.parametrize(
-    ("other", "named"),
-    [
-        (replace(plan(), seed=1), "seed"),
-        (replace(plan(), sampling=Sampling(0.5)), "sampling"),
-        (replace(plan(), replay=True), "replay"),
-        (replace(plan(), max_new_tokens=31), "max_new_tokens"),
-        (plan(examples=(Example("q0", "Q<t>", "8"),)), "question 'q0'"),
-    ],
-)
-def test_another_run_in_the_same_folder_is_refused(tmp_path: Path, other: Plan, named: str) -> None:
-    with journal(tmp_path) as book:
-        go(plan(examples=EXAMPLES[:3]), Counting(), book)
-        with pytest.raises(ValueError, match=rf"another run \(different: {named}\)"):
-            go(other, Counting(), book)
-
-
-def test_a_file_that_is_no_journal_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "journal.sqlite").write_text("not a database, and long enough to be looked at as one" * 20)
-    with pytest.raises(ValueError, match="cannot be used as a journal"):
-        journal(tmp_path)
-
-
-def test_a_journal_of_an_older_version_is_refused(tmp_path: Path) -> None:
-    old = sqlite3.connect(tmp_path / "journal.sqlite")
-    old.execute("CREATE TABLE samples (setting TEXT, question TEXT, sample INTEGER, row TEXT)")
-    old.close()
-    with pytest.raises(ValueError, match="older version"):
-        journal(tmp_path)
-
-
-def test_a_full_disk_is_one_sentence_and_loses_nothing(tmp_path: Path) -> None:
-    what, engine = plan(examples=EXAMPLES[:5]), Counting()
-    with journal(tmp_path) as book:
-        go(what, engine, book)
-        before = list(book.entries())
-        pages = book._db.execute("PRAGMA page_count").fetchone()[0]
-        book._db.execute(f"PRAGMA max_page_count = {pages}")
-        with pytest.raises(OSError, match="run the same command again"):
-            book.write([Entry("s", f"big{i}", 0, 0, "right", {"text": "x" * 10_000}) for i in range(20)])
-        assert list(book.entries()) == before
-
-
 def test_what_cannot_work_is_refused_before_anything_is_generated(tmp_path: Path) -> None:
     engine = Counting()
     what = make_plan((Setting((BudgetForcing(waits=1, wait="Hmm"),)),), limit=200)
@@ -271,15 +171,6 @@ def test_a_setting_that_failed_altogether_is_undefined_not_zero() -> None:
     for result in results(points, errors):
         assert result.accuracy != result.accuracy  # NaN
         assert (result.samples, result.errors) == (0, 1)
-
-
-def test_journals_are_readable_while_they_are_written(tmp_path: Path) -> None:
-    engine, what = Counting(), plan(examples=EXAMPLES[:3])
-    with journal(tmp_path) as book:
-        go(what, engine, book)
-        other = sqlite3.connect(tmp_path / "journal.sqlite")
-        assert other.execute("SELECT count(*) FROM samples").fetchone() == (18,)
-        other.close()
 
 
 def test_controls_are_compared_with_the_same_budget_alone(tmp_path: Path) -> None:
@@ -365,17 +256,6 @@ def test_whatever_an_engine_raises_is_an_error_row(tmp_path: Path, error: Except
         go(plan(examples=EXAMPLES[:3]), Broken(), book)
         assert book.progress == Progress(18, 18, 6)
         assert all(type(error).__name__ in e.row["error"] for e in book.entries() if e.verdict == "error")
-
-
-def test_what_a_folder_was_asked_for_stays_so(tmp_path: Path) -> None:
-    """A smaller sweep into the same folder takes nothing back."""
-    engine = Counting()
-    with journal(tmp_path) as book:
-        go(plan(samples=3, examples=EXAMPLES[:4]), engine, book)
-        go(make_plan(grid([9], [0], final="so", answer_reserve=2), examples=EXAMPLES[:4]), engine, book)
-        assert book.progress == Progress(6 * 4 * 3 + 4, 6 * 4 * 3 + 4, 0)
-        book._db.execute("DELETE FROM samples WHERE sample = 0")
-        assert book.progress == Progress(76, 48, 0)
 
 
 def test_controls_of_one_class_are_lines_of_their_own(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ from thinkpace import (
     UnsupportedControl,
 )
 from thinkpace.adapters._served_model import ServedModel
-from thinkpace.adapters._vllm_device import Group
+from thinkpace.adapters._vllm_group import Group
 from thinkpace.adapters.scripted import ScriptedEngine
 from thinkpace.adapters.vllm import ThinkpaceLogitsProcessor
 from thinkpace.adapters.vllm_terms import extra_args
@@ -82,7 +82,7 @@ def on_the_host() -> Iterator[None]:
     with (
         mock.patch.object(StagedWriteTensor, "apply_write", written),
         mock.patch("vllm.v1.worker.gpu.buffer_utils.is_uva_available", return_value=False),
-        mock.patch("thinkpace.adapters._vllm_device.uniform", half),
+        mock.patch("thinkpace.adapters._vllm_group.uniform", half),
         mock.patch("thinkpace.adapters.scripted.uniform", return_value=0.5),
         mock.patch("thinkpace.adapters._rows.uniform", return_value=0.5),
     ):
