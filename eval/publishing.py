@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rich.console import Console
 
-from thinkpace.eval import embedded, files, html_report, picture, terminal
+from thinkpace.eval import embedded, exports, files, html_report, picture, terminal
 from thinkpace.eval.journal import Entry, Journal
 from thinkpace.eval.point import Point
 from thinkpace.eval.results import Result, results
@@ -44,8 +45,21 @@ def publish(journal: Journal, folder: Path, console: Console) -> list[Result]:
         console.print(f"{what}; thinkpace resume {folder} tries them again", style="bold red", soft_wrap=True)
     if note:
         console.print(note, style="dim")
+    for name in _formats(journal):
+        for path in exports.FORMATS[name](journal, folder):
+            console.print(str(path), highlight=False, soft_wrap=True)
     console.print(f"{folder}/report.html, curve.png, curve.svg, {', '.join(TABLES)}", highlight=False, soft_wrap=True)
     return found
+
+
+def also(journal: Journal, formats: Iterable[str]) -> None:
+    """From now on `publish` writes these too. Args: formats: names of `exports.FORMATS`."""
+    journal.note("exports", json.dumps(sorted({*_formats(journal), *formats})))
+
+
+def _formats(journal: Journal) -> list[str]:
+    names: list[str] = json.loads(journal.noted("exports") or "[]")
+    return names
 
 
 def _write(points: list[Point], entries: list[Entry], found: list[Result], folder: Path) -> None:

@@ -139,16 +139,17 @@ def report(
         typer.Option("--format", help=f"Also {', '.join(exports.FORMATS)}, once or more."),
     ] = None,
 ) -> None:
-    """Write results.csv, ledger.csv, samples.jsonl, the curves and report.html of a sweep anew; and exports."""
+    """Write results.csv, ledger.csv, samples.jsonl, the curves and report.html of a sweep anew; and exports.
+
+    A format that was asked for once is written whenever these are.
+    """
     for name in formats or ():
         if name not in exports.FORMATS:
             raise ValueError(f"--format must be one of {', '.join(exports.FORMATS)}, got {name!r}")
     console = Console()
     with Journal(folder / publishing.JOURNAL, must_exist=True) as journal:
+        publishing.also(journal, formats or ())
         publishing.publish(journal, folder, console)
-        for name in formats or ():
-            for path in exports.FORMATS[name](journal, folder):
-                console.print(str(path), highlight=False, soft_wrap=True)
 
 
 def compare(

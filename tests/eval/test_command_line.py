@@ -186,6 +186,7 @@ def test_a_sweep_from_a_file_and_everything_about_it(tmp_path: Path) -> None:
     other = call("sweep", "--limit", "6", "--budgets", "24", "--temperature", "0", "--out", "runs/one", cwd=tmp_path)
     assert other.returncode == 0, other.stderr
     assert "150/150" in call("ls", cwd=tmp_path).stdout, "what was asked for before stays asked for"
+    assert len(list(folder.glob("results_*.json"))) == 13, "exports are of what is there now"
     elsewhere = call("resume", str(folder), cwd=tmp_path.parent)
     assert elsewhere.returncode == 0, elsewhere.stderr
     assert call("validate", "runs/one", cwd=tmp_path).returncode == 0
