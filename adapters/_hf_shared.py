@@ -1,8 +1,9 @@
 """Beginnings that rows share: read by the model once, and its cache cropped to what each row has of them.
 
-Rows are padded on the left, so a row's part of the cache stands at its right end. A cache that is not one state a token
-and layer (sliding windows, states of recurrent layers, quantized ones) cannot be cropped like that; then the rows are
-read as usual.
+Rows are padded on the left, so a row's part of the cache stands at its right end. A cache that is not one state a
+token and layer (sliding windows, states of recurrent layers, quantized ones) cannot be cropped like that, nor one whose
+states depend on what comes later (rotations that change with the length, attention in both directions); then the rows
+are read as usual.
 """
 
 from __future__ import annotations
@@ -55,6 +56,10 @@ def shared_cache(
         cropped.
     """
     read, source = trunks(rows)
+    config = model.config.get_text_config()
+    turns = str(getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None))
+    if "longrope" in turns or "dynamic" in turns or getattr(config, "use_bidirectional_attention", False):
+        return None
     takes = inspect.signature(model.base_model.forward).parameters
     if len(read) == len(rows) or max(map(len, rows)) < 2 or not {"position_ids", "past_key_values"} <= set(takes):
         return None

@@ -7,14 +7,12 @@ work that every worker dies at is given back.
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import pickle
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
-from thinkpace.errors import MissingExtra
 from thinkpace.processors.request import Engine
 
 Item = TypeVar("Item")
@@ -102,19 +100,12 @@ class Processes:
     """
 
     def __init__(self, opener: Opener, workers: int) -> None:
-        try:
-            from pebble import ProcessPool
-        except ModuleNotFoundError as error:
-            raise MissingExtra("sweeps in several processes", "math") from error
+        from thinkpace.eval.pools import Pool
+
         if workers < 1:
             raise ValueError(f"workers must be >= 1, got {workers}")
         self._workers = workers
-        self._pool = ProcessPool(
-            max_workers=workers,
-            context=multiprocessing.get_context("spawn"),
-            initializer=_open,
-            initargs=(opener,),
-        )
+        self._pool = Pool(workers, _open, opener)
 
     def __enter__(self) -> Self:
         return self
@@ -122,16 +113,15 @@ class Processes:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.stop()
-        self._pool.join()
+        self._pool.__exit__(kind, error, trace)
 
     def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        from pebble import ProcessExpired
+        from thinkpace.eval.pools import LOST
 
         for _ in range(TRIES):
             try:
-                result: Result = self._pool.schedule(_work, args=(function, arguments)).result()
-            except ProcessExpired:
+                result: Result = self._pool.submit(_work, function, arguments).result()
+            except LOST:
                 continue
             return result
         raise WorkerDied
@@ -139,12 +129,12 @@ class Processes:
     def map(
         self, function: Callable[[Engine, Item], Result], items: Iterable[Item]
     ) -> Iterator[tuple[Item, Result | WorkerDied]]:
-        from pebble import ProcessExpired
+        from thinkpace.eval.pools import LOST
 
         under_way: dict[Future[Any], tuple[Item, int]] = {}
 
         def start(item: Item, lost: int) -> None:
-            under_way[self._pool.schedule(_work, args=(function, (item,)))] = item, lost
+            under_way[self._pool.submit(_work, function, (item,))] = item, lost
 
         waiting = iter(items)
         while True:
@@ -156,7 +146,7 @@ class Processes:
                 item, lost = under_way.pop(future)
                 try:
                     yield item, future.result()
-                except ProcessExpired:
+                except LOST:
                     if lost + 1 == TRIES:
                         yield item, WorkerDied()
                     else:

@@ -8,6 +8,9 @@ from decimal import Decimal
 
 _NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|[+-]?\.\d+")
 
+#: a number in these is not what they are: fractions, roots, powers
+_EXPRESSION = re.compile(r"\\[dt]?frac|\\sqrt|[\^√½¼¾]")
+
 
 def exact(found: str, known: str) -> bool:
     """The same text but for case, white space and a final full stop.
@@ -50,7 +53,9 @@ def number(text: str) -> Decimal | None:
     whole = _whole_number(text)
     if whole is not None:
         return whole
-    found = _NUMBER.findall(text.replace("\\!", "").replace("\\,", "").replace("{,}", ","))
+    if _EXPRESSION.search(text.replace("^\\circ", "").replace("^{\\circ}", "")):
+        return None
+    found = _NUMBER.findall(_signed(text.replace("\\!", "").replace("\\,", "").replace("{,}", ",")))
     return Decimal(found[0].replace(",", "")) if len(found) == 1 else None
 
 
@@ -79,8 +84,13 @@ def _plain(text: str) -> str:
     return " ".join(text.split()).rstrip(".").strip("$").casefold()
 
 
+def _signed(text: str) -> str:
+    """With the minus of Unicode as one, and a sign before the dollar's as the number's."""
+    return text.replace("\u2212", "-").replace("\\$", "$").replace("-$", "-")
+
+
 def _whole_number(text: str) -> Decimal | None:
-    cleaned = text.strip().rstrip(".").strip("$").strip()
+    cleaned = _signed(text).strip().rstrip(".").strip("$").strip()
     if not _NUMBER.fullmatch(cleaned):
         return None
     return Decimal(cleaned.replace(",", ""))

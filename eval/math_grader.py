@@ -7,20 +7,21 @@ answers never ends. So nothing of it runs in this process.
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TookTooLong
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from thinkpace.errors import MissingExtra
 
 try:
     import math_verify
-    from pebble import ProcessExpired, ProcessPool
 except ModuleNotFoundError as error:
     raise MissingExtra("the math grader", "math") from error
+
+from thinkpace.eval.pools import LOST, Pool
 
 TIMEOUT = 20.0
 
@@ -35,6 +36,7 @@ def equal(found: str, known: str) -> bool:
     Raises:
         GraderFailed: if it cannot read the known answer.
     """
+    found = found.strip().removesuffix(".")
     if " ".join(found.split()) == " ".join(known.split()):
         return True
     wanted = math_verify.parse(_formula(known), parsing_timeout=None)
@@ -65,9 +67,7 @@ class MathGrader:
     def __init__(self, workers: int | None = None, timeout: float = TIMEOUT) -> None:
         usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         self._timeout = timeout
-        self._pool = ProcessPool(
-            max_workers=workers or usable, context=multiprocessing.get_context("spawn"), initializer=_quiet
-        )
+        self._pool = Pool(workers or usable, _quiet)
 
     def __enter__(self) -> Self:
         return self
@@ -75,18 +75,28 @@ class MathGrader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.stop()
-        self._pool.join()
+        self._pool.__exit__(kind, error, trace)
 
     def all(self, pairs: Iterable[tuple[str, str]]) -> Iterator[bool | GraderFailed]:
         """For every pair (found, known), in order, whether they are the same, or why that could not be told."""
-        under_way = [self._pool.schedule(equal, args=pair, timeout=self._timeout) for pair in pairs]
-        for one in under_way:
+        under_way = [(pair, self._pool.submit(equal, *pair, timeout=self._timeout)) for pair in pairs]
+        for pair, future in under_way:
             try:
-                yield bool(one.result())
-            except TookTooLong:
-                yield GraderFailed(f"the math grader took more than {self._timeout:g} s")
-            except ProcessExpired as error:
-                yield GraderFailed(f"the math grader's process ended: {error}")
-            except Exception as error:  # noqa: BLE001  # whatever a parser raises is no verdict
-                yield error if isinstance(error, GraderFailed) else GraderFailed(f"{type(error).__name__}: {error}")
+                yield self._verdict(future)
+            except LOST:  # whatever its process died of: once more, by itself
+                try:
+                    yield self._verdict(self._pool.submit(equal, *pair, timeout=self._timeout))
+                except LOST as error:
+                    yield GraderFailed(f"the math grader's process ended: {error}")
+
+    def _verdict(self, future: Future[Any]) -> bool | GraderFailed:
+        try:
+            return bool(future.result())
+        except GraderFailed as error:
+            return error
+        except TookTooLong:
+            return GraderFailed(f"the math grader took more than {self._timeout:g} s")
+        except LOST:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever a parser raises is no verdict
+            return GraderFailed(f"{type(error).__name__}: {error}")

@@ -147,6 +147,7 @@ class Plan:
                             self.max_new_tokens,
                             self.seed,
                             self.rules,
+                            self.grader,
                             self.replay,
                             number_of(jobs, examples, sample),
                         )

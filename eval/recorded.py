@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from thinkpace.eval.extraction import answer_part, extract, rules_for
+from thinkpace.eval.extraction import answer_part, extract
 from thinkpace.eval.graders import known_answer
 from thinkpace.eval.grading import Grading
 from thinkpace.processors.markers import Markers
@@ -78,11 +78,10 @@ def graded(
         MissingExtra: if it needs what is not installed.
     """
     tags = markers or Markers("<think>", "</think>")
-    looked = rules_for(grader) if rules is None else rules
     out, pairs = list[dict[str, Any]](), list[tuple[int, str, str]]()
     for place, row in enumerate(rows):
         answer = answer_part(row["text"], tags.open, tags.close, tags.opened_by_prompt)
-        found = None if answer is None else extract(answer, final, looked)
+        found = None if answer is None else extract(answer, final, rules or (), grader=grader)
         cut = answer is None or row.get("finish_reason") == "length"
         verdict = "truncated" if cut else "no_answer"
         out.append({**row, "verdict": verdict, "extracted": found})

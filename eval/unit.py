@@ -41,6 +41,7 @@ class Unit:
         max_new_tokens: output tokens at most.
         seed: of the run.
         rules: where answers are looked for.
+        grader: what they are for.
         replayed: whether beginnings are shared.
         number: tells units apart that processes lock; below 2**62.
         known: what the first setting's samples were, where they are done: question -> (tokens, events).
@@ -54,6 +55,7 @@ class Unit:
     max_new_tokens: int
     seed: int
     rules: tuple[str, ...]
+    grader: str
     replayed: bool = False
     number: int = 0
     known: Mapping[str, Trace] = field(default_factory=dict)
@@ -102,7 +104,7 @@ def make(engine: Engine, unit: Unit) -> list[Made]:
         completions = generated(engine, requests)
         seconds = (time.perf_counter() - start_s) / len(requests)
         for (job, example), request, done in zip(tasks, requests, completions, strict=True):
-            row = _row(done, len(request.begun), job.setting, engine, unit.rules)
+            row = _row(done, len(request.begun), job.setting, engine, unit)
             row |= {"asked": engine.vocabulary.decode(request.prompt), "seconds": seconds}
             out.append(Made(job.point, example.id, unit.sample, request.seed, row))
             if job is first and isinstance(done, Completion):
@@ -158,18 +160,17 @@ def generated(engine: Engine, requests: Sequence[Request]) -> list[Completion | 
     except Exception as error:  # noqa: BLE001  # whatever an engine raises is no answer, and no end of the sweep
         if len(requests) == 1:
             return [error]
-        return [one for request in requests for one in generated(engine, [request])]
+        half = len(requests) // 2
+        return generated(engine, requests[:half]) + generated(engine, requests[half:])
 
 
-def _row(
-    done: Completion | Exception, taken: int, setting: Setting, engine: Engine, rules: tuple[str, ...]
-) -> dict[str, Any]:
+def _row(done: Completion | Exception, taken: int, setting: Setting, engine: Engine, unit: Unit) -> dict[str, Any]:
     if isinstance(done, Exception):
         return {"error": f"{type(done).__name__}: {done}"}
     receipt = done.receipt
     reread = receipt.usage.reread + (receipt.usage.prompt + taken if taken else 0)
     return {
-        "extracted": None if receipt.end == "open" else extract(done.answer, setting.final, rules),
+        "extracted": None if receipt.end == "open" else _extracted(done, setting, unit),
         "text": done.text,
         "answer": done.answer,
         "pieces": _pieces(done, engine),
@@ -183,6 +184,10 @@ def _row(
         "tokens": done.tokens,
         "first_answer_s": done.first_answer_s,
     }
+
+
+def _extracted(done: Completion, setting: Setting, unit: Unit) -> str | None:
+    return extract(done.answer, setting.final, unit.rules, grader=unit.grader)
 
 
 def _pieces(done: Completion, engine: Engine) -> list[tuple[str, str]]:

@@ -44,6 +44,17 @@ WORDS = WordVocabulary(("<eos>", "<t>", "</t>", "Final", " Answer:", " 7"))
         ("#### 8\nthat is all", "8"),
         ("#### Step 1\nadd\n#### Conclusion\n\\boxed{8}", "8"),
         ("#### $\\boxed{8}$", "8"),
+        ("Final Answer:\n\n42", "42"),
+        ("**Final Answer:**\n18", "18"),
+        ("### Final Answer\n\n### 5", "5"),
+        ("Final Answer： 42", "42"),
+        ("Final Answer:\nWe have\n\\boxed{5}", "5"),
+        ("#### 42\n\n#### Verification\nok 43", "42"),
+        ("#### Step 1\n20+20\n#### Step 2\nThe answer is 40.", "40"),
+        ("My answer is below:\n\n5", None),
+        ("Final Answer: \\(x\\) = \\(5\\)", "\\(x\\) = \\(5\\)"),
+        ("Final Answer: $1,234", "1,234"),
+        ("\\boxed{a \\text{ if } x\\} y} z", "a \\text{ if } x\\} y"),
         ("", None),
     ],
 )
@@ -72,6 +83,40 @@ def test_each_task_looks_where_its_authors_do_first(rules: tuple[str, ...], foun
 
 def test_every_rule_is_tried_in_the_end() -> None:
     assert {rule for grader in ("same", "math", "choice") for rule in rules_for(grader)} == set(RULES)
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"),
+    [
+        ("(A) is wrong. So \\boxed{\\text{B}}", "B"),
+        ("\\boxed{\\text{(B)}}", "B"),
+        ("$\\mathbf{C}$", "C"),
+        ("(A) is wrong. The answer is option B.", "B"),
+        ("(A) is wrong. The correct answer is: **Option B**", "B"),
+        ("I think the answer is I am not sure, (B)", "B"),
+        ("The answer is (B).\nI hope the answer is clear.", "B"),
+    ],
+)
+def test_a_choice_is_a_letter(answer: str, letter: str) -> None:
+    assert extract(answer, grader="choice") == letter
+
+
+def test_a_number_has_a_digit() -> None:
+    assert extract("The answer is: 5\n\nI hope the answer is clear.", grader="numeric") == "5"
+    assert extract("The answer is unknown.", grader="numeric") == "unknown", "if nothing has one"
+
+
+CIRCLES = (
+    "\\boxed{", "So \\boxed{1. Wait. ", "\\boxed{{}", "\\( x ", "\\[", "\\(", "$", "Final Answer:\n", "#### ", "*"
+)  # fmt: skip
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("piece", CIRCLES)
+def test_a_text_that_goes_round_in_circles_takes_no_time(piece: str) -> None:
+    """Quadratic time made minutes of it, in a process that nothing kills."""
+    extract(piece * (200_000 // len(piece)), grader="math")
+    extract(piece * (200_000 // len(piece)) + "}" * 10_000, grader="choice")
 
 
 @pytest.mark.parametrize("text", ["", "hash", "hashes,,boxed", "boxed,boxed"])
@@ -115,7 +160,7 @@ def test_verdicts() -> None:
 def test_thoughts_are_no_answer() -> None:
     """A trace that never closed holds an answer in its thoughts: it is truncated, not graded."""
     engine = ScriptedEngine(says(WORDS.encode("Final Answer: 7"), WORDS.size, 0), WORDS, Markers("<t>", "</t>"))
-    unit = Unit(BARE, (Job("p", Setting(())),), (Example("q", "<t>", "7"),), 0, Sampling(0.0), 3, 0, rules_for("same"))
+    unit = Unit(BARE, (Job("p", Setting(())),), (Example("q", "<t>", "7"),), 0, Sampling(0.0), 3, 0, (), "same")
     with Grading("same") as grading:
         [entry] = judged(make(engine, unit), {"q": "7"}, grading)
     assert (entry.row["text"], entry.verdict, entry.row["extracted"]) == ("Final Answer: 7", "truncated", None)
