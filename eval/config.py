@@ -72,6 +72,7 @@ OTHER_NAMES = {
     "open": "open_marker",
     "close": "close_marker",
 }
+_FLAGS = {name: flag for flag, name in OTHER_NAMES.items()}
 #: what decides where and how fast the work is done, and nothing about its results
 ELSEWHERE = {"executor", "workers", "parallel"}
 
@@ -101,7 +102,8 @@ def merged(file: Path | None, flags: Mapping[str, Any], kept: str | None = None)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
-        known = f"; known are {', '.join(Config.model_fields)}" if first["type"] == "extra_forbidden" else ""
+        fields = ", ".join(_FLAGS.get(field, field) for field in Config.model_fields)
+        known = f"; known are {fields}" if first["type"] == "extra_forbidden" else ""
         known = f"; the folder of the results is given as --out{known}" if name == "out" else known
         source = str(file) if file is not None else "the sweep"
         raise ValueError(f"{source}: {name}: {first['msg']}, got {first['input']!r}{known}") from None

@@ -26,8 +26,19 @@ def new_tokens_of(given: int | None, is_embedded: bool, context_tokens: int | No
 
 
 def what_fits(wanted: int, context_tokens: int | None, prompt_tokens: int) -> int:
-    """So many output tokens, or what the model holds beside a prompt."""
-    return wanted if context_tokens is None else max(1, min(wanted, context_tokens - prompt_tokens))
+    """So many output tokens, or what the model holds beside a prompt.
+
+    Raises:
+        ValueError: if it holds nothing beside it.
+    """
+    if context_tokens is None:
+        return wanted
+    if context_tokens <= prompt_tokens:
+        raise ValueError(
+            f"a prompt of {prompt_tokens} tokens leaves nothing of the {context_tokens} that the model holds: take a "
+            "shorter --prompt, or another model"
+        )
+    return min(wanted, context_tokens - prompt_tokens)
 
 
 def reserve_of(given: int | None, is_embedded: bool) -> int:

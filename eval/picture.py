@@ -31,6 +31,7 @@ class Ink(NamedTuple):
 LIGHT = Ink("#222222", "#6a6a6a", ("#1f5fa8", "#c2571a", "#2e7d4f", "#8a3f8f", "#7a6a10", "#a02c3c"))
 DARK = Ink("#e4e4e4", "#9a9a9a", ("#7fb2ef", "#f0955a", "#74c795", "#cf93d4", "#cfc060", "#ee8795"))
 MARKERS = "osD^vP"
+STYLES = ("-", "--", "-.")  # of the first six lines, the next six, and so on
 
 
 class Line(NamedTuple):
@@ -88,19 +89,20 @@ def _figure(results: Sequence[Result], title: str, note: str, ink: Ink) -> Figur
             label="Pareto front",
             zorder=1,
         )
-    labelled = set[int]()
+    most = max((r.thinking_tokens_mean for line in drawn for r in line.points), default=1.0) or 1.0
+    labels = list[tuple[float, float, float]]()  # where they begin and end, and how high
     for i, line in enumerate(drawn):
-        colour = ink.lines[i % len(ink.lines)]
-        _line(axes, line, colour, MARKERS[i % len(MARKERS)])
+        colour, again = ink.lines[i % len(ink.lines)], i // len(ink.lines)
+        _line(axes, line, colour, MARKERS[(i + again) % len(MARKERS)], STYLES[again % len(STYLES)])
         for r in line.points:
-            if id(r) not in labelled and len(results) <= 24:
-                labelled.add(id(r))
-                at = (r.thinking_tokens_mean, 100 * r.accuracy)
-                axes.annotate(_name(r), at, (6, -12), textcoords="offset points", fontsize=8, color=colour)
+            x, y = r.thinking_tokens_mean, 100 * r.accuracy
+            end = x + 0.014 * most * len(_name(r))
+            if not any(x < to and begin < end and abs(y - height) < 2.7 for begin, to, height in labels):
+                labels.append((x, end, y))
+                axes.annotate(_name(r), (x, y), (6, -12), textcoords="offset points", fontsize=8, color=colour)
     axes.set_xlabel("thinking tokens per sample (mean)")
     axes.set_ylabel("accuracy (%), 95 % interval")
     axes.set_ylim(-3, 104)
-    most = max((r.thinking_tokens_mean for line in drawn for r in line.points), default=1.0) or 1.0
     axes.set_xlim(-0.03 * most, 1.14 * most)
     axes.grid(alpha=0.25, color=ink.faint)
     axes.spines[["top", "right"]].set_visible(False)
@@ -117,7 +119,7 @@ def _name(r: Result) -> str:
     return ", ".join(filter(None, parts))
 
 
-def _line(axes: Any, line: Line, colour: str, marker: str) -> None:
+def _line(axes: Any, line: Line, colour: str, marker: str, style: str) -> None:
     points = line.points
     axes.errorbar(
         [r.thinking_tokens_mean for r in points],
@@ -129,6 +131,7 @@ def _line(axes: Any, line: Line, colour: str, marker: str) -> None:
         label=line.label,
         color=colour,
         marker=marker,
+        linestyle=style,
         capsize=2.5,
         linewidth=1.4,
         markersize=5,

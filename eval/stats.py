@@ -84,7 +84,8 @@ def paired_difference(
     The difference of the two accuracies over all samples of these questions.
 
     The percentile bootstrap over questions (Efron and Tibshirani 1993, chapter 13), each with all its samples on both
-    sides, seeded: what differs between questions but not between the two does not widen it.
+    sides, seeded: what differs between questions but not between the two does not widen it. Where all questions gained
+    the same it would see no other: then of Wilson's upper end for none in so many the worst is thought, both ways.
 
     Args:
         before, after: the samples of both.
@@ -112,6 +113,10 @@ def paired_difference(
     difference = float(gain(np.arange(len(common))))
     if len(common) == 1:
         return difference, math.nan, math.nan
+    gains = counts[0] / counts[1] - counts[2] / counts[3]
+    if len(set(gains.tolist())) == 1:
+        _, unseen = _wilson(0.0, len(common), confidence)
+        return difference, difference - unseen * (1 + difference), difference + unseen * (1 - difference)
     low, high = np.quantile(_resampled(len(common), seed, gain), [(1 - confidence) / 2, (1 + confidence) / 2])
     return difference, float(low), float(high)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,19 +125,32 @@ def examples_of(rows: Iterable[tuple[str, Any]], source: str) -> list[Example]:
         where = f"{source}, {place}"
         if not isinstance(row, Mapping):
             raise ValueError(f"{where}: expected an object with question and answer")
-        if isinstance(row.get(SCORES), Mapping):
-            row = {ANSWER[0]: next((text for text, score in row[SCORES].items() if score == 1), None)} | dict(row)
         name = _field(row, ID)
-        question, answer = (_text(row, fields, where) for fields in (QUESTION, ANSWER))
-        if not known_answer(answer):
+        if name is None or name == "" or name != name:
+            name = place
+        if isinstance(name, bool) or not isinstance(name, str | int | float):
+            raise ValueError(f"{where}: the id must be a text or a number, got {name!r}")
+        if _field(row, ANSWER) is None and isinstance(row.get(SCORES), Mapping):
+            answer = _scored(row[SCORES], where)
+        else:
+            answer = known_answer(_text(row, ANSWER, where))
+        if not answer:
             raise ValueError(f"{where}: no answer")
-        example = Example(place if name in (None, "") else str(name), question, known_answer(answer))
+        example = Example(str(name), _text(row, QUESTION, where), answer)
         if example.id in out:
             raise ValueError(f"{where}: the id {example.id!r} was used before")
         out[example.id] = example
     if not out:
         raise ValueError(f"{source} holds no questions")
     return list(out.values())
+
+
+def _scored(scores: Mapping[str, Any], where: str) -> str:
+    """The choice that has the score 1 (BIG-bench)."""
+    right = [text for text, score in scores.items() if score == 1]
+    if len(right) != 1:
+        raise ValueError(f"{where}: {SCORES} gives 1 to {len(right)} choices, and must to one")
+    return right[0].strip()
 
 
 def _field(row: Mapping[str, Any], names: tuple[str, ...]) -> Any:
@@ -147,6 +161,7 @@ def _text(row: Mapping[str, Any], names: tuple[str, ...], where: str) -> str:
     value = _field(row, names)
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # a table without whole numbers holds 27 as 27.0
-    if isinstance(value, bool) or not isinstance(value, str | int | float) or not str(value).strip() or value != value:
+    finite = not isinstance(value, float) or math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or not str(value).strip() or not finite:
         raise ValueError(f"{where}: no {names[0]}")
     return str(value)

@@ -45,6 +45,15 @@ def die(_engine: Engine, _item: int = 0) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def process_id(_engine: Engine) -> int:
+    return os.getpid()
+
+
+def dies_at_its_start() -> Engine:
+    """An opener whose process ends."""
+    os._exit(1)
+
+
 def double(_engine: Engine, item: int) -> int:
     return 2 * item
 

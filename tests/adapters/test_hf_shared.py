@@ -15,6 +15,7 @@ from transformers.models.gpt2 import GPT2Config
 from transformers.models.llama import LlamaConfig
 from transformers.models.mamba import MambaConfig
 from transformers.models.mistral import MistralConfig
+from transformers.models.phi3 import Phi3Config
 from transformers.models.qwen3 import Qwen3Config
 
 from thinkpace.adapters._hf_shared import shared_cache, trunks
@@ -31,6 +32,21 @@ CONFIGS: dict[str, tuple[Any, bool]] = {
     "qwen3": (Qwen3Config(**SMALL, num_key_value_heads=1, head_dim=16), True),
     "gpt2": (GPT2Config(n_embd=32, n_layer=2, n_head=2, vocab_size=50), True),
     "mistral": (MistralConfig(**SMALL, num_key_value_heads=1, sliding_window=4), False),  # its cache forgets
+    "phi3": (
+        Phi3Config(
+            **SMALL,
+            num_key_value_heads=1,
+            pad_token_id=0,
+            original_max_position_embeddings=12,
+            rope_parameters={
+                "rope_type": "longrope",
+                "rope_theta": 10000.0,
+                "short_factor": [1.0] * 8,
+                "long_factor": [4.0] * 8,
+            },
+        ),
+        False,
+    ),  # turns otherwise once it is long
     "bloom": (BloomConfig(hidden_size=32, n_layer=2, n_head=2, vocab_size=50), False),  # takes no positions
     "mamba": (MambaConfig(hidden_size=32, num_hidden_layers=2, vocab_size=50), False),  # no state of every token
 }

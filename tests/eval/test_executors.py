@@ -7,12 +7,24 @@ import importlib.util
 import os
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from toy_engine import Deadly, ToyEngine, awkward, die, divide, double, no_model, slow_process_id
+from toy_engine import (
+    Deadly,
+    ToyEngine,
+    awkward,
+    die,
+    dies_at_its_start,
+    divide,
+    double,
+    no_model,
+    process_id,
+    slow_process_id,
+)
 
 from thinkpace.eval import files
 from thinkpace.eval.executors import Executor, Here, Processes, WorkerDied
@@ -133,6 +145,22 @@ class Counted(ToyEngine):
         with self._path.open("ab") as file:
             file.write(b"x")
         return super().generate(requests)
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_worker_that_is_killed_at_rest_is_replaced() -> None:
+    """pebble gives such a pool up for good, and every later call failed."""
+    with Processes(ToyEngine, 1) as executor:
+        os.kill(executor.call(process_id), signal.SIGKILL)
+        time.sleep(1)
+        assert executor.call(double, 2) == 4
+        assert [*executor.map(double, [1, 2])] == [(1, 2), (2, 4)]
+
+
+@pytest.mark.filterwarnings("default")
+def test_workers_that_die_at_their_start_are_no_crash() -> None:
+    with Processes(dies_at_its_start, 1) as executor, pytest.raises(WorkerDied):
+        executor.call(double, 2)
 
 
 @pytest.mark.filterwarnings("default")

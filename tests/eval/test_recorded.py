@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from thinkpace.eval import recorded
 from thinkpace.eval.command_line import app
 from thinkpace.eval.extraction import answer_part, extract
 from thinkpace.eval.graders import choice, known_answer, number, numeric
+from thinkpace.eval.math_grader import MathGrader
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data is not beside this checkout")
 
@@ -192,3 +196,13 @@ def test_labels_of_math_samples() -> None:
     ]
     assert len(given) == 400
     assert disagreements(given, "math") == []
+
+
+def test_a_grading_process_that_is_killed_at_rest_is_replaced() -> None:
+    """One that had nothing to do took the whole sweep with it."""
+    with MathGrader(workers=1) as grader:
+        assert [*grader.all([("0.5", "1/2")])] == [True]
+        for child in multiprocessing.active_children():
+            os.kill(child.pid or 0, signal.SIGKILL)
+        time.sleep(1)
+        assert [*grader.all([("0.5", "1/2"), ("1", "2")])] == [True, False]

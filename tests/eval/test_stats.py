@@ -41,6 +41,18 @@ def test_the_bootstrap_is_seeded() -> None:
     assert accuracy_interval(data, seed=3) == accuracy_interval(data, seed=3)
 
 
+def test_a_difference_that_all_questions_share_is_not_certain() -> None:
+    """The bootstrap saw ten questions that did not change, and gave an interval of no width."""
+    unchanged = {str(i): [i % 2 == 0] for i in range(10)}
+    difference, low, high = paired_difference(unchanged, unchanged)
+    assert (difference, -low) == (0.0, high)
+    assert high == pytest.approx(1.96**2 / (10 + 1.96**2), abs=1e-4), "Wilson's upper end of 0 in 10"
+    nothing, everything = ({str(i): [right] for i in range(10)} for right in (False, True))
+    difference, low, high = paired_difference(nothing, everything)
+    assert (difference, high) == (1.0, 1.0)
+    assert 0 < low < 1
+
+
 def test_a_paired_difference_by_hand() -> None:
     before = {"a": [True], "b": [False], "c": [False], "only here": [True]}
     after = {"a": [True], "b": [True], "c": [False], "only there": [False]}

@@ -24,6 +24,8 @@ from thinkpace.eval.tasks import KNOWN, task_of
         ('\n{"answer": "1"}', "line 2: no question"),
         ("[1]", "line 1: expected an object"),
         ('{"question": "q", "answer": NaN}', "line 1: no answer"),
+        ('{"question": "q", "answer": 1e400}', "line 1: no answer"),
+        ('{"id": {}, "question": "q", "answer": 1}', "line 1: the id must be"),
         ('{"question": "q", "answer": "work #### "}', "line 1: no answer"),
         ("{", "line 1: not JSON"),
         ('{"question": "\\ud800x", "answer": "1"}', "line 1: not JSON"),
@@ -104,8 +106,12 @@ def test_chain_of_drafts_own_files(tmp_path: Path) -> None:
     date.write_text('{"examples": [{"input": "Which?", "target_scores": {"04/29/2021": 0, "05/01/2021": 1}}]}')
     assert load(date) == [Example("row 1", "Which?", "05/01/2021")]
     date.write_text('{"examples": [{"input": "Which?", "target_scores": {"04/29/2021": 0}}]}')
-    with pytest.raises(ValueError, match="row 1: no answer"):
+    with pytest.raises(ValueError, match="row 1: target_scores gives 1 to 0 choices"):
         load(date)
+    date.write_text('{"examples": [{"input": "q", "answer": null, "target_scores": {"A: x": 1}}]}')
+    assert load(date)[0].answer == "A: x"
+    date.write_text('{"examples": [{"input": "q", "target": "other", "target_scores": {"x": 1}}]}')
+    assert load(date)[0].answer == "other"
 
 
 @pytest.mark.parametrize(
