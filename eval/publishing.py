@@ -38,7 +38,7 @@ def publish(journal: Journal, folder: Path, console: Console) -> list[Result]:
     title, note = _title(points, len(journal.questions)), _note(points)
     picture.draw(found, folder, title, note)
     html_report.write(points, entries, found, folder / "report.html", title, note)
-    console.print(terminal.table(found, title))
+    console.print(terminal.fitting(found, title, console))
     failed = [entry for entry in entries if entry.verdict == "error"]
     if failed:
         what = f"{len(failed)} samples failed, the first with: {failed[0].row['error']}"

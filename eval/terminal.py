@@ -6,13 +6,25 @@ import math
 from collections.abc import Sequence
 
 from rich import box
+from rich.console import Console
 from rich.table import Table
 
 from thinkpace.eval.results import Result
 
 
-def table(results: Sequence[Result], title: str) -> Table:
-    """The results for a terminal."""
+def fitting(results: Sequence[Result], title: str, console: Console) -> Table:
+    """The results for a terminal; for a narrow one without the columns that can be missed."""
+    whole = table(results, title)
+    wanted = console.measure(whole, options=console.options.update(width=10_000)).maximum
+    return whole if wanted <= console.width else table(results, title, brief=True)
+
+
+def table(results: Sequence[Result], title: str, *, brief: bool = False) -> Table:
+    """The results.
+
+    Args:
+        brief: without counts of samples, longest thinking and shares of forced ends, and with engines and prompts below.
+    """
     caption = "95 % intervals; thinking tokens as the budget counts them"
     least = max((r.detectable for r in results if not math.isnan(r.detectable)), default=math.nan)
     if not math.isnan(least):
@@ -23,14 +35,15 @@ def table(results: Sequence[Result], title: str) -> Table:
     compared = any(not math.isnan(r.difference) and not r.is_forcing for r in results)
     several = [name for name in ("engine", "prompt") if len({getattr(r, name) for r in results}) > 1]
     named = not all(r.is_forcing for r in results)
+    details = not compared and not brief
     left = (
         ["row"] * (named or bool(several))
-        + several
+        + several * (not brief)
         + ["budget"]
         + ["waits"] * (not named)
-        + ["samples"] * (not compared)
+        + ["samples"] * details
     )
-    right = ["accuracy", "95 % interval", "thinking"] + ["max", "forced"] * (not compared)
+    right = ["accuracy", "95 % interval", "thinking"] + ["max", "forced"] * details
     for column in left + right + ["against baseline"] * compared + ["cut/none/error"] * trouble:
         out.add_column(column, justify="right", no_wrap=True)
     for number, r in enumerate(results, 1):
@@ -50,8 +63,10 @@ def table(results: Sequence[Result], title: str) -> Table:
             "cut/none/error": f"{r.truncated}/{r.no_answer}/{r.errors}",
         }
         out.add_row(*(cells[str(column.header)] for column in out.columns))
-    if named:
-        out.caption = "\n".join([*(f"{number}: {r.controls}" for number, r in enumerate(results, 1)), caption])
+    below = several * brief + ["controls"] * named
+    if below:
+        told = [", ".join(getattr(r, name) for name in below) for r in results]
+        out.caption = "\n".join([*(f"{number}: {words}" for number, words in enumerate(told, 1)), caption])
         out.caption_justify = "left"
     return out
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from sweeps import EXAMPLES, Counting, found, go, journal, make_plan, plan
 
 from thinkpace import BudgetForcing, LoopBreaker, ThinkBudget, ThoughtSwitchPenalty, UnsupportedControl
@@ -197,6 +199,19 @@ def test_controls_are_compared_with_the_same_budget_alone(tmp_path: Path) -> Non
     picture.draw(rows, tmp_path, "toy")
     table = terminal.table(rows, "toy")
     assert "ThoughtSwitchPenalty(beta=2, expressions=('so',))" in str(table.caption)
+
+
+def test_a_narrow_terminal_loses_no_number(tmp_path: Path) -> None:
+    """Numbers were cut short where several prompts made the table wider than 80 columns."""
+    with journal(tmp_path) as book:
+        go(plan(examples=EXAMPLES[:10]), Counting(), book)
+        rows = [replace(row, prompt=prompt) for prompt in ("step-by-step", "none") for row in found(book)]
+    for width, brief in ((75, True), (120, False)):
+        console = Console(width=width, file=io.StringIO())
+        console.print(terminal.fitting(rows, "toy", console))
+        shown = console.file.getvalue()  # type: ignore[attr-defined]  # it is a buffer
+        assert "…" not in shown
+        assert ("samples" in shown) != brief
 
 
 def test_without_any_control_is_a_baseline_too() -> None:
