@@ -23,7 +23,7 @@ def table(results: Sequence[Result], title: str, *, brief: bool = False) -> Tabl
     """The results.
 
     Args:
-        brief: without counts of samples, longest thinking and shares of forced ends, and with engines and prompts below.
+        brief: without counts of samples, longest thinking and shares of forced ends; engines and prompts stand below.
     """
     caption = "95 % intervals; thinking tokens as the budget counts them"
     least = max((r.detectable for r in results if not math.isnan(r.detectable)), default=math.nan)
