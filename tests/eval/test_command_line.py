@@ -95,7 +95,7 @@ def test_run_tells_thinking_forced_and_answer_apart(tmp_path: Path) -> None:
         (("sweep", "--executor", "moon"), "executor: Input should be 'here', 'processes' or 'ray', got 'moon'"),
         (("sweep", "--grader", "kind"), "grader must be one of same, exact, numeric, choice, math"),
         (("sweep", "nowhere.toml"), "there is no file nowhere.toml"),
-        (("sweep", "bad.toml"), "bad.toml: budget: Extra inputs are not permitted, got [1]; known are models, engines"),
+        (("sweep", "bad.toml"), "bad.toml: budget: Extra inputs are not permitted, got [1]; known are model, engine"),
         (("sweep", "worse.toml"), "worse.toml: not TOML"),
         (("resume", "nowhere"), "there is no journal nowhere/journal.sqlite"),
         (("report", "nowhere"), "there is no journal"),
