@@ -15,7 +15,8 @@ _LETTER = re.compile(
     r"^[^A-Za-z0-9]*(?:(?:[Oo]ption|[Cc]hoice)\b[^A-Za-z0-9]*)?([A-Z])(?![A-Za-z0-9])(?!(?<=[AI])\s+[a-z])"
 )
 _WRAPPED = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|boldsymbol)\s*\{([^{}]*)\}")
-_NUMBER = re.compile(r"[-+−]?[$€£]?[-+−]?\d[\d,.]*%?(?:\s+[A-Za-z]+)?\.?")
+#: with a unit, perhaps; "2. Compute" is a heading
+_NUMBER = re.compile(r"[-+−]?[$€£]?[-+−]?\d(?:[\d,.]*\d)?%?(?:\s+[a-z]+)?\.?")
 _BRACES = re.compile(r"\\boxed\s*\{|\\[{}]|\{|\}")
 _BRACKETED = re.compile(r"\(([A-Z])\)")
 
