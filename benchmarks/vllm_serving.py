@@ -35,12 +35,12 @@ def compared(one: Run, other: Run, rounds: int) -> tuple[float, float, float]:
     one()
     other()
     found = []
-    for _ in range(rounds):
-        pair = []
-        for side in (one, other):
+    for turn in range(rounds):
+        pair = [0.0, 0.0]
+        for place in (0, 1) if turn % 2 else (1, 0):  # neither is always the first
             start = time.perf_counter()
-            tokens = side()
-            pair.append((time.perf_counter() - start) / tokens)
+            tokens = (one, other)[place]()
+            pair[place] = (time.perf_counter() - start) / tokens
         found.append(pair)
     return (
         statistics.median(a / b for a, b in found),
