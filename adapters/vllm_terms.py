@@ -21,6 +21,7 @@ from thinkpace.processors.spec import control_from_json, controls_from_text
 
 T = TypeVar("T")
 KEY = "thinkpace"
+PROCESSOR = "thinkpace.adapters.vllm:ThinkpaceLogitsProcessor"  # where vLLM finds our class
 _PLAIN = ("seed", "receipt", "several", "begun", "drawn")  # fields of `Terms` that travel as they are
 _STRAY = {*ALIASES, "thinking_token_budget", "controls"}  # beside the key they would be ignored
 
