@@ -54,10 +54,11 @@ class Closing:
         markers, closes = binding.markers, Matcher(binding.markers.closes)
         self.message, self.final, self.min_tokens = message, final, min_tokens
         self._begun = [closes.begun(cursor) for cursor in range(len(closes))]
+        rests = markers.rests_of_close()
         self._scripts: dict[str, list[Script]] = {}
         for why in ("limit", "reserve"):
             self._scripts[why] = [
-                Script((() if begun else message) + markers.rest_of_close(begun) + final, why, begun, closes=True)
+                Script((() if begun else message) + rests[begun] + final, why, begun, closes=True)
                 for begun in self._begun
             ]
         #: tokens of the whole closing sequence

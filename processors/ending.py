@@ -117,13 +117,10 @@ class Ending(Processor[EndingState]):
         self.complete = []  # what is left of a close that the model has begun
         self._ramp = []  # the tokens that go on with a close, or begin one
         self._edits: dict[Mode, list[Edit]] = {mode: [] for mode in Mode}
+        rests = markers.shortest_rests()
         for cursor in range(len(closes)):
             begun = closes.begun(cursor)
-            rest = min(
-                (c[len(begun) :] for c in markers.closes if c[: len(begun)] == begun and c != begun),
-                key=len,
-                default=(),
-            )
+            rest = rests.get(begun, ())
             self.finish.append(Script(rest, "end of sequence", begun, closes=True, forced=False, replaced=1))
             self.complete.append(Script(rest, "begun close", begun, closes=True, forced=False))
             self._ramp.append(closes.advances(cursor))

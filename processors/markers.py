@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import string
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from thinkpace.errors import UnsupportedControl
@@ -123,25 +124,41 @@ class BoundMarkers:
                 return self.forced_close[at + len(close) :]
         return ()
 
-    def rest_of_close(self, begun: TokenIds) -> TokenIds:
-        """What is left to write of the forced close when its marker has been begun with `begun`.
+    def rests_of_close(self) -> dict[TokenIds, TokenIds]:
+        """What is left to write of the forced close, by what has been written of its marker.
 
         >>> markers = BoundMarkers(((1,),), ((7, 8, 9),), (5, 7, 8, 9, 6))
-        >>> markers.rest_of_close(()), markers.rest_of_close((7, 8))
+        >>> markers.rests_of_close()[()], markers.rests_of_close()[7, 8]
         ((5, 7, 8, 9, 6), (9, 6))
         """
-        if not begun:
-            return self.forced_close
+        rests: dict[TokenIds, TokenIds] = {(): self.forced_close}
         for close in self.closes:
             at = _find(self.forced_close, close)
-            if at is not None and close[: len(begun)] == begun:
-                return self.forced_close[at + len(begun) :]
+            if at is None:
+                continue
+            for length in range(1, len(close) + 1):
+                rests.setdefault(close[:length], self.forced_close[at + length :])
         for close in self.closes:  # begun in a spelling that the forced close does not use: finish that one
-            if close[: len(begun)] == begun:
-                return close[len(begun) :]
-        return self.forced_close
+            for length in range(1, len(close) + 1):
+                rests.setdefault(close[:length], close[length:])
+        return rests
+
+    def shortest_rests(self) -> dict[TokenIds, TokenIds]:
+        """The least that is left to write of any closing marker, by what has been written of one.
+
+        >>> BoundMarkers(((1,),), ((7, 8, 9), (7, 6)), (7, 6)).shortest_rests()
+        {(): (7, 6), (7,): (6,), (7, 8): (9,)}
+        """
+        rests: dict[TokenIds, TokenIds] = {}
+        for close in self.closes:
+            for length in range(len(close)):
+                rest = close[length:]
+                if len(rest) < len(rests.get(close[:length], (*rest, 0))):
+                    rests[close[:length]] = rest
+        return rests
 
 
+@lru_cache(maxsize=32)
 def marker_spellings(vocabulary: Vocabulary, marker: str, what: str) -> tuple[TokenIds, ...]:
     """A marker alone, and as it is spelled where it merges with a space, a line break or punctuation beside it.
 

@@ -29,7 +29,7 @@ class Matcher:
     ((1, 2), (2, 3))
     """
 
-    __slots__ = ("_completions", "_found", "_longest", "_next", "patterns")
+    __slots__ = ("_advances", "_completions", "_found", "_longest", "_next", "patterns")
 
     def __init__(self, patterns: Iterable[Sequence[int]]) -> None:
         self.patterns = tuple(dict.fromkeys(tuple(pattern) for pattern in patterns))
@@ -54,6 +54,7 @@ class Matcher:
             for token, child in children[node].items():
                 fallback[child] = self._next[fallback[node]].get(token, START)
                 queue.append(child)
+        self._advances = [frozenset(edges) for edges in children]
         whole = set(self.patterns)
         self._longest = paths
         self._found: list[tuple[int, ...] | None] = []
@@ -85,9 +86,7 @@ class Matcher:
 
     def advances(self, cursor: int) -> frozenset[int]:
         """The tokens that would go on with what is begun, or begin a pattern if nothing is."""
-        begun = self._longest[cursor]
-        at = len(begun)
-        return frozenset(p[at] for p in self.patterns if len(p) > at and p[:at] == begun)
+        return self._advances[cursor]
 
     def completions(self, cursor: int) -> tuple[int, ...]:
         """The tokens that would complete a pattern as the next token."""

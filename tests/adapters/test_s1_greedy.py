@@ -1,4 +1,4 @@
-"""Greedy decoding on the embedded model: one pass equals s1's loop token for token, over 200 problems a setting."""
+"""Greedy decoding on the embedded model: one pass is s1's loop, token for token; the long tests take 200 problems."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from thinkpace.eval.embedded import problems
 from thinkpace.processors import Request, Sampling
 from thinkpace.prompts import STEP_BY_STEP
 
-PROBLEMS, LIMIT, RESERVE = 200, 500, 8
+LIMIT, RESERVE = 500, 8
 
 
 def rounds(engine: HFEngine, asked: list[Round]) -> list[list[int]]:
@@ -62,8 +62,9 @@ def all_loops(engine: HFEngine, s1: S1, prompts: list[tuple[int, ...]]) -> list[
 
 @pytest.mark.parametrize("budget", [24, 64, None])
 @pytest.mark.parametrize("waits", [0, 1, 2, 3])
-def test_one_pass_equals_the_loop(engine: HFEngine, waits: int, budget: int | None) -> None:
-    prompts = [engine.chat(STEP_BY_STEP.render(e.question)) for e in problems.examples("chain", PROBLEMS, seed=9)]
+@pytest.mark.parametrize("count", [32, pytest.param(200, marks=pytest.mark.slow)])
+def test_one_pass_equals_the_loop(engine: HFEngine, count: int, waits: int, budget: int | None) -> None:
+    prompts = [engine.chat(STEP_BY_STEP.render(e.question)) for e in problems.examples("chain", count, seed=9)]
     control = BudgetForcing(max_tokens=budget, waits=waits, answer_reserve=RESERVE)
     close, newline = engine.vocabulary.encode("</think>\n")
     final = engine.vocabulary.encode("Final Answer:")

@@ -2,57 +2,39 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from commands import command, environment, process, typed
 
 from thinkpace.eval import embedded
 from thinkpace.eval.publishing import TABLES
 
-SMALL = ("sweep", "--limit", "96", "--budgets", "0,16,none", "--waits", "0,1")
-
-
-def command(*arguments: str, cwd: Path) -> list[str]:
-    return [sys.executable, "-m", "thinkpace.eval", *arguments]
-
-
-def environment() -> dict[str, str]:
-    import thinkpace
-
-    root = str(Path(thinkpace.__file__).parent.parent)
-    return os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": root, "COLUMNS": "160", "NO_COLOR": "1"}
-
-
-def call(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments, cwd=cwd), cwd=cwd, env=environment(), capture_output=True, text=True, check=False
-    )
+SMALL = ("sweep", "--limit", "96", "--budgets", "0,16,none")
 
 
 @pytest.mark.timeout(900)
 def test_killed_and_resumed_gives_the_same_results(tmp_path: Path) -> None:
     """SIGKILL in the middle, at whatever it is doing; the same command again goes on, and the files are the same."""
-    whole = call(*SMALL, "--out", "whole", cwd=tmp_path)
+    whole = typed(*SMALL, "--out", "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
-    process = subprocess.Popen(
-        command(*SMALL, "--out", "killed", cwd=tmp_path), cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL
+    child = subprocess.Popen(
+        command(*SMALL, "--out", "killed"), cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL
     )
     path = tmp_path / "killed" / "journal.sqlite"
     deadline = time.monotonic() + 120
-    while count(path) < 2 * 64 and time.monotonic() < deadline and process.poll() is None:
+    while count(path) < 2 * 64 and time.monotonic() < deadline and child.poll() is None:
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert 0 < count(path) < 96 * 6, "it was killed half-way"
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    assert 0 < count(path) < 96 * 3, "it was killed half-way"
     assert not (tmp_path / "killed" / "results.csv").exists()
-    again = call(*SMALL, "--out", "killed", cwd=tmp_path)
+    again = process(*SMALL, "--out", "killed", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     same_tables(tmp_path)
     assert "accuracy" in again.stdout
@@ -73,12 +55,12 @@ def count(path: Path) -> int:
 
 def test_run_tells_thinking_forced_and_answer_apart(tmp_path: Path) -> None:
     question = "Modulo 10: a=7;b=a*3;c=b+9;d=c-4;e=d+1; e=?"
-    done = call("run", question, "--budget", "12", cwd=tmp_path)
+    done = typed("run", question, "--budget", "12", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert re.search(r"\[closing: </think>\s*Final Answer:\]\[answer: ", done.stdout)
     assert "12 count against the budget" in done.stdout
     assert "thinking: forced" in done.stdout
-    waited = call("run", question, "--waits", "1", "--temperature", "0", cwd=tmp_path)
+    waited = typed("run", question, "--waits", "1", "--temperature", "0", cwd=tmp_path)
     assert "[injected: Wait]" in waited.stdout
     assert "replaced (wait)" in waited.stdout
 
@@ -123,7 +105,16 @@ def test_bad_input_is_one_sentence(tmp_path: Path, arguments: tuple[str, ...], m
     (tmp_path / "worse.toml").write_text("budget =\n")
     if "unmarked" in arguments:
         make_unmarked_model(tmp_path / "unmarked")
-    done = call(*arguments, cwd=tmp_path)
+    one_sentence(typed(*arguments, cwd=tmp_path), message)
+
+
+def test_bad_input_is_one_sentence_of_a_process_too(tmp_path: Path) -> None:
+    """Nothing that is loaded on the way there says anything either."""
+    make_unmarked_model(tmp_path / "unmarked")
+    one_sentence(process("run", "q", "--model", "unmarked", cwd=tmp_path), "no thinking markers found")
+
+
+def one_sentence(done: subprocess.CompletedProcess[str], message: str) -> None:
     assert done.returncode == 2
     assert message in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
@@ -140,7 +131,7 @@ def make_unmarked_model(folder: Path) -> None:
 
 def test_a_task_file_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "mine.jsonl").write_text('{"id": "one", "question": "Modulo 10: a=7;b=a*3; b=?", "answer": "1"}\n')
-    done = call("sweep", "--task", "mine.jsonl", "--budgets", "32", "--samples", "4", "--out", "o", cwd=tmp_path)
+    done = typed("sweep", "--task", "mine.jsonl", "--budgets", "32", "--samples", "4", "--out", "o", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "o" / "results.csv").read_text().splitlines()[1].startswith("mine,BudgetForcing,32,0,4,")
 
@@ -158,40 +149,40 @@ temperature = 0
 @pytest.mark.timeout(900)
 def test_a_sweep_from_a_file_and_everything_about_it(tmp_path: Path) -> None:
     (tmp_path / "sweep.toml").write_text(SWEEP.replace("limit", "samples = 0\nlimit"))
-    refused = call("validate", "sweep.toml", cwd=tmp_path)
+    refused = typed("validate", "sweep.toml", cwd=tmp_path)
     assert refused.returncode == 2
     assert "samples must be >= 1" in refused.stderr
     (tmp_path / "sweep.toml").write_text(SWEEP)
-    planned = call("validate", "sweep.toml", cwd=tmp_path)
+    planned = typed("validate", "sweep.toml", cwd=tmp_path)
     assert (planned.returncode, planned.stderr) == (0, "")
     assert "6 questions, 6 settings, 2 prompts, 1 engines, 1 samples: 72 generations" in planned.stdout
-    made = call("sweep", "sweep.toml", "--out", "runs/one", cwd=tmp_path)
+    made = typed("sweep", "sweep.toml", "--out", "runs/one", cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     folder = tmp_path / "runs" / "one"
     first = (folder / "results.csv").read_text()
     assert len(first.splitlines()) == 13
-    assert "72/72" in call("ls", cwd=tmp_path).stdout
-    more = call("resume", "runs/one", "--samples", "2", cwd=tmp_path)
+    assert "72/72" in typed("ls", cwd=tmp_path).stdout
+    more = typed("resume", "runs/one", "--samples", "2", cwd=tmp_path)
     assert more.returncode == 0, more.stderr
-    assert "144/144" in call("ls", "runs", cwd=tmp_path).stdout
-    checked = call("validate", "runs/one", cwd=tmp_path)
+    assert "144/144" in typed("ls", "runs", cwd=tmp_path).stdout
+    checked = typed("validate", "runs/one", cwd=tmp_path)
     assert (checked.returncode, checked.stderr) == (0, "")
     assert "144 samples, all of them there, none failed" in checked.stdout
-    compared = call("compare", "runs/one", "--against", "3", cwd=tmp_path)
+    compared = typed("compare", "runs/one", "--against", "3", cwd=tmp_path)
     assert compared.returncode == 0, compared.stderr
     assert "compared with" in compared.stdout
     formats = [word for name in ("jsonl", "lm-eval", "every-eval-ever") for word in ("--format", name)]
-    assert call("report", "runs/one", *formats, cwd=tmp_path).returncode == 0
+    assert typed("report", "runs/one", *formats, cwd=tmp_path).returncode == 0
     assert len(list(folder.glob("results_*.json"))) == len(list(folder.glob("samples_*.jsonl"))) == 12
-    other = call("sweep", "--limit", "6", "--budgets", "24", "--temperature", "0", "--out", "runs/one", cwd=tmp_path)
+    other = typed("sweep", "--limit", "6", "--budgets", "24", "--temperature", "0", "--out", "runs/one", cwd=tmp_path)
     assert other.returncode == 0, other.stderr
-    assert "150/150" in call("ls", cwd=tmp_path).stdout, "what was asked for before stays asked for"
+    assert "150/150" in typed("ls", cwd=tmp_path).stdout, "what was asked for before stays asked for"
     assert len(list(folder.glob("results_*.json"))) == 13, "exports are of what is there now"
-    elsewhere = call("resume", str(folder), cwd=tmp_path.parent)
+    elsewhere = typed("resume", str(folder), cwd=tmp_path.parent)
     assert elsewhere.returncode == 0, elsewhere.stderr
-    assert call("validate", "runs/one", cwd=tmp_path).returncode == 0
+    assert typed("validate", "runs/one", cwd=tmp_path).returncode == 0
     (folder / "results.csv").write_text(first)
-    again = call("validate", "runs/one", cwd=tmp_path)
+    again = typed("validate", "runs/one", cwd=tmp_path)
     assert again.returncode == 2
     assert "results.csv is not what this version of thinkpace makes of the journal" in again.stderr
 

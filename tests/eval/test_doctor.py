@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from commands import typed
 from conftest import SHARED
 from real_vocabularies import FILES, needs_shared, vocabulary
 from strategies import VOCABULARY
@@ -19,8 +20,7 @@ TEMPLATE = "{{ messages[-1].content }}{% if add_generation_prompt %}<think>\n{% 
 
 
 def doctor(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "thinkpace.eval", "doctor", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    return typed("doctor", *arguments, cwd=Path.cwd())
 
 
 def test_the_embedded_model_honours_everything() -> None:

@@ -3,19 +3,12 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import process, typed
 
 from thinkpace.eval import embedded
-
-
-def call(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "thinkpace.eval", *arguments], cwd=cwd, capture_output=True, text=True, check=False
-    )
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -28,7 +21,7 @@ def test_a_sweep_agrees_with_the_other_engine_within_intervals(tmp_path: Path) -
     found = {}
     for engine in ("hf", "llama.cpp"):
         arguments = ("--engine", engine, "--limit", "96", "--budgets", "16,none", "--out", engine)
-        made = call("sweep", *arguments, cwd=tmp_path)
+        made = process("sweep", *arguments, cwd=tmp_path)
         assert made.returncode == 0, made.stderr
         found[engine] = rows(tmp_path / engine / "results.csv")
         assert (tmp_path / engine / "curve.png").is_file()
@@ -41,12 +34,12 @@ def test_a_sweep_agrees_with_the_other_engine_within_intervals(tmp_path: Path) -
 
 def test_run_and_doctor(tmp_path: Path) -> None:
     asked = ("run", "Modulo 10: a=7;b=a*3;c=b+9; c=?", "--temperature", "0", "--budget", "12")
-    one, other = (call(*asked, "--engine", engine, cwd=tmp_path) for engine in ("hf", "llama.cpp"))
+    one, other = (typed(*asked, "--engine", engine, cwd=tmp_path) for engine in ("hf", "llama.cpp"))
     assert one.returncode == other.returncode == 0, other.stderr
     assert one.stdout == other.stdout
     path = str(embedded.path("gguf-q8_0"))
-    assert "armed" in call(*asked, "--model", path, "--answer-reserve", "16", cwd=tmp_path).stdout
-    looked = call("doctor", "--model", path, cwd=tmp_path)
+    assert "armed" in typed(*asked, "--model", path, "--answer-reserve", "16", cwd=tmp_path).stdout
+    looked = typed("doctor", "--model", path, cwd=tmp_path)
     assert looked.returncode == 0, looked.stdout
     assert "LlamaCppEngine" in looked.stdout
 
@@ -64,7 +57,7 @@ def test_run_and_doctor(tmp_path: Path) -> None:
     ],
 )
 def test_mistakes_are_one_sentence(arguments: tuple[str, ...], says: str, tmp_path: Path) -> None:
-    made = call(*arguments, cwd=tmp_path)
+    made = typed(*arguments, cwd=tmp_path)
     assert made.returncode == 2
     assert says in made.stderr
     assert "Traceback" not in made.stderr

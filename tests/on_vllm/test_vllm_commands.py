@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
 from pathlib import Path
+
+from commands import process
 
 
 def thinkpace(*arguments: str, cwd: Path) -> str:
-    command = [sys.executable, "-m", "thinkpace.eval", *arguments]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=250, check=False)
+    done = process(*arguments, cwd=cwd)
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     return done.stdout
 
