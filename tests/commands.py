@@ -40,8 +40,9 @@ def command(*arguments: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """The environment of such a process: it finds this thinkpace."""
-    return os.environ | ENVIRONMENT | {"PYTHONPATH": str(Path(thinkpace.__file__).parent.parent)}
+    """The environment of such a process: it finds this thinkpace, and has to be quiet by itself."""
+    own = {name: value for name, value in os.environ.items() if name != "HF_HUB_DISABLE_PROGRESS_BARS"}
+    return own | ENVIRONMENT | {"PYTHONPATH": str(Path(thinkpace.__file__).parent.parent)}
 
 
 def process(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

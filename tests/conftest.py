@@ -7,6 +7,7 @@ import os
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads of several processes would only wait for each other
 os.environ["HF_HUB_OFFLINE"] = "1"  # before transformers is imported: no test may look for a network
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # likewise: as commands do that have a process of their own
 # before vLLM is, here and in its worker processes
 os.environ |= {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_DO_NOT_TRACK": "1"}
 
