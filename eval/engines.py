@@ -131,13 +131,23 @@ def _open_vllm(model: str, markers: Markers | None, parallel: int | None) -> VLL
     found = importlib.util.find_spec("vllm")
     if found is None or found.origin is None:  # a folder of that name is no library
         raise MissingExtra("generating with vLLM", "vllm")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     from thinkpace.adapters.vllm_engine import VLLMEngine
 
-    arguments: dict[str, Any] = {} if parallel is None else {"max_num_seqs": parallel}
+    path, arguments = model, dict[str, Any]()
+    if parallel is not None:
+        arguments["max_num_seqs"] = parallel
     if model == embedded.NAME:  # in its own precision, so that it agrees with transformers; compiling takes longer
-        arguments |= {"dtype": "float32", "enforce_eager": True}
-        return VLLMEngine.from_path(embedded.path("hf"), markers=markers, name=f"{embedded.NAME} on vLLM", **arguments)
-    return VLLMEngine.from_path(model, markers=markers, **arguments)
+        path = str(embedded.path("hf"))
+        arguments |= {"name": f"{embedded.NAME} on vLLM", "dtype": "float32", "enforce_eager": True}
+        arguments |= {"kv_cache_memory_bytes": 1 << 30}  # vLLM wants nearly all memory to be free unless it is told
+    try:
+        return VLLMEngine.from_path(path, markers=markers, **arguments)
+    except RuntimeError as error:
+        raise ValueError(
+            f"vLLM did not start with {model!r} ({error}): its own log, above, says why. Where it wants more memory "
+            "than is free, VLLM_CPU_KVCACHE_SPACE=4 gives its cache 4 GiB of a CPU's"
+        ) from error
 
 
 def look_at(model: str, kind: str) -> ModelFiles:

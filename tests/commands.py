@@ -40,8 +40,9 @@ def command(*arguments: str) -> list[str]:
 
 
 def environment() -> dict[str, str]:
-    """The environment of such a process: it finds this thinkpace, and has to be quiet by itself."""
-    own = {name: value for name, value in os.environ.items() if name != "HF_HUB_DISABLE_PROGRESS_BARS"}
+    """The environment of such a process: it finds this thinkpace, and has to be quiet and modest by itself."""
+    ours = {"HF_HUB_DISABLE_PROGRESS_BARS", "VLLM_CPU_KVCACHE_SPACE"}
+    own = {name: value for name, value in os.environ.items() if name not in ours}
     return own | ENVIRONMENT | {"PYTHONPATH": str(Path(thinkpace.__file__).parent.parent)}
 
 

@@ -11,6 +11,7 @@ import pytest
 from thinkpace import ThinkBudget
 from thinkpace.adapters.vllm_engine import VLLMEngine
 from thinkpace.eval.embedded import problems
+from thinkpace.eval.engines import open_engine
 from thinkpace.processors import Request, Sampling
 from thinkpace.prompts import STEP_BY_STEP
 
@@ -57,3 +58,10 @@ def test_requests_of_others_are_not_taken(vllm_engine: VLLMEngine) -> None:
         vllm_engine.generate(requests(vllm_engine, 1))
     assert len(llm.wait_for_completion(use_tqdm=False)) == 1
     assert vllm_engine.generate(requests(vllm_engine, 1))
+
+
+def test_an_engine_that_does_not_start_is_a_sentence() -> None:
+    """vLLM's worker says why in its log, and raises what says nothing."""
+    failed = mock.patch.object(VLLMEngine, "from_path", side_effect=RuntimeError("Engine core initialization failed."))
+    with failed, pytest.raises(ValueError, match=r"did not start with 'embedded' .*VLLM_CPU_KVCACHE_SPACE"):
+        open_engine("embedded", "vllm", None)
