@@ -12,23 +12,16 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from thinkpace.adapters._requests import begin, compile_requests, completion, is_done
-from thinkpace.adapters._rows import (
-    Evidence,
-    Row,
-    SeenRow,
-    confidence,
-    draw,
-    edited,
-    measured,
-    probabilities,
-    uniform,
-)
-from thinkpace.adapters._slots import SequenceLog
-from thinkpace.processors.base import Need
-from thinkpace.processors.markers import Markers
-from thinkpace.processors.request import Completion, Request, Sampling
-from thinkpace.processors.vocabulary import TokenIds, Vocabulary
+from thinkpace.adapters.logits.attribution import Evidence, SeenRow
+from thinkpace.adapters.logits.randomness import draw, probabilities, uniform
+from thinkpace.adapters.logits.reference import Row, edited
+from thinkpace.adapters.logits.statistics import confidence, measured
+from thinkpace.adapters.sequences.requests import begin, compile_requests, completion, is_done
+from thinkpace.adapters.sequences.sequence_log import SequenceLog
+from thinkpace.engine import Completion, Request, Sampling
+from thinkpace.processors.core.decisions import Need
+from thinkpace.processors.text.markers import Markers
+from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary
 
 Model = Callable[[Sequence[int], Sequence[int]], Sequence[float] | NDArray[np.float64]]
 

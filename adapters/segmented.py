@@ -12,17 +12,18 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from thinkpace.adapters._requests import begin, completion, is_done
-from thinkpace.adapters._served_model import ServedModel
-from thinkpace.adapters._slots import SequenceLog
-from thinkpace.adapters.vllm_terms import Terms
+from thinkpace.adapters.sequences.requests import begin, completion, is_done
+from thinkpace.adapters.sequences.sequence_log import SequenceLog
+from thinkpace.adapters.vllm.served_model import ServedModel
+from thinkpace.adapters.vllm.terms import Terms
+from thinkpace.engine import Completion, Request
 from thinkpace.errors import MissingExtra, UnsupportedControl
-from thinkpace.processors.base import Control
-from thinkpace.processors.budget import BudgetForcing, ThinkBudget
-from thinkpace.processors.edit import Edit
-from thinkpace.processors.markers import Markers
-from thinkpace.processors.request import Completion, Request
-from thinkpace.processors.vocabulary import TokenIds, Vocabulary
+from thinkpace.processors.controls.budget_forcing import BudgetForcing
+from thinkpace.processors.controls.think_budget import ThinkBudget
+from thinkpace.processors.core.control import Control
+from thinkpace.processors.core.edit import Edit
+from thinkpace.processors.text.markers import Markers
+from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary
 from thinkpace.types import Phase
 
 try:

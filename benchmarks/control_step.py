@@ -33,7 +33,7 @@ from thinkpace import (
     ThoughtBudget,
     ThoughtSwitchPenalty,
 )
-from thinkpace.adapters.hf import ThinkpaceLogitsProcessor
+from thinkpace.adapters.hf.logits_processor import ThinkpaceLogitsProcessor
 from thinkpace.adapters.scripted import WordVocabulary
 from thinkpace.processors import compile_program
 

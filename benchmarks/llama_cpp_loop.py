@@ -34,9 +34,9 @@ from thinkpace import (
     ThoughtBudget,
     ThoughtSwitchPenalty,
 )
-from thinkpace.adapters._llama_native import Context, Feed, ModelFile
-from thinkpace.adapters.llama_cpp import logits_processors
-from thinkpace.adapters.llama_cpp_engine import LlamaCppEngine
+from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
+from thinkpace.adapters.llama_cpp.logits_processor import logits_processors
+from thinkpace.adapters.llama_cpp.native import Context, Feed, ModelFile
 from thinkpace.eval import embedded
 from thinkpace.processors import Request, Sampling
 

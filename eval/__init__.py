@@ -1,1 +1,54 @@
-"""Accuracy against tokens: tasks, grading, journal, statistics, sweeps, reports, and the command line."""
+"""Accuracy against tokens: tasks, grading, journal, statistics, sweeps, reports, and the command line.
+
+Names are imported when they are asked for: `thinkpace.eval.embedded` needs none of the libraries that they need.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from thinkpace.eval.executors.local import Here, Processes
+    from thinkpace.eval.report.publish import publish
+    from thinkpace.eval.runs.journal import Journal
+    from thinkpace.eval.runs.plan import Card, Plan
+    from thinkpace.eval.runs.run import run
+    from thinkpace.eval.runs.settings import Setting
+    from thinkpace.eval.stats.results import results
+    from thinkpace.eval.sweeps.results import SweepResults
+    from thinkpace.eval.tasks.registry import task_of
+
+__all__ = [
+    "Card",
+    "Here",
+    "Journal",
+    "Plan",
+    "Processes",
+    "Setting",
+    "SweepResults",
+    "publish",
+    "results",
+    "run",
+    "task_of",
+]
+
+_HOMES = {
+    "Card": "runs.plan",
+    "Here": "executors.local",
+    "Journal": "runs.journal",
+    "Plan": "runs.plan",
+    "Processes": "executors.local",
+    "Setting": "runs.settings",
+    "SweepResults": "sweeps.results",
+    "publish": "report.publish",
+    "results": "stats.results",
+    "run": "runs.run",
+    "task_of": "tasks.registry",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)

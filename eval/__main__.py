@@ -10,9 +10,9 @@ from thinkpace.errors import MissingExtra
 def main() -> None:
     """Run the command line."""
     try:
-        from thinkpace.eval.command_line import app  # here, so that a missing part is a sentence too
+        from thinkpace.eval.cli.app import app  # here, so that a missing part is a sentence too
 
-        app()
+        app(prog_name="thinkpace")
     except (ValueError, OSError, MissingExtra) as error:
         print(f"thinkpace: {error}", file=sys.stderr)
         raise SystemExit(2) from None

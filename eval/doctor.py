@@ -7,36 +7,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from thinkpace.errors import MissingExtra, NoLegalToken, UnsupportedControl
-from thinkpace.processors.base import Control
-from thinkpace.processors.budget import Budget, BudgetForcing, ThinkBudget
-from thinkpace.processors.chat_template import NOT_FOUND, stance, switches
-from thinkpace.processors.confidence import ConfidenceExit
-from thinkpace.processors.draft import DraftLimit
-from thinkpace.processors.loops import LoopBreaker
-from thinkpace.processors.markers import Markers
-from thinkpace.processors.program import compile_program
-from thinkpace.processors.speed import PhasedSpeed
-from thinkpace.processors.steps import StepBudget
-from thinkpace.processors.structured import StructuredAnswer
-from thinkpace.processors.suppress import SuppressExpressions
-from thinkpace.processors.switching import ThoughtBudget, ThoughtSwitchPenalty
-from thinkpace.processors.vocabulary import Vocabulary
-
-#: one of each, looked at when none is named
-USUAL: tuple[Control, ...] = (
-    ThinkBudget(1024, landing=64),
-    BudgetForcing(1024, waits=1),
-    PhasedSpeed(slow_tokens=512),
-    ThoughtSwitchPenalty(),
-    ThoughtBudget(8),
-    StepBudget(16),
-    SuppressExpressions(),
-    DraftLimit(),
-    ConfidenceExit("margin"),
-    ConfidenceExit("trial"),
-    LoopBreaker(),
-    StructuredAnswer(choices=("yes", "no")),
-)
+from thinkpace.processors.budgeting.budget import Budget
+from thinkpace.processors.catalog import kind_of, names
+from thinkpace.processors.controls.suppress_expressions import SuppressExpressions
+from thinkpace.processors.core.control import Control
+from thinkpace.processors.core.program import compile_program
+from thinkpace.processors.text.chat_template import no_markers, stance, switches
+from thinkpace.processors.text.markers import Markers
+from thinkpace.processors.text.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +34,7 @@ class Finding:
     says: str
 
 
-def examine(
+def check_model(
     vocabulary: Vocabulary,
     chat_template: str | None,
     *,
@@ -84,18 +62,28 @@ def examine(
         if markers is not None:
             found += _markers(vocabulary, markers)
         elif chat_template is None:
-            raise UnsupportedControl(NOT_FOUND.format("there is no chat template"))
+            raise no_markers("there is no chat template")
         else:
             markers = Markers.from_chat_template(chat_template, **(special or {}))
             found += [*_markers(vocabulary, markers), *_template(chat_template, special or {})]
     except (UnsupportedControl, MissingExtra) as error:
-        says = f"{error} (on the command line: --open and --close)" if "pass markers" in str(error) else str(error)
+        says = f"{error} (on the command line: --open and --close)" if _is_about_markers(error) else str(error)
         return [*found, Finding("markers", "refused", "thinking", says)]
     for chain in controls:
         found.append(_control(chain, vocabulary, markers, context_tokens, engine))
-    for control in USUAL if usual else ():
-        found.append(_control([control], vocabulary, markers, context_tokens, engine, is_usual=True))
+    for name in names() if usual else ():
+        try:
+            examples = kind_of(name).examples()
+        except ValueError as error:  # of another package
+            found.append(Finding("control", "refused", name, str(error)))
+            continue
+        for control in examples:
+            found.append(_control([control], vocabulary, markers, context_tokens, engine, is_usual=True))
     return [*found, *_ENGINES[engine]]
+
+
+def _is_about_markers(error: Exception) -> bool:
+    return isinstance(error, UnsupportedControl) and error.field == "markers"
 
 
 def all_work(findings: Iterable[Finding]) -> bool:

@@ -7,15 +7,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from thinkpace.adapters.model_files import ModelFiles
+from thinkpace.adapters.vocabularies.model_files import ModelFiles
+from thinkpace.engine import Engine
 from thinkpace.errors import MissingExtra, UnsupportedControl
 from thinkpace.eval import embedded
-from thinkpace.processors.markers import Markers
-from thinkpace.processors.request import Engine
+from thinkpace.processors.text.markers import Markers
 
 if TYPE_CHECKING:
-    from thinkpace.adapters.llama_cpp_engine import LlamaCppEngine
-    from thinkpace.adapters.vllm_engine import VLLMEngine
+    from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
+    from thinkpace.adapters.vllm.engine import VLLMEngine
 
 HF, LLAMA_CPP, VLLM = "hf", "llama.cpp", "vllm"
 ENGINES = (HF, LLAMA_CPP, VLLM)
@@ -69,12 +69,12 @@ def open_engine(model: str, kind: str, markers: Markers | None, parallel: int | 
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
-        from thinkpace.adapters.hf_engine import HFEngine
+        from thinkpace.adapters.hf.engine import HFEngine
     except ModuleNotFoundError as error:
         raise MissingExtra("generating with transformers", "hf") from error
     size = {} if parallel is None else {"batch_size": parallel}
     if model == embedded.NAME:
-        return HFEngine.from_path(embedded.path("hf"), markers=markers, name=embedded.NAME, **size)
+        return HFEngine.from_path(embedded.path("hf"), markers=markers, name=embedded.ENGINE_NAMES[HF], **size)
     if Path(model).is_dir() and not (Path(model) / "config.json").is_file():
         raise ValueError(f"there is no model in the folder {model!r}: it has no config.json")
     try:
@@ -104,7 +104,7 @@ def open_llama_cpp(
         threads: 0 for one per CPU that this process may use.
         gpu_layers: layers kept on a GPU; -1 for all.
     """
-    from thinkpace.adapters.llama_cpp_engine import LlamaCppEngine
+    from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
 
     if model == embedded.NAME:
         return LlamaCppEngine(
@@ -115,7 +115,7 @@ def open_llama_cpp(
             threads=threads,
             cache_type="f32",
             flash_attention=False,
-            name=f"{embedded.NAME} on llama.cpp",
+            name=embedded.ENGINE_NAMES[LLAMA_CPP],
         )
     return LlamaCppEngine(
         model,
@@ -132,14 +132,14 @@ def _open_vllm(model: str, markers: Markers | None, parallel: int | None) -> VLL
     if found is None or found.origin is None:  # a folder of that name is no library
         raise MissingExtra("generating with vLLM", "vllm")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-    from thinkpace.adapters.vllm_engine import VLLMEngine
+    from thinkpace.adapters.vllm.engine import VLLMEngine
 
     path, arguments = model, dict[str, Any]()
     if parallel is not None:
         arguments["max_num_seqs"] = parallel
     if model == embedded.NAME:  # in its own precision, so that it agrees with transformers; compiling takes longer
         path = str(embedded.path("hf"))
-        arguments |= {"name": f"{embedded.NAME} on vLLM", "dtype": "float32", "enforce_eager": True}
+        arguments |= {"name": embedded.ENGINE_NAMES[VLLM], "dtype": "float32", "enforce_eager": True}
         arguments |= {"kv_cache_memory_bytes": 1 << 30}  # vLLM wants nearly all memory to be free unless it is told
     try:
         return VLLMEngine.from_path(path, markers=markers, **arguments)
@@ -150,7 +150,7 @@ def _open_vllm(model: str, markers: Markers | None, parallel: int | None) -> VLL
         ) from error
 
 
-def look_at(model: str, kind: str) -> ModelFiles:
+def read_model(model: str, kind: str) -> ModelFiles:
     """What the files of a model tell, without its weights.
 
     Args:
@@ -162,9 +162,9 @@ def look_at(model: str, kind: str) -> ModelFiles:
         ValueError: if there is no such model.
     """
     if kind == LLAMA_CPP:
-        from thinkpace.adapters.llama_vocabulary import read_gguf
+        from thinkpace.adapters.llama_cpp.vocabulary import read_gguf
 
         return read_gguf(embedded.path("gguf") if model == embedded.NAME else model)
-    from thinkpace.adapters.hf_model_files import read_model_files
+    from thinkpace.adapters.vocabularies.hf_files import read_model_files
 
     return read_model_files(embedded.path("hf") if model == embedded.NAME else model)

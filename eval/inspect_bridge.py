@@ -12,12 +12,12 @@ import functools
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from thinkpace.engine import Completion, Request, Sampling
 from thinkpace.errors import MissingExtra
 from thinkpace.eval.engines import engine_kind, open_engine
-from thinkpace.eval.options import controls_of, markers_of, what_fits
-from thinkpace.processors.base import Control
-from thinkpace.processors.budget import ThinkBudget
-from thinkpace.processors.request import Completion, Request, Sampling
+from thinkpace.eval.sweeps.parse import controls_of, markers_of, what_fits
+from thinkpace.processors.controls.think_budget import ThinkBudget
+from thinkpace.processors.core.control import Control
 
 try:
     from inspect_ai.model import (

@@ -16,12 +16,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from thinkpace.engine import Completion, Engine, Request, Sampling
 from thinkpace.errors import MissingExtra, UnsupportedControl
 from thinkpace.eval import embedded
 from thinkpace.eval.engines import engine_kind, open_engine
-from thinkpace.eval.options import controls_of, markers_of, what_fits
-from thinkpace.eval.unit import generated, sample_seed
-from thinkpace.processors.request import Completion, Engine, Request, Sampling
+from thinkpace.eval.runs.unit import generated, sample_seed
+from thinkpace.eval.sweeps.parse import controls_of, markers_of, what_fits
 
 try:
     from lm_eval.api.model import LM

@@ -23,7 +23,7 @@ from thinkpace import (
     controls_from_text,
     during,
 )
-from thinkpace.adapters.hf_engine import HFEngine
+from thinkpace.adapters.hf.engine import HFEngine
 from thinkpace.eval import embedded
 from thinkpace.processors import Request, Sampling
 from thinkpace.prompts import STEP_BY_STEP

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
-from thinkpace.processors.base import Binding, Close, Control, Need, Processor, Script
-from thinkpace.processors.budget import EFFORTS, QWEN3_MESSAGE, BudgetForcing, ThinkBudget
-from thinkpace.processors.chain import chain
-from thinkpace.processors.confidence import ConfidenceExit
-from thinkpace.processors.draft import DraftLimit
-from thinkpace.processors.edit import KEEP, Edit, ban, bias, force, only, redirect, redraw
-from thinkpace.processors.gate import after, during
-from thinkpace.processors.guard import THOUGHT_SWITCHES
-from thinkpace.processors.loops import LoopBreaker
-from thinkpace.processors.markers import BoundMarkers, Markers
-from thinkpace.processors.match import Matcher
-from thinkpace.processors.phase import Track, Tracker
-from thinkpace.processors.program import Program, State, Told, compile_program, kinds, replay
-from thinkpace.processors.request import Completion, Engine, Request, Sampling
+from typing import TYPE_CHECKING, Any
+
+from thinkpace.processors import controls
+from thinkpace.processors.budgeting.budget import EFFORTS, QWEN3_MESSAGE
+from thinkpace.processors.controls import *
+from thinkpace.processors.controls import CONTROLS
+from thinkpace.processors.controls.gates import after, during
+from thinkpace.processors.controls.suppress_expressions import NOWAIT
+from thinkpace.processors.core.binding import Binding
+from thinkpace.processors.core.chain import chain
+from thinkpace.processors.core.control import Control
+from thinkpace.processors.core.decisions import Close, Need, Script
+from thinkpace.processors.core.edit import KEEP, Edit, ban, bias, force, only, redirect, redraw
+from thinkpace.processors.core.processor import Processor
+from thinkpace.processors.core.program import Program, State, compile_program
+from thinkpace.processors.core.replay import Told, replay
+from thinkpace.processors.core.token_kinds import kinds
+from thinkpace.processors.core.tracker import Track, Tracker
 from thinkpace.processors.spec import control_from_json, controls_from_text, controls_from_toml
-from thinkpace.processors.speed import PhasedSpeed
-from thinkpace.processors.steps import StepBudget
-from thinkpace.processors.structured import StructuredAnswer
-from thinkpace.processors.suppress import NOWAIT, SuppressExpressions
-from thinkpace.processors.switching import ThoughtBudget, ThoughtSwitchPenalty
-from thinkpace.processors.vocabulary import TokenIds, Vocabulary
+from thinkpace.processors.text.automaton import Matcher
+from thinkpace.processors.text.expressions import THOUGHT_SWITCHES
+from thinkpace.processors.text.markers import BoundMarkers, Markers
+from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary
+
+if TYPE_CHECKING:
+    from thinkpace.engine import Completion, Engine, Request, Sampling
 
 __all__ = [
+    "CONTROLS",
     "EFFORTS",
     "KEEP",
     "NOWAIT",
@@ -32,31 +38,20 @@ __all__ = [
     "THOUGHT_SWITCHES",
     "Binding",
     "BoundMarkers",
-    "BudgetForcing",
     "Close",
     "Completion",
-    "ConfidenceExit",
     "Control",
-    "DraftLimit",
     "Edit",
     "Engine",
-    "LoopBreaker",
     "Markers",
     "Matcher",
     "Need",
-    "PhasedSpeed",
     "Processor",
     "Program",
     "Request",
     "Sampling",
     "Script",
     "State",
-    "StepBudget",
-    "StructuredAnswer",
-    "SuppressExpressions",
-    "ThinkBudget",
-    "ThoughtBudget",
-    "ThoughtSwitchPenalty",
     "TokenIds",
     "Told",
     "Track",
@@ -78,3 +73,14 @@ __all__ = [
     "redraw",
     "replay",
 ]
+__all__ += controls.__all__
+
+_ENGINE = ("Completion", "Engine", "Request", "Sampling")  # they have moved to `thinkpace.engine`
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ENGINE:
+        from thinkpace import engine
+
+        return getattr(engine, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

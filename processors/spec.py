@@ -3,42 +3,14 @@
 from __future__ import annotations
 
 import ast
+import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import fields
+from inspect import signature
 from typing import Any
 
-from thinkpace.processors.base import Control
-from thinkpace.processors.budget import ALIASES, Budget, BudgetForcing, ThinkBudget
-from thinkpace.processors.confidence import ConfidenceExit
-from thinkpace.processors.draft import DraftLimit
-from thinkpace.processors.gate import After, During
-from thinkpace.processors.loops import LoopBreaker
-from thinkpace.processors.speed import PhasedSpeed
-from thinkpace.processors.steps import StepBudget
-from thinkpace.processors.structured import StructuredAnswer
-from thinkpace.processors.suppress import SuppressExpressions
-from thinkpace.processors.switching import ThoughtBudget, ThoughtSwitchPenalty
-
-CONTROLS: dict[str, type[Control]] = {
-    kind.__name__: kind
-    for kind in (
-        ThinkBudget,
-        BudgetForcing,
-        PhasedSpeed,
-        ThoughtSwitchPenalty,
-        ThoughtBudget,
-        StepBudget,
-        SuppressExpressions,
-        DraftLimit,
-        ConfidenceExit,
-        LoopBreaker,
-        StructuredAnswer,
-        During,
-        After,
-    )
-}
-_KNOWN = {name.lower(): kind for name, kind in CONTROLS.items()}
+from thinkpace.processors.catalog import GROUP, kind_of, names
+from thinkpace.processors.core.control import Control
 
 
 def control_from_json(data: Mapping[str, Any]) -> Control:
@@ -60,6 +32,25 @@ def _value(value: Any) -> Any:
     if isinstance(value, Mapping) and "control" in value:
         return control_from_json(value)
     return tuple(value) if isinstance(value, list) else value
+
+
+def check_kept(control: Control) -> None:
+    """Refuse a control that its own JSON does not give back: journals, worker processes and servers would lose it.
+
+    Raises:
+        ValueError: says what to do.
+    """
+    try:
+        back = control_from_json(json.loads(json.dumps(control.to_json())))
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{control!r} cannot be kept and sent as text ({error}): a class of your own is announced as an entry "
+            f"point of the group {GROUP!r}, see docs/extending.md"
+        ) from None
+    if back != control:
+        raise ValueError(
+            f"{control!r} comes back from its JSON as {back!r}: its fields must be text, numbers or tuples"
+        )
 
 
 def controls_from_toml(text: str) -> tuple[Control, ...]:
@@ -144,12 +135,10 @@ def _argument(node: ast.expr, text: str) -> Any:
 
 
 def _built(name: object, given: tuple[Any, ...], named: dict[str, Any]) -> Control:
-    kind = _KNOWN.get(name.lower().replace("_", "").replace("-", "")) if isinstance(name, str) else None
-    if kind is None:
-        raise ValueError(f"unknown control {name!r}; known are {', '.join(CONTROLS)}")
-    known = [f.name for f in fields(kind)]  # type: ignore[arg-type]  # every control is a dataclass
-    if issubclass(kind, Budget):
-        known += ["effort", *ALIASES]
+    if not isinstance(name, str):
+        raise ValueError(f"unknown control {name!r}; known are {', '.join(names())}")
+    kind = kind_of(name)
+    known = list(signature(kind).parameters)
     if unknown := sorted(set(named) - set(known)):
         raise ValueError(f"{kind.__name__} has no field {unknown[0]!r}; its fields are {', '.join(known)}")
     try:

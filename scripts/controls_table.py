@@ -31,17 +31,17 @@ from thinkpace import (
     after,
     during,
 )
-from thinkpace.adapters.hf_engine import HFEngine
+from thinkpace.adapters.hf.engine import HFEngine
 from thinkpace.eval import embedded
 from thinkpace.eval.embedded import problems
-from thinkpace.eval.executors import Here
-from thinkpace.eval.files import sample_rows
-from thinkpace.eval.journal import Journal
-from thinkpace.eval.plan import Card, Plan
-from thinkpace.eval.results import Result, results
-from thinkpace.eval.settings import Setting
-from thinkpace.eval.sweep import run
-from thinkpace.eval.terminal import gained
+from thinkpace.eval.executors.local import Here
+from thinkpace.eval.report.tables import sample_rows
+from thinkpace.eval.report.terminal import gained
+from thinkpace.eval.runs.journal import Journal
+from thinkpace.eval.runs.plan import Card, Plan
+from thinkpace.eval.runs.run import run
+from thinkpace.eval.runs.settings import Setting
+from thinkpace.eval.stats.results import Result, results
 from thinkpace.processors import Sampling
 from thinkpace.prompts import DRAFT, STEP_BY_STEP, Prompt
 

@@ -12,7 +12,7 @@ import argparse
 from pathlib import Path
 
 from thinkpace import Markers, UnsupportedControl
-from thinkpace.processors.chat_template import stance, switches
+from thinkpace.processors.text.chat_template import stance, switches
 
 HEAD = """# Thinking markers by chat template
 

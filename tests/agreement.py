@@ -22,7 +22,7 @@ from thinkpace import (
     after,
     during,
 )
-from thinkpace.adapters.hf_engine import HFEngine
+from thinkpace.adapters.hf.engine import HFEngine
 from thinkpace.eval.embedded import problems
 from thinkpace.processors import Completion, Engine, Request, Sampling
 from thinkpace.prompts import PROMPTS

@@ -7,9 +7,9 @@ from dataclasses import replace
 
 from thinkpace import BudgetForcing, Control, LoopBreaker, ThoughtSwitchPenalty
 from thinkpace.eval.embedded import problems
-from thinkpace.eval.replay import drawn_along
+from thinkpace.eval.runs.replay import drawn_along
 from thinkpace.processors import Completion, Engine, Request, Sampling
-from thinkpace.processors.program import Told
+from thinkpace.processors.core.replay import Told
 from thinkpace.prompts import STEP_BY_STEP
 
 CHAINS: tuple[tuple[Control, ...], ...] = (

@@ -41,7 +41,7 @@ def pytest_report_header() -> list[str]:
 @pytest.fixture(scope="session")
 def engine():  # type: ignore[no-untyped-def]  # the type would import torch for every test
     """The embedded model as an engine."""
-    from thinkpace.adapters.hf_engine import HFEngine
+    from thinkpace.adapters.hf.engine import HFEngine
     from thinkpace.eval import embedded
 
     return HFEngine.from_path(embedded.path("hf"), name=embedded.NAME)
@@ -50,7 +50,7 @@ def engine():  # type: ignore[no-untyped-def]  # the type would import torch for
 @pytest.fixture(scope="session")
 def llama_engine():  # type: ignore[no-untyped-def]  # the type would import llama.cpp for every test
     """The embedded model on llama.cpp, with exact caches and sums."""
-    from thinkpace.adapters.llama_cpp_engine import LlamaCppEngine
+    from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
     from thinkpace.eval import embedded
 
     return LlamaCppEngine(embedded.path("gguf"), parallel=16, cache_type="f32", flash_attention=False)
@@ -59,7 +59,7 @@ def llama_engine():  # type: ignore[no-untyped-def]  # the type would import lla
 @pytest.fixture(scope="session")
 def vllm_engine():  # type: ignore[no-untyped-def]  # likewise
     """The embedded model on vLLM, in its own precision."""
-    from thinkpace.adapters.vllm_engine import VLLMEngine
+    from thinkpace.adapters.vllm.engine import VLLMEngine
     from thinkpace.eval import embedded
 
     made = VLLMEngine.from_path(

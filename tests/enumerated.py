@@ -10,11 +10,13 @@ import numpy as np
 import torch
 
 from thinkpace import Markers
-from thinkpace.adapters._hf_scores import ScoreWriter
-from thinkpace.adapters._rows import edited, merged, probabilities, refused
+from thinkpace.adapters.logits.attribution import refused
+from thinkpace.adapters.logits.randomness import probabilities
+from thinkpace.adapters.logits.reference import edited, merged
+from thinkpace.adapters.logits.torch_writer import ScoreWriter
 from thinkpace.adapters.scripted import WordVocabulary
 from thinkpace.processors import Edit, Program, State
-from thinkpace.processors.program import Told, replay
+from thinkpace.processors.core.replay import Told, replay
 
 VOCABULARY = WordVocabulary(("<think>", "</think>", "Wait", "a", "so", "<eos>"))
 OPEN, CLOSE, WAIT, A, SO, EOS = range(6)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from thinkpace import Control, NoLegalToken
 from thinkpace.processors import Edit, Need, Program, State, Told
-from thinkpace.processors.budget import Budget
+from thinkpace.processors.budgeting.budget import Budget
 
 Wish = tuple[int, int]
 

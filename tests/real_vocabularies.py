@@ -8,7 +8,7 @@ import gzip
 import pytest
 from conftest import SHARED
 
-from thinkpace.adapters.hf_vocabulary import HFVocabulary
+from thinkpace.adapters.vocabularies.hf import HFVocabulary
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data is not beside this checkout")
 FILES = {

@@ -11,9 +11,8 @@ from unittest import mock
 import numpy as np
 from tiny_gguf import made_up
 
-from thinkpace.adapters import llama_cpp_engine
-from thinkpace.adapters._llama_native import Context, Feed, Logits
-from thinkpace.adapters.llama_cpp_engine import LlamaCppEngine
+from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
+from thinkpace.adapters.llama_cpp.native import Context, Feed, Logits
 from thinkpace.adapters.scripted import Model, WordVocabulary
 from thinkpace.processors import Markers
 
@@ -63,7 +62,7 @@ def scripted_llama(
     if not path.exists():
         made_up(path, vocabulary.words, min(vocabulary.eos), UNUSED)
     context = partial(ScriptedContext, model, prompt_tokens, vocabulary.size)
-    with mock.patch.object(llama_cpp_engine, "Context", context):
+    with mock.patch("thinkpace.adapters.llama_cpp.engine.Context", context):
         engine = LlamaCppEngine(path, markers=markers, context_tokens=256, **{"parallel": 2, "threads": 1, **options})
     engine.vocabulary = vocabulary  # the bytes of some of its words are no text, which no file can say
     return engine

@@ -14,10 +14,10 @@ from transformers import Qwen3Config, Qwen3ForCausalLM
 from vllm import LLM
 
 from thinkpace import Markers
-from thinkpace.adapters._served_model import ServedModel
 from thinkpace.adapters.scripted import says
-from thinkpace.adapters.vllm import ThinkpaceLogitsProcessor, _Sequence
-from thinkpace.adapters.vllm_engine import VLLMEngine
+from thinkpace.adapters.vllm.engine import VLLMEngine
+from thinkpace.adapters.vllm.logits_processor import ThinkpaceLogitsProcessor, _Sequence
+from thinkpace.adapters.vllm.served_model import ServedModel
 
 WIDTH = 32  # of the logits: ids beyond the vocabulary are the likeliest
 SCRIPTS = [says(VOCABULARY.encode(case.says), VOCABULARY.size, min(VOCABULARY.eos)) for case in CASES]

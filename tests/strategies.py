@@ -23,7 +23,7 @@ from thinkpace import (
 )
 from thinkpace.adapters.scripted import WordVocabulary
 from thinkpace.processors import Edit
-from thinkpace.processors.gate import After, During
+from thinkpace.processors.controls.gates import After, During
 
 SIZE = 6
 IDS = st.integers(0, SIZE - 1)

@@ -10,12 +10,12 @@ from strategies import VOCABULARY
 
 from thinkpace import Markers
 from thinkpace.adapters.scripted import ScriptedEngine
-from thinkpace.eval.executors import Here
-from thinkpace.eval.journal import Journal
-from thinkpace.eval.plan import Card, Plan
-from thinkpace.eval.results import Result, results
-from thinkpace.eval.settings import Setting, grid
-from thinkpace.eval.sweep import run
+from thinkpace.eval.executors.local import Here
+from thinkpace.eval.runs.journal import Journal
+from thinkpace.eval.runs.plan import Card, Plan
+from thinkpace.eval.runs.run import run
+from thinkpace.eval.runs.settings import Setting, grid
+from thinkpace.eval.stats.results import Result, results
 from thinkpace.eval.task import Example
 from thinkpace.processors import Completion, Request, Sampling
 from thinkpace.prompts import BARE

@@ -10,7 +10,7 @@ from conformance import CASES, Case, prompt_of
 from scripted_hf import ScriptedHF, WordTokenizer
 from strategies import VOCABULARY
 
-from thinkpace.adapters.hf_engine import HFEngine
+from thinkpace.adapters.hf.engine import HFEngine
 from thinkpace.adapters.scripted import Model, ScriptedEngine, says
 from thinkpace.processors import Engine, Request, Sampling
 

@@ -29,7 +29,7 @@ def test_no_folder_is_imported_under_a_bare_name() -> None:
     """A bare import would make a second copy of every class: `isinstance` would then fail without a word."""
     import thinkpace.eval.sweep
 
-    assert thinkpace.eval.sweep.__name__ == "thinkpace.eval.sweep"
+    assert thinkpace.eval.sweep.__name__ == "thinkpace.eval.runs.run"
     assert not set(FOLDERS) & set(sys.modules)
 
 
@@ -58,8 +58,8 @@ def test_public_names_are_there() -> None:
     ("missing", "statement", "extra"),
     [
         ("typer", "from thinkpace.eval.__main__ import main; main()", "thinkpace[eval]"),
-        ("torch", "import thinkpace.adapters.hf", "thinkpace[hf]"),
-        ("transformers", "import thinkpace.adapters.hf_engine", "thinkpace[hf]"),
+        ("torch", "import thinkpace.adapters.hf.logits_processor", "thinkpace[hf]"),
+        ("transformers", "import thinkpace.adapters.hf.engine", "thinkpace[hf]"),
     ],
 )
 def test_a_missing_part_is_named_with_its_command(missing: str, statement: str, extra: str) -> None:

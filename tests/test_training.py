@@ -41,7 +41,7 @@ def test_a_few_steps_lower_the_loss_and_repeat_exactly(tokenizer) -> None:  # ty
 
 
 def test_the_script_writes_a_model_that_loads(tmp_path: Path) -> None:
-    from thinkpace.adapters.hf_engine import HFEngine
+    from thinkpace.adapters.hf.engine import HFEngine
 
     main(["--out", str(tmp_path / "hf"), "--steps", "2"])
     engine = HFEngine.from_path(tmp_path / "hf")

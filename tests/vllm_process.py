@@ -12,7 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from thinkpace.adapters.vllm_terms import PROCESSOR
+from thinkpace.adapters.vllm.terms import PROCESSOR
 from thinkpace.eval import embedded
 
 

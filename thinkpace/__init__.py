@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
+import os.path
+
+if not os.path.isdir(os.path.join(__path__[0], "processors")):  # a checkout, or a source archive, without its links
+    __path__.append(os.path.dirname(__path__[0]))
+
+from thinkpace.engine import Completion, Engine, Request, Sampling
 from thinkpace.errors import MissingExtra, NoLegalToken, UnsupportedControl
 from thinkpace.processors import (
     NOWAIT,
     QWEN3_MESSAGE,
     THOUGHT_SWITCHES,
-    BudgetForcing,
-    ConfidenceExit,
     Control,
-    DraftLimit,
-    LoopBreaker,
     Markers,
-    PhasedSpeed,
-    StepBudget,
-    StructuredAnswer,
-    SuppressExpressions,
-    ThinkBudget,
-    ThoughtBudget,
-    ThoughtSwitchPenalty,
     after,
     control_from_json,
+    controls,
     controls_from_text,
     controls_from_toml,
     during,
 )
+from thinkpace.processors.controls import *
 from thinkpace.types import Event, Phase, Receipt, Usage
 
 __version__ = "0.1.0"
@@ -34,24 +31,17 @@ __all__ = [
     "NOWAIT",
     "QWEN3_MESSAGE",
     "THOUGHT_SWITCHES",
-    "BudgetForcing",
-    "ConfidenceExit",
+    "Completion",
     "Control",
-    "DraftLimit",
+    "Engine",
     "Event",
-    "LoopBreaker",
     "Markers",
     "MissingExtra",
     "NoLegalToken",
     "Phase",
-    "PhasedSpeed",
     "Receipt",
-    "StepBudget",
-    "StructuredAnswer",
-    "SuppressExpressions",
-    "ThinkBudget",
-    "ThoughtBudget",
-    "ThoughtSwitchPenalty",
+    "Request",
+    "Sampling",
     "UnsupportedControl",
     "Usage",
     "after",
@@ -60,3 +50,4 @@ __all__ = [
     "controls_from_toml",
     "during",
 ]
+__all__ += controls.__all__

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Literal
 
 NAME = "embedded"
+#: what its engines are called in journals and reports, by kind of engine
+ENGINE_NAMES = {"hf": NAME, "llama.cpp": f"{NAME} on llama.cpp", "vllm": f"{NAME} on vLLM"}
 GGUF_FILES = {"embedded-f32.gguf": "F32", "embedded-q8_0.gguf": "Q8_0"}  # with the type of their matrices
 
 _FORMS = {

@@ -24,8 +24,8 @@ from thinkpace import (
     ThoughtSwitchPenalty,
     UnsupportedControl,
 )
-from thinkpace.adapters.hf import logits_processors
-from thinkpace.adapters.hf_engine import HFEngine
+from thinkpace.adapters.hf.engine import HFEngine
+from thinkpace.adapters.hf.logits_processor import logits_processors
 from thinkpace.adapters.scripted import says
 from thinkpace.eval.embedded import problems
 from thinkpace.processors import Request, Sampling, replay

@@ -15,12 +15,12 @@ from thinkpace import (
     ThinkBudget,
     UnsupportedControl,
 )
-from thinkpace.adapters.hf_engine import HFEngine
-from thinkpace.adapters.hf_vocabulary import HFVocabulary
+from thinkpace.adapters.hf.engine import HFEngine
 from thinkpace.adapters.scripted import says
+from thinkpace.adapters.vocabularies.hf import HFVocabulary
 from thinkpace.eval.embedded import problems
 from thinkpace.processors import Request, Sampling
-from thinkpace.processors.lexicon import lexicon
+from thinkpace.processors.text.lexicon import lexicon
 from thinkpace.prompts import STEP_BY_STEP
 
 CONTROL = BudgetForcing(max_tokens=60, waits=1, answer_reserve=8)

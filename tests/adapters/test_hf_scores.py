@@ -10,24 +10,25 @@ from hypothesis import strategies as st
 from strategies import SIZE, edits
 
 from thinkpace import NoLegalToken
-from thinkpace.adapters import _hf_scores
-from thinkpace.adapters._hf_numbers import measured
-from thinkpace.adapters._hf_scores import ScoreWriter, SeenScores
-from thinkpace.adapters._rows import SeenRow, edited, refused
-from thinkpace.adapters._rows import measured as rows_measured
+from thinkpace.adapters.logits import torch_writer
+from thinkpace.adapters.logits.attribution import SeenRow, refused
+from thinkpace.adapters.logits.reference import edited
+from thinkpace.adapters.logits.statistics import measured as rows_measured
+from thinkpace.adapters.logits.torch_statistics import measured
+from thinkpace.adapters.logits.torch_writer import ScoreWriter, SeenScores
 from thinkpace.processors import KEEP, Edit, force, redirect
 
 HEATS = st.sampled_from([0.0, 0.6, 1.0, 1.3])
 BATCHES = st.lists(edits(), min_size=1, max_size=4)
 
 
-@pytest.mark.parametrize("many", [0, 1, _hf_scores.MANY])  # with and without working on whole rows
+@pytest.mark.parametrize("many", [0, 1, torch_writer.MANY])  # with and without working on whole rows
 @given(batch=BATCHES, heats=st.lists(HEATS, min_size=4, max_size=4) | HEATS, padding=st.integers(0, 2))
 def test_a_batch_is_written_as_its_rows_would_be(
     many: int, batch: list[Edit], heats: list[float] | float, padding: int
 ) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_hf_scores, "MANY", many)
+        patch.setattr(torch_writer, "MANY", many)
         _a_batch_is_written_as_its_rows_would_be(batch, heats, padding)
 
 

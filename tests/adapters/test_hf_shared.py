@@ -18,7 +18,7 @@ from transformers.models.mistral import MistralConfig
 from transformers.models.phi3 import Phi3Config
 from transformers.models.qwen3 import Qwen3Config
 
-from thinkpace.adapters._hf_shared import shared_cache, trunks
+from thinkpace.adapters.hf.prefix_cache import shared_cache, trunks
 
 SMALL: dict[str, Any] = {
     "hidden_size": 32,

@@ -10,7 +10,7 @@ from conftest import SHARED
 from real_vocabularies import FILES, needs_shared, vocabulary
 
 from thinkpace import BudgetForcing, Markers, UnsupportedControl
-from thinkpace.adapters.hf_vocabulary import HFVocabulary, find_markers
+from thinkpace.adapters.vocabularies.hf import HFVocabulary, find_markers
 from thinkpace.processors import compile_program, replay
 
 

@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import SIZE, edits
 
-from thinkpace.adapters._row_writer import CERTAIN, RowWriter, looked
-from thinkpace.adapters._rows import SeenRow, edited, probabilities, refused
+from thinkpace.adapters.logits.attribution import SeenRow, refused
+from thinkpace.adapters.logits.draw_then_edit import looked
+from thinkpace.adapters.logits.numpy_writer import CERTAIN, RowWriter
+from thinkpace.adapters.logits.randomness import probabilities
+from thinkpace.adapters.logits.reference import edited
 from thinkpace.processors import Edit, force, redirect
 
 TEMPERATURES = st.sampled_from([0.0, 0.6, 1.0, 1.3])

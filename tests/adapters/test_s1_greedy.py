@@ -7,7 +7,7 @@ import torch
 from reference_s1 import S1, Round
 
 from thinkpace import BudgetForcing
-from thinkpace.adapters.hf_engine import HFEngine
+from thinkpace.adapters.hf.engine import HFEngine
 from thinkpace.eval.embedded import problems
 from thinkpace.processors import Request, Sampling
 from thinkpace.prompts import STEP_BY_STEP

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from strategies import MARKERS, TOKENS, VOCABULARY
 
 from thinkpace import BudgetForcing, ConfidenceExit, ThinkBudget
-from thinkpace.adapters._slots import SequenceLog, Slots
+from thinkpace.adapters.sequences.sequence_log import SequenceLog
+from thinkpace.adapters.sequences.slots import Slots
 from thinkpace.processors import Edit, Told, compile_program, replay
 
 PROGRAM = compile_program([BudgetForcing(12, 3, 2, "Waitso", "so", answer_reserve=0)], VOCABULARY, MARKERS[0])

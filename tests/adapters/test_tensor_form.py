@@ -33,15 +33,15 @@ from thinkpace import (
     ThoughtSwitchPenalty,
     UnsupportedControl,
 )
-from thinkpace.adapters._rows import edited
-from thinkpace.adapters.tensor.columns import where
-from thinkpace.adapters.tensor.program import TensorProgram
-from thinkpace.adapters.tensor.tables import PhrasesTable
-from thinkpace.adapters.tensor.writing import write
+from thinkpace.adapters.device.columns import where
+from thinkpace.adapters.device.program import TensorProgram
+from thinkpace.adapters.device.tables import PhrasesTable
+from thinkpace.adapters.device.writer import write
+from thinkpace.adapters.logits.reference import edited
 from thinkpace.processors import Need, Program, State, compile_program
-from thinkpace.processors.gate import After, During
-from thinkpace.processors.guard import THOUGHT_SWITCHES
-from thinkpace.processors.phrases import phrases
+from thinkpace.processors.controls.gates import After, During
+from thinkpace.processors.text.expressions import THOUGHT_SWITCHES
+from thinkpace.processors.text.phrases import phrases
 
 CPU = torch.device("cpu")
 STUBBORN = 5

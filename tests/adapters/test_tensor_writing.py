@@ -8,12 +8,13 @@ import pytest
 import torch
 from strategies import VOCABULARY
 
-from thinkpace.adapters._rows import SeenRow, edited, origin
-from thinkpace.adapters.tensor.tables import Sets
-from thinkpace.adapters.tensor.wish import Write
-from thinkpace.adapters.tensor.writing import uniform, write
+from thinkpace.adapters.device.machine import Write
+from thinkpace.adapters.device.tables import Sets
+from thinkpace.adapters.device.writer import uniform, write
+from thinkpace.adapters.logits.attribution import SeenRow, origin
+from thinkpace.adapters.logits.reference import edited
 from thinkpace.processors import Edit
-from thinkpace.processors.edit import bias, redirect, redraw
+from thinkpace.processors.core.edit import bias, redirect, redraw
 
 CPU = torch.device("cpu")
 MANY = 4000

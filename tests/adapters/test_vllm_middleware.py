@@ -14,8 +14,8 @@ from scripted_hf import WordTokenizer
 from strategies import VOCABULARY
 
 from thinkpace import Markers
-from thinkpace.adapters._served_model import ServedModel
-from thinkpace.adapters.vllm_middleware import ReceiptMiddleware
+from thinkpace.adapters.vllm.middleware import ReceiptMiddleware
+from thinkpace.adapters.vllm.served_model import ServedModel
 
 MARKERS = Markers("<t>", "</t>")
 OPEN, CLOSE = VOCABULARY.encode("<t>"), VOCABULARY.encode("</t>")

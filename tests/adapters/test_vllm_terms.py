@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from strategies import VOCABULARY
 
 from thinkpace import BudgetForcing, ConfidenceExit, LoopBreaker, Markers, ThinkBudget
-from thinkpace.adapters._served_model import replayed
-from thinkpace.adapters._slots import SequenceLog
-from thinkpace.adapters._vllm_notes import Notes, close_notes, noted_from_json, of, open_notes, read_notes
-from thinkpace.adapters.vllm_terms import Terms, extra_args, terms_from
+from thinkpace.adapters.sequences.sequence_log import SequenceLog
+from thinkpace.adapters.vllm.notes import Notes, close_notes, noted_from_json, of, open_notes, read_notes
+from thinkpace.adapters.vllm.served_model import replayed
+from thinkpace.adapters.vllm.terms import Terms, extra_args, terms_from
 from thinkpace.processors import compile_program
 
 NESTED = "[" + '{"control": "After", "tokens": 1, "inner": ' * 400 + "1" + "}" * 400 + "]"

@@ -13,7 +13,7 @@ import pytest
 from commands import command, environment, process, typed
 
 from thinkpace.eval import embedded
-from thinkpace.eval.publishing import TABLES
+from thinkpace.eval.report.publish import TABLES
 
 SMALL = ("sweep", "--limit", "96", "--budgets", "0,16,none")
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thinkpace.eval.curves import Point, area, control, pareto, performance, scaling, tokens_for, underthinking
-from thinkpace.eval.journal import Entry
-from thinkpace.eval.underthinking import first_said, score
+from thinkpace.eval.runs.journal import Entry
+from thinkpace.eval.stats.curves import Point, area, control, pareto, performance, scaling, tokens_for, underthinking
+from thinkpace.eval.stats.underthinking import first_said, score
 
 POINTS = st.lists(st.builds(Point, st.integers(0, 50).map(float), st.sampled_from([0.0, 0.25, 0.5, 1.0])), max_size=8)
 

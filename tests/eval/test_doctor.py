@@ -14,7 +14,7 @@ from real_vocabularies import FILES, needs_shared, vocabulary
 from strategies import VOCABULARY
 
 from thinkpace import BudgetForcing, Markers, StructuredAnswer, SuppressExpressions, ThinkBudget
-from thinkpace.eval.doctor import all_work, examine
+from thinkpace.eval.doctor import all_work, check_model
 
 TEMPLATE = "{{ messages[-1].content }}{% if add_generation_prompt %}<think>\n{% endif %}{# </think> #}"
 
@@ -56,7 +56,7 @@ def test_what_cannot_be_read_is_a_sentence() -> None:
 @needs_shared
 @pytest.mark.parametrize("name", list(FILES))
 def test_real_vocabularies_marker_by_marker(name: str) -> None:
-    findings = examine(vocabulary(name), TEMPLATE, usual=True, context_tokens=40_960)
+    findings = check_model(vocabulary(name), TEMPLATE, usual=True, context_tokens=40_960)
     assert all_work(findings), [finding for finding in findings if finding.verdict == "refused"]
     [opened] = [finding.says for finding in findings if finding.subject == "open"]
     assert ("one token" in opened) == (name != "qwen2.5")
@@ -69,7 +69,7 @@ def test_all_templates_are_examined_without_a_wrong_word() -> None:
     rows = json.loads((SHARED / "chat_templates" / "reasoning_templates.json").read_text())
     known = {file: row for row in rows for file in row["files"]}
     for path in sorted((SHARED / "chat_templates" / "templates").glob("*.jinja")):
-        findings = examine(vocabulary("qwen3"), path.read_text(), controls=[[ThinkBudget(64)]])
+        findings = check_model(vocabulary("qwen3"), path.read_text(), controls=[[ThinkBudget(64)]])
         markers = {finding.subject: finding for finding in findings if finding.topic == "markers"}
         if "thinking" in markers:
             assert "pass markers=" in markers["thinking"].says
@@ -84,9 +84,11 @@ def test_all_templates_are_examined_without_a_wrong_word() -> None:
 
 
 def test_no_template_and_given_markers() -> None:
-    assert "no chat template" in examine(VOCABULARY, None)[-1].says
+    assert "no chat template" in check_model(VOCABULARY, None)[-1].says
     markers = Markers("<t>", "</t>")
-    found = examine(VOCABULARY, None, markers=markers, controls=[[SuppressExpressions(("so",))], [BudgetForcing(5)]])
+    found = check_model(
+        VOCABULARY, None, markers=markers, controls=[[SuppressExpressions(("so",))], [BudgetForcing(5)]]
+    )
     control, other = (finding for finding in found if finding.topic == "control")
     assert control.says == "1 vocabulary entry cannot come"
     assert other.verdict == "refused", "this vocabulary cannot spell the final text"
@@ -94,12 +96,12 @@ def test_no_template_and_given_markers() -> None:
 
 
 def test_a_missing_extra_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    from thinkpace.processors.structured import index
+    from thinkpace.processors.text.pattern_index import pattern_index
 
-    index.cache_clear()
+    pattern_index.cache_clear()
     monkeypatch.setitem(sys.modules, "outlines_core", None)
     markers = Markers("<t>", "</t>")
-    found = examine(VOCABULARY, None, markers=markers, controls=[[StructuredAnswer(choices=("7",))]])
+    found = check_model(VOCABULARY, None, markers=markers, controls=[[StructuredAnswer(choices=("7",))]])
     [control] = [finding for finding in found if finding.topic == "control"]
     assert "pip install 'thinkpace[structured]'" in control.says
 

@@ -26,12 +26,12 @@ from toy_engine import (
     slow_process_id,
 )
 
-from thinkpace.eval import files
-from thinkpace.eval.executors import Executor, Here, Processes, WorkerDied
-from thinkpace.eval.journal import Journal
-from thinkpace.eval.plan import Card, Plan
-from thinkpace.eval.settings import grid
-from thinkpace.eval.sweep import run
+from thinkpace.eval.executors.local import Executor, Here, Processes, WorkerDied
+from thinkpace.eval.report import tables
+from thinkpace.eval.runs.journal import Journal
+from thinkpace.eval.runs.plan import Card, Plan
+from thinkpace.eval.runs.run import run
+from thinkpace.eval.runs.settings import grid
 from thinkpace.eval.task import Example
 from thinkpace.processors import Sampling
 from thinkpace.prompts import BARE
@@ -58,7 +58,7 @@ def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
         with Processes(OPENER, 2) as made:
             yield made
         return
-    from thinkpace.eval.ray_executor import OnRay
+    from thinkpace.eval.executors.ray import OnRay
 
     with OnRay(OPENER, 2) as cluster:
         yield cluster
@@ -68,7 +68,7 @@ def swept(executor: Executor, folder: Path) -> list[dict[str, object]]:
     card = executor.call(Card.of, PLAN.prompts, PLAN.examples)
     with Journal(folder / "journal.sqlite") as book:
         run(PLAN, executor, book, card)
-        return [*files.sample_rows(book.points, book.entries())]
+        return [*tables.sample_rows(book.points, book.entries())]
 
 
 @pytest.mark.timeout(300)

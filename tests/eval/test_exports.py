@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from toy_engine import ToyEngine
 
-from thinkpace.eval.executors import Here
-from thinkpace.eval.exports import FORMATS
-from thinkpace.eval.files import sample_rows
-from thinkpace.eval.journal import Entry, Journal
-from thinkpace.eval.plan import Card, Plan
-from thinkpace.eval.results import results
-from thinkpace.eval.settings import grid
-from thinkpace.eval.sweep import run
+from thinkpace.eval.executors.local import Here
+from thinkpace.eval.report.exports import FORMATS
+from thinkpace.eval.report.tables import sample_rows
+from thinkpace.eval.runs.journal import Entry, Journal
+from thinkpace.eval.runs.plan import Card, Plan
+from thinkpace.eval.runs.run import run
+from thinkpace.eval.runs.settings import grid
+from thinkpace.eval.stats.results import results
 from thinkpace.eval.task import Example
 from thinkpace.processors import Sampling
 from thinkpace.prompts import BARE

@@ -6,13 +6,13 @@ import pytest
 
 from thinkpace import Markers
 from thinkpace.adapters.scripted import ScriptedEngine, WordVocabulary, says
-from thinkpace.eval.extraction import RULES, check_rules, extract, rules_for, rules_of
-from thinkpace.eval.graders import same
-from thinkpace.eval.grading import Grading
-from thinkpace.eval.settings import Setting
-from thinkpace.eval.sweep import judged
+from thinkpace.eval.grading.compare import same
+from thinkpace.eval.grading.extract import RULES, check_rules, extract, rules_for, rules_of
+from thinkpace.eval.grading.grader import Grading
+from thinkpace.eval.runs.judge import judged
+from thinkpace.eval.runs.settings import Setting
+from thinkpace.eval.runs.unit import Job, Made, Unit, make
 from thinkpace.eval.task import Example
-from thinkpace.eval.unit import Job, Made, Unit, make
 from thinkpace.processors import Sampling
 from thinkpace.prompts import BARE
 

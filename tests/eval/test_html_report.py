@@ -15,12 +15,12 @@ from rich.console import Console
 from toy_engine import ToyEngine
 
 from thinkpace import ThoughtSwitchPenalty
-from thinkpace.eval.executors import Here
-from thinkpace.eval.journal import Entry, Journal
-from thinkpace.eval.plan import Card, Plan
-from thinkpace.eval.publishing import TABLES, publish
-from thinkpace.eval.settings import grid, with_controls
-from thinkpace.eval.sweep import run
+from thinkpace.eval.executors.local import Here
+from thinkpace.eval.report.publish import TABLES, publish
+from thinkpace.eval.runs.journal import Entry, Journal
+from thinkpace.eval.runs.plan import Card, Plan
+from thinkpace.eval.runs.run import run
+from thinkpace.eval.runs.settings import grid, with_controls
 from thinkpace.eval.task import Example
 from thinkpace.processors import Sampling
 from thinkpace.prompts import BARE

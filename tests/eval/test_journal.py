@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from sweeps import EXAMPLES, Counting, go, journal, make_plan, plan
 
-from thinkpace.eval.journal import Entry, Progress
-from thinkpace.eval.plan import Plan
-from thinkpace.eval.settings import grid
+from thinkpace.eval.runs.journal import Entry, Progress
+from thinkpace.eval.runs.plan import Plan
+from thinkpace.eval.runs.settings import grid
 from thinkpace.eval.task import Example
 from thinkpace.processors import Sampling
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from thinkpace.eval.publishing import TABLES
+from thinkpace.eval.report.publish import TABLES
 
 QUESTIONS, SETTINGS, SAMPLES = 70, 4, 2
 

@@ -15,11 +15,11 @@ from conftest import SHARED
 from typer.testing import CliRunner
 
 from thinkpace import Markers
-from thinkpace.eval import recorded
-from thinkpace.eval.command_line import app
-from thinkpace.eval.extraction import answer_part, extract
-from thinkpace.eval.graders import choice, known_answer, number, numeric
-from thinkpace.eval.math_grader import MathGrader
+from thinkpace.eval.cli.app import app
+from thinkpace.eval.grading import recorded
+from thinkpace.eval.grading.compare import choice, known_answer, number, numeric
+from thinkpace.eval.grading.extract import answer_part, extract
+from thinkpace.eval.grading.math import MathGrader
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data is not beside this checkout")
 

@@ -15,16 +15,16 @@ from enumerated import MARKERS, OPEN, VOCABULARY, Output, Walk, logits
 
 from thinkpace import BudgetForcing, Control, SuppressExpressions, ThinkBudget, ThoughtSwitchPenalty
 from thinkpace.adapters.scripted import ScriptedEngine
-from thinkpace.eval import files
 from thinkpace.eval.embedded import problems
-from thinkpace.eval.executors import Here
-from thinkpace.eval.journal import Journal
-from thinkpace.eval.options import settings_of
-from thinkpace.eval.plan import Card, Plan
-from thinkpace.eval.replay import shared
-from thinkpace.eval.results import results
-from thinkpace.eval.settings import grid, with_controls
-from thinkpace.eval.sweep import run
+from thinkpace.eval.executors.local import Here
+from thinkpace.eval.report import tables
+from thinkpace.eval.runs.journal import Journal
+from thinkpace.eval.runs.plan import Card, Plan
+from thinkpace.eval.runs.replay import shared
+from thinkpace.eval.runs.run import run
+from thinkpace.eval.runs.settings import grid, with_controls
+from thinkpace.eval.stats.results import results
+from thinkpace.eval.sweeps.parse import settings_of
 from thinkpace.eval.task import Example
 from thinkpace.processors import Completion, Request, Sampling, compile_program
 from thinkpace.prompts import BARE, STEP_BY_STEP
@@ -120,8 +120,8 @@ def swept(folder: Path, temperature: float, *, replay: bool) -> tuple[list[dict[
     engine = Model()
     with Journal(folder / "journal.sqlite") as book:
         run(plan, Here(engine), book, Card.of(engine, plan.prompts, plan.examples))
-        rows = [*files.sample_rows(book.points, book.entries())]
-        files.write_csv(results(book.points, book.entries()), folder / "results.csv")
+        rows = [*tables.sample_rows(book.points, book.entries())]
+        tables.write_csv(results(book.points, book.entries()), folder / "results.csv")
     return rows, engine.generated
 
 
@@ -182,7 +182,7 @@ def test_a_default_sweep_costs_at_most_half_more_than_its_longest_run(
     plan = Plan("chain", examples, settings, (STEP_BY_STEP,), Sampling(temperature), 1, 800, 0, replay=True)
     with Journal(tmp_path / "journal.sqlite") as book:
         run(plan, Here(engine), book, Card.of(engine, plan.prompts, plan.examples))
-        rows = files.ledger(book.points, book.entries())
+        rows = tables.ledger(book.points, book.entries())
         replayed = {(e.question, e.point): e.row["tokens"] for e in book.entries()}
     longest = max(rows, key=lambda one: one.output)
     assert longest.shared == 0

@@ -7,7 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from thinkpace.eval.stats import accuracy_interval, adjusted, detectable, discordant, mcnemar, paired_difference
+from thinkpace.eval.stats.intervals import (
+    accuracy_interval,
+    adjusted,
+    detectable,
+    discordant,
+    mcnemar,
+    paired_difference,
+)
 
 
 def test_wilson_against_a_published_example() -> None:

@@ -15,15 +15,16 @@ from rich.console import Console
 from sweeps import EXAMPLES, Counting, found, go, journal, make_plan, plan
 
 from thinkpace import BudgetForcing, LoopBreaker, ThinkBudget, ThoughtSwitchPenalty, UnsupportedControl
-from thinkpace.eval import files, picture, terminal
-from thinkpace.eval.grading import Grading
-from thinkpace.eval.journal import Entry, Journal, Progress
-from thinkpace.eval.plan import CHUNK, Card, Plan
-from thinkpace.eval.results import results
-from thinkpace.eval.settings import Setting, baseline, grid, with_controls
-from thinkpace.eval.sweep import judged
+from thinkpace.eval.grading.grader import Grading
+from thinkpace.eval.report import plot, tables, terminal
+from thinkpace.eval.runs.journal import Entry, Journal, Progress
+from thinkpace.eval.runs.judge import judged
+from thinkpace.eval.runs.plan import CHUNK, Card, Plan
+from thinkpace.eval.runs.settings import Setting, baseline, grid, with_controls
+from thinkpace.eval.runs.unit import Made, sample_seed
+from thinkpace.eval.stats.lines import lines
+from thinkpace.eval.stats.results import results
 from thinkpace.eval.task import Example
-from thinkpace.eval.unit import Made, sample_seed
 from thinkpace.processors import Completion, Request, Sampling
 from thinkpace.prompts import BARE
 
@@ -63,7 +64,7 @@ def test_a_stopped_sweep_goes_on_and_does_nothing_twice(tmp_path: Path) -> None:
 
 def told(book: Journal) -> list[dict[str, object]]:
     """The samples without what differs from run to run."""
-    return [*files.sample_rows(book.points, book.entries())]
+    return [*tables.sample_rows(book.points, book.entries())]
 
 
 def test_samples_and_settings_can_be_added(tmp_path: Path) -> None:
@@ -150,9 +151,9 @@ def test_files_of_a_sweep(tmp_path: Path) -> None:
     with journal(tmp_path) as book:
         go(what, engine, book)
         outcome = found(book)
-        files.write_csv(outcome, tmp_path / "results.csv")
-        files.write_samples(book.points, book.entries(), tmp_path / "samples.jsonl")
-    picture.draw(outcome, tmp_path, "toy", "a note")
+        tables.write_csv(outcome, tmp_path / "results.csv")
+        tables.write_samples(book.points, book.entries(), tmp_path / "samples.jsonl")
+    plot.draw(outcome, tmp_path, "toy", "a note")
     rows = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
     assert [(row["max_tokens"], row["waits"]) for row in rows] == [(b, w) for b in ("0", "4", "") for w in "01"]
     wanted = (
@@ -196,7 +197,7 @@ def test_controls_are_compared_with_the_same_budget_alone(tmp_path: Path) -> Non
     assert rows[2].difference == pytest.approx(rows[2].accuracy - rows[0].accuracy)
     assert rows[2].difference_low <= rows[2].difference <= rows[2].difference_high
     assert all(row.p_adjusted >= row.p_value for row in rows if not np.isnan(row.p_value))
-    picture.draw(rows, tmp_path, "toy")
+    plot.draw(rows, tmp_path, "toy")
     table = terminal.table(rows, "toy")
     assert "ThoughtSwitchPenalty(beta=2, expressions=('so',))" in str(table.caption)
 
@@ -278,7 +279,7 @@ def test_controls_of_one_class_are_lines_of_their_own(tmp_path: Path) -> None:
     engine = Counting()
     with journal(tmp_path) as book:
         go(make_plan(with_controls(grid([0, 4], [0], final="so", answer_reserve=2), chains)), engine, book)
-        drawn = picture.lines(found(book))
+        drawn = lines(found(book))
     assert [(len(line.points), line.label) for line in drawn] == [
         (2, "budget, no waits"),
         (2, "ThoughtSwitchPenalty(beta=2, expressions=('so',))"),
@@ -295,4 +296,4 @@ def test_two_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
             go(plan(examples=EXAMPLES[:3]), engine, book)
         rows = found(book)
     assert {row.engine for row in rows} == {"scripted a function", "scripted another function"}
-    assert all(len({row.engine for row in line.points}) == 1 for line in picture.lines(rows))
+    assert all(len({row.engine for row in line.points}) == 1 for line in lines(rows))

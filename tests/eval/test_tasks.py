@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from conftest import SHARED
 
-from thinkpace.eval.extraction import RULES, extract, rules_for
-from thinkpace.eval.graders import exact
-from thinkpace.eval.task import Example, load
-from thinkpace.eval.tasks import KNOWN, task_of
+from thinkpace.eval.grading.compare import exact
+from thinkpace.eval.grading.extract import RULES, extract, rules_for
+from thinkpace.eval.task import Example
+from thinkpace.eval.tasks.load import load
+from thinkpace.eval.tasks.registry import KNOWN, task_of
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from conftest import SHARED
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thinkpace.eval.votes import best_of, maj_at_k, pass_at_k, vote, weighted
+from thinkpace.controllers.voting import best_of, vote, weighted
+from thinkpace.eval.stats.at_k import maj_at_k, pass_at_k
 
 FOLDER = SHARED / "rm_bon_math100x8"
 

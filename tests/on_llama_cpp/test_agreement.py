@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from agreement import CONTROLS, PROBLEMS, differing
 
-from thinkpace.adapters.hf_engine import HFEngine
-from thinkpace.adapters.llama_cpp_engine import LlamaCppEngine
+from thinkpace.adapters.hf.engine import HFEngine
+from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
 
 
 @pytest.mark.parametrize("name", CONTROLS)

@@ -24,12 +24,12 @@ from thinkpace import (
     ThinkBudget,
     UnsupportedControl,
 )
-from thinkpace.adapters._llama_native import Feed
-from thinkpace.adapters.llama_cpp_engine import LlamaCppEngine
+from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
+from thinkpace.adapters.llama_cpp.native import Feed
 from thinkpace.adapters.scripted import says
 from thinkpace.eval import embedded
 from thinkpace.processors import Request, Sampling
-from thinkpace.processors.vocabulary import TokenIds
+from thinkpace.processors.text.vocabulary import TokenIds
 
 CONTROLS = (BudgetForcing(40, waits=1, answer_reserve=16),)
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from thinkpace import BudgetForcing, ConfidenceExit, NoLegalToken, SuppressExpressions, ThinkBudget, UnsupportedControl
-from thinkpace.adapters.llama_cpp import LlamaLogitsProcessors, logits_processors
-from thinkpace.adapters.llama_cpp_engine import LlamaCppEngine
+from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
+from thinkpace.adapters.llama_cpp.logits_processor import LlamaLogitsProcessors, logits_processors
 from thinkpace.eval import embedded
 from thinkpace.processors import Request, Sampling
-from thinkpace.processors.vocabulary import TokenIds
+from thinkpace.processors.text.vocabulary import TokenIds
 
 LIMIT = BudgetForcing(16, answer_reserve=16)
 

@@ -7,7 +7,6 @@ import json
 import re
 import socket
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -17,10 +16,11 @@ from typing import Any
 import openai
 import pytest
 import uvicorn
+from commands import command
 
 from thinkpace import StepBudget, ThinkBudget, UnsupportedControl
-from thinkpace.adapters.llama_cpp_engine import LlamaCppEngine
-from thinkpace.adapters.server import make_app
+from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
+from thinkpace.adapters.serving.app import make_app
 from thinkpace.eval import embedded
 from thinkpace.eval.embedded import problems
 from thinkpace.processors import Request, Sampling
@@ -297,16 +297,7 @@ def test_controls_that_cannot_work_stop_the_start() -> None:
 
 def test_serve_on_the_command_line() -> None:
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "thinkpace.eval",
-            "serve",
-            "--port",
-            "0",
-            "--control",
-            "ThinkBudget(8, answer_reserve=16)",
-        ],
+        command("serve", "--port", "0", "--control", "ThinkBudget(8, answer_reserve=16)"),
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from agreement import CONTROLS, PROBLEMS, differing
 
-from thinkpace.adapters.hf_engine import HFEngine
-from thinkpace.adapters.vllm_engine import VLLMEngine
+from thinkpace.adapters.hf.engine import HFEngine
+from thinkpace.adapters.vllm.engine import VLLMEngine
 
 #: a trial is a fork, and vLLM has no room for one
 NAMES = [name for name, controls in CONTROLS.items() if not any("trial" in control.needs for control in controls)]

@@ -6,7 +6,7 @@ import pytest
 from begun import CHAINS, cut, whole
 
 from thinkpace import Control
-from thinkpace.adapters.vllm_engine import VLLMEngine
+from thinkpace.adapters.vllm.engine import VLLMEngine
 
 
 @pytest.mark.parametrize("controls", CHAINS, ids=len)

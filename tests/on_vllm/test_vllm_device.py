@@ -39,12 +39,12 @@ from thinkpace import (
     ThoughtSwitchPenalty,
     UnsupportedControl,
 )
-from thinkpace.adapters._served_model import ServedModel
-from thinkpace.adapters._vllm_group import Group
 from thinkpace.adapters.scripted import ScriptedEngine
-from thinkpace.adapters.vllm import ThinkpaceLogitsProcessor
-from thinkpace.adapters.vllm_terms import extra_args
-from thinkpace.processors.request import Request, Sampling
+from thinkpace.adapters.vllm.device_group import Group
+from thinkpace.adapters.vllm.logits_processor import ThinkpaceLogitsProcessor
+from thinkpace.adapters.vllm.served_model import ServedModel
+from thinkpace.adapters.vllm.terms import extra_args
+from thinkpace.engine import Request, Sampling
 
 WIDTH = VOCABULARY.size + 3
 LONGEST = 128

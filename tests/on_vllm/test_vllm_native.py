@@ -11,8 +11,8 @@ from vllm import LLM
 from vllm_process import serving
 
 from thinkpace import BudgetForcing, Control, Markers, ThinkBudget
-from thinkpace.adapters.vllm_engine import VLLMEngine
-from thinkpace.adapters.vllm_terms import PROCESSOR
+from thinkpace.adapters.vllm.engine import VLLMEngine
+from thinkpace.adapters.vllm.terms import PROCESSOR
 from thinkpace.eval import embedded
 from thinkpace.eval.embedded import problems
 from thinkpace.processors import Request, Sampling

@@ -9,7 +9,7 @@ import first_answers
 import pytest
 
 from thinkpace import ThinkBudget
-from thinkpace.adapters.vllm_engine import VLLMEngine
+from thinkpace.adapters.vllm.engine import VLLMEngine
 from thinkpace.eval.embedded import problems
 from thinkpace.eval.engines import open_engine
 from thinkpace.processors import Request, Sampling

@@ -14,10 +14,10 @@ from vllm import SamplingParams
 from vllm.v1.sample.logits_processor import BatchUpdate, MoveDirectionality
 
 from thinkpace import BudgetForcing, ConfidenceExit, Control, Markers, ThinkBudget
-from thinkpace.adapters._served_model import ServedModel
-from thinkpace.adapters.vllm import ThinkpaceLogitsProcessor, _Sequence
-from thinkpace.adapters.vllm_terms import Terms, extra_args
-from thinkpace.processors.base import Need
+from thinkpace.adapters.vllm.logits_processor import ThinkpaceLogitsProcessor, _Sequence
+from thinkpace.adapters.vllm.served_model import ServedModel
+from thinkpace.adapters.vllm.terms import Terms, extra_args
+from thinkpace.processors.core.decisions import Need
 
 MARKERS = Markers("<t>", "</t>")
 PROMPT = [*VOCABULARY.encode("Q<t>")]

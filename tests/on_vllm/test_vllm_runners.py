@@ -17,9 +17,9 @@ from vllm.v1.worker.gpu.sample.logits_processor import loader
 from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsProcRequestState
 
 from thinkpace import ConfidenceExit, Control, ThinkBudget
-from thinkpace.adapters._served_model import ServedModel
-from thinkpace.adapters._vllm_notes import close_notes, open_notes, read_notes
-from thinkpace.adapters.vllm_terms import KEY, PROCESSOR, Terms, extra_args
+from thinkpace.adapters.vllm.notes import close_notes, open_notes, read_notes
+from thinkpace.adapters.vllm.served_model import ServedModel
+from thinkpace.adapters.vllm.terms import KEY, PROCESSOR, Terms, extra_args
 
 
 @pytest.fixture

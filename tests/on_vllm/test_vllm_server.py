@@ -26,10 +26,10 @@ from thinkpace import (
     ThoughtSwitchPenalty,
     UnsupportedControl,
 )
-from thinkpace.adapters.hf_engine import HFEngine
+from thinkpace.adapters.hf.engine import HFEngine
 from thinkpace.adapters.segmented import SegmentedEngine
-from thinkpace.adapters.vllm_engine import VLLMEngine
-from thinkpace.adapters.vllm_terms import extra_args
+from thinkpace.adapters.vllm.engine import VLLMEngine
+from thinkpace.adapters.vllm.terms import extra_args
 from thinkpace.eval import embedded
 from thinkpace.eval.embedded import problems
 from thinkpace.processors import Request, Sampling

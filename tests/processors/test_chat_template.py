@@ -12,7 +12,7 @@ from real_vocabularies import needs_shared, vocabulary
 
 from thinkpace import Markers, ThinkBudget, UnsupportedControl
 from thinkpace.processors import compile_program, replay
-from thinkpace.processors.chat_template import switches
+from thinkpace.processors.text.chat_template import switches
 
 TOKENS = {"bos_token": "<BOS>", "eos_token": "<EOS>"}
 #: rows whose table says something that no single pair of markers is

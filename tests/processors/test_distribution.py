@@ -12,7 +12,8 @@ from enumerated import CLOSE, MARKERS, OPEN, SO, VOCABULARY, Walk, Write, logits
 from reference_s1 import S1, outcomes
 
 from thinkpace import BudgetForcing
-from thinkpace.adapters._rows import edited, probabilities
+from thinkpace.adapters.logits.randomness import probabilities
+from thinkpace.adapters.logits.reference import edited
 from thinkpace.processors import compile_program
 
 CASES = [

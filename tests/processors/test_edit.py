@@ -8,7 +8,9 @@ from hypothesis import assume, given
 from strategies import SIZE, edits
 
 from thinkpace import NoLegalToken
-from thinkpace.adapters._rows import SeenRow, edited, origin, probabilities
+from thinkpace.adapters.logits.attribution import SeenRow, origin
+from thinkpace.adapters.logits.randomness import probabilities
+from thinkpace.adapters.logits.reference import edited
 from thinkpace.processors import KEEP, Edit, ban, bias, force, only, redirect, redraw
 
 LN = np.log(np.array([0.1, 0.2, 0.3, 0.4]))  # weights that are their own logits' exponentials

@@ -23,20 +23,10 @@ from thinkpace import (
     control_from_json,
     controls_from_text,
 )
-from thinkpace.adapters._slots import SequenceLog
-from thinkpace.processors import (
-    KEEP,
-    Close,
-    Edit,
-    Processor,
-    Script,
-    Told,
-    chain,
-    compile_program,
-    kinds,
-    replay,
-)
-from thinkpace.processors.phase import Track
+from thinkpace.adapters.sequences.sequence_log import SequenceLog
+from thinkpace.processors import KEEP, Close, Edit, Processor, Script, Told, compile_program, kinds, replay
+from thinkpace.processors.core.chain import chain
+from thinkpace.processors.core.tracker import Track
 
 
 def armed(controls: tuple[Control, ...], markers: Markers) -> Armed:

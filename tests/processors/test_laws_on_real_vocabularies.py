@@ -28,7 +28,7 @@ from thinkpace import (
     after,
     during,
 )
-from thinkpace.adapters._slots import SequenceLog
+from thinkpace.adapters.sequences.sequence_log import SequenceLog
 from thinkpace.processors import Vocabulary, compile_program, replay
 
 MARKERS = Markers("<think>", "</think>", "</think>\n\n")
@@ -62,7 +62,7 @@ TEXT = (
 
 
 def embedded() -> Vocabulary:
-    from thinkpace.adapters.hf_model_files import read_model_files
+    from thinkpace.adapters.vocabularies.hf_files import read_model_files
     from thinkpace.eval.embedded import path
 
     return read_model_files(path("hf")).vocabulary

@@ -9,7 +9,7 @@ from real_vocabularies import needs_shared, vocabulary
 
 from thinkpace import NOWAIT, THOUGHT_SWITCHES, SuppressExpressions
 from thinkpace.adapters.scripted import WordVocabulary
-from thinkpace.processors.phrases import BEGIN, Phrases
+from thinkpace.processors.text.phrases import BEGIN, Phrases
 
 WORDS = WordVocabulary(
     (

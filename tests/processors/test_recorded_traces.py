@@ -22,9 +22,9 @@ from thinkpace import (
     ThoughtSwitchPenalty,
 )
 from thinkpace.processors import Program, State, compile_program, kinds, replay
-from thinkpace.processors.draft import WordState, words
-from thinkpace.processors.loops import period
-from thinkpace.processors.phrases import BEGIN, phrases
+from thinkpace.processors.controls.loop_breaker import period
+from thinkpace.processors.text.phrases import BEGIN, phrases
+from thinkpace.processors.text.words import WordState, words
 
 pytestmark = needs_shared
 NAME = "deepseek-v3-r1"

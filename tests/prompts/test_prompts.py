@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from thinkpace import Markers
 from thinkpace.adapters.scripted import ScriptedEngine, WordVocabulary, says
-from thinkpace.eval.unit import asked_in
+from thinkpace.eval.runs.unit import prompt_ids
 from thinkpace.prompts import PROMPTS, Prompt, Shot, load_shots, named
 from thinkpace.prompts.published import NAMES
 
@@ -143,5 +143,5 @@ def test_nothinking_speaks_with_the_models_own_markers(template_opens: bool) -> 
             return (*asked, *WORDS.encode("<t>\n")) if template_opens else asked
 
     engine = Chatty(says((), WORDS.size, 0), WORDS, Markers("<t>", "</t>"))
-    text = WORDS.decode(asked_in(engine, PROMPTS["nothinking"], "Q?"))
+    text = WORDS.decode(prompt_ids(engine, PROMPTS["nothinking"], "Q?"))
     assert text == "Q?<t>\nOkay, I think I have finished thinking.\n</t>\n\n"

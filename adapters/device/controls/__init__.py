@@ -1,0 +1,1 @@
+"""The controls on the device: one file per control, named like its host form."""

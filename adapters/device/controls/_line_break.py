@@ -1,0 +1,36 @@
+"""A line break in place of whatever would complete a phrase, on the device."""
+
+from __future__ import annotations
+
+import torch
+
+from thinkpace.adapters.device.columns import Ids, Mask
+from thinkpace.adapters.device.machine import Book, Write
+from thinkpace.processors.text.phrases import Phrases
+
+
+class _Replacing:
+    """A line break comes in place of whatever would complete a phrase.
+
+    Args:
+        phrases: the host's.
+        line_break: its id.
+        book: of the program.
+    """
+
+    def __init__(self, phrases: Phrases, line_break: int, book: Book) -> None:
+        self.table = book.phrases(phrases)
+        self._line_break = line_break
+        self._sets = book.sets()
+        self._which = self._sets.added(
+            set(phrases.completions(cursor)) - {line_break} for cursor in range(phrases.cursors)
+        )
+
+    def write(self, cursor: Ids, mask: Mask) -> Write:
+        which = torch.where(mask, self._which[cursor], 0)
+        return Write("redirect", self._sets, which, torch.full_like(cursor, self._line_break))
+
+    def replaced(self, cursor: Ids, token: Ids, drawn: Ids) -> Mask:
+        """Where it came in place of `drawn`."""
+        moved = (drawn >= 0) & (drawn != token) & (token == self._line_break)
+        return moved & self.table.found(cursor, drawn.clamp(min=0))

@@ -1,0 +1,91 @@
+"""`StructuredAnswer` on the device: the automaton as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from thinkpace.adapters.device.columns import Columns, Ids, made, of_host, where
+from thinkpace.adapters.device.machine import Book, Machine, Wish, Write, wish
+from thinkpace.adapters.device.tables import ByToken, Masks, alike, per_token
+from thinkpace.errors import UnsupportedControl
+from thinkpace.processors.controls.structured_answer import AnswerState, Structure
+from thinkpace.processors.text.automaton import START
+from thinkpace.types import Phase
+
+_MOST = 1 << 24  # cells of a table while it is made, which takes about a second for each million
+
+
+class TensorStructure(Machine):
+    """Allows what a pattern does. Nodes are numbered from 0, as the table has them.
+
+    Args:
+        structure: the host's.
+        book: of the program.
+
+    Raises:
+        UnsupportedControl: if the automaton is too large for a table.
+    """
+
+    def __init__(self, structure: Structure, book: Book) -> None:
+        size, automaton = book.vocabulary.size, structure.automaton
+        first = automaton.get_initial_state()
+        self._place, nodes, steps = {first: 0}, [first], list[NDArray[np.int32]]()
+        for node in nodes:  # which grows while it is gone through
+            row = np.full(book.size, -1, dtype=np.int32)
+            for token in automaton.get_allowed_tokens(node) or ():
+                after = automaton.get_next_state(node, token)
+                if token < size and after is not None:
+                    if after not in self._place:
+                        self._place[after] = len(nodes)
+                        nodes.append(after)
+                    row[token] = self._place[after]
+            steps.append(row)
+            if len(nodes) * size > _MOST:
+                raise UnsupportedControl(
+                    "the automaton of this answer has too many states for a table on the device: simplify the pattern, "
+                    "or start vLLM with VLLM_USE_V2_MODEL_RUNNER=0"
+                )
+        table = np.array(steps)
+        self._step = ByToken(*alike(table), book.device)
+        self._first = self._place[first]
+        self._is_eos = per_token(dict.fromkeys(structure.eos, 1), book.size, book.device, torch.bool)
+        # what is allowed by node and cursor of the opening marker, one more of each for none; row 0 leaves all
+        self._openings = len(structure.opens) + 1
+        self._nowhere = len(table)
+        eos = [token for token in structure.eos if token < size]
+        allowed = np.zeros((len(table) + 1, self._openings, size), dtype=np.int8)
+        allowed[:-1] = (table[:, None, :size] >= 0).astype(np.int8)
+        allowed[:, :, eos] = 0
+        for node, at in self._place.items():
+            if automaton.is_final_state(node) or not allowed[at].any():
+                allowed[np.ix_([at], range(self._openings), eos)] = 1
+        for cursor in range(len(structure.opens)):
+            allowed[:, cursor, sorted(structure.opens.advances(cursor))] = 1
+        free = np.zeros(allowed.shape[:2], dtype=bool)
+        free[self._nowhere, [START, -1]] = True
+        self._free = torch.as_tensor(free.reshape(-1), device=book.device)
+        self._allowed = Masks(np.concatenate((allowed[:1, 0], allowed.reshape(-1, size))), book.device)
+
+    def columns(self, states: Sequence[AnswerState], device: torch.device) -> Columns:
+        return of_host([AnswerState(self._place.get(state.node, -1), state.said) for state in states], device)
+
+    def observe(self, state: Columns, before: Columns, after: Columns, token: Ids, drawn: Ids) -> Columns:
+        answers = (before.phase == Phase.ANSWER) & (after.phase == Phase.ANSWER)
+        stays = (drawn < 0) | self._is_eos[token] | (state.node < 0)
+        said = torch.ones_like(stays)
+        on = made(AnswerState, self._step(state.node.clamp(min=0), token), said)
+        anew = made(AnswerState, torch.full_like(token, self._first), ~said)
+        return where(answers, where(stays, state, on), anew)
+
+    def decide(self, state: Columns, track: Columns) -> Wish:
+        answers = track.phase == Phase.ANSWER
+        cursor = torch.where(answers, track.cursor, START)
+        none = (track.opened > 0) | (state.said & (cursor == START))
+        opening = torch.where(none, self._openings - 1, cursor)
+        node = torch.where(state.node < 0, self._nowhere, state.node)
+        at = node * self._openings + opening
+        return wish(track, Write("only", self._allowed, torch.where(answers & ~self._free[at], at + 1, 0)))

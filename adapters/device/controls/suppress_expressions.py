@@ -1,0 +1,25 @@
+"""`SuppressExpressions` on the device."""
+
+from __future__ import annotations
+
+from thinkpace.adapters.device.columns import Columns, Ids
+from thinkpace.adapters.device.machine import Book, Machine, Wish, Write, wish
+from thinkpace.processors.controls.suppress_expressions import Suppression
+
+
+class TensorSuppression(Machine):
+    """Bans phrases; the state is the cursor in them.
+
+    Args:
+        suppression: the host's.
+        book: of the program.
+    """
+
+    def __init__(self, suppression: Suppression, book: Book) -> None:
+        self._table = book.phrases(suppression.phrases)
+
+    def observe(self, state: Columns, before: Columns, after: Columns, token: Ids, drawn: Ids) -> Columns:
+        return self._table.step(state, token)
+
+    def decide(self, state: Columns, track: Columns) -> Wish:
+        return wish(track, Write("ban", self._table.sets, self._table.completions[state]))

@@ -1,0 +1,194 @@
+"""Programs on the device: `Program.step` and its decisions for many rows at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import torch
+
+from thinkpace.adapters.device.columns import Columns, Ids, Mask, of_host, where
+from thinkpace.adapters.device.forms import machine
+from thinkpace.adapters.device.machine import Book, Known, Wish
+from thinkpace.adapters.device.tables import bounded
+from thinkpace.adapters.device.tracker import TensorTracker
+from thinkpace.processors.core.decisions import FOREVER, Kind
+from thinkpace.processors.core.program import Program, State
+from thinkpace.processors.text.automaton import START
+from thinkpace.processors.text.vocabulary import Vocabulary
+from thinkpace.types import Phase
+
+
+class TrackColumns(NamedTuple):
+    """`Track` in columns, and the limit of each row's own request.
+
+    Args:
+        max_new: output tokens at most; `FOREVER` for no limit.
+    """
+
+    phase: Ids
+    cursor: Ids
+    emitted: Ids
+    thinking: Ids
+    injected: Ids
+    closing: Ids
+    marker: Ids
+    answer: Ids
+    opened: Ids
+    forced_end: Mask
+    answer_from: Ids
+    ended: Mask
+    missing: Ids
+    max_new: Ids
+
+
+class Rows(NamedTuple):
+    """The states of many sequences under one program.
+
+    Args:
+        track: phases and counts.
+        inner: the machines' own.
+        script: the number of the phrase that is being written; -1 for none.
+        at: how much of it has been written.
+    """
+
+    track: TrackColumns
+    inner: Columns
+    script: Ids
+    at: Ids
+
+
+class TensorProgram:
+    """A program for many rows, each with a request limit of its own.
+
+    Args:
+        program: the host's, compiled without a request limit or with any.
+        vocabulary: that it was compiled for.
+        device: where its tables are.
+
+    Raises:
+        UnsupportedControl: if one of its machines has no form for devices.
+    """
+
+    def __init__(self, program: Program, vocabulary: Vocabulary, device: torch.device) -> None:
+        self._device = device
+        self._tracker = TensorTracker(program.tracker, vocabulary, device)
+        book = Book(vocabulary, device)
+        self._nothing = vocabulary.size
+        self._machine = machine(program.processor, book)
+        closes = program.tracker.closes
+        self._scripts = book.scripts
+        self._close = book.ids(*(book.script(program.closing.script("limit", c)) for c in range(len(closes))))
+        self._completions = book.sets()
+        self._completing = self._completions.added(closes.completions(cursor) for cursor in range(len(closes)))
+        self._least = bounded(program.closing.min_tokens)
+        self._begun = book.ids(*(len(closes.begun(cursor)) for cursor in range(len(closes))))
+        scripts = book.scripts
+        longest = max(len(script.ids) for script in scripts)
+        self._ids = book.ids(*(i for s in scripts for i in (*s.ids, *[-1] * (longest - len(s.ids))))).view(-1, longest)
+        self._lengths = book.ids(*(len(script.ids) for script in scripts))
+        self._closes, self._forced = (
+            torch.tensor([getattr(script, name) for script in scripts], device=device) for name in ("closes", "forced")
+        )
+        self._script_begun = book.ids(*(len(script.begun) for script in scripts))
+        self._replaced = book.ids(*(script.replaced for script in scripts))
+
+    def number(self, state: State) -> int:
+        """The number of the phrase that a host's state is writing; -1 for none."""
+        if state.script is None:
+            return -1
+        return self._scripts.index(replace(state.script, why=""))
+
+    def columns(self, states: Sequence[State], max_new: Sequence[int | None]) -> Rows:
+        """The host's states as rows, before their decisions: phrases that are under way stay so.
+
+        Args:
+            states: after the same or different prompts and outputs.
+            max_new: the limit of each request.
+        """
+        limits = [FOREVER if most is None else bounded(most) for most in max_new]
+        tracks = [(*state.track, limit) for state, limit in zip(states, limits, strict=True)]
+        return Rows(
+            TrackColumns(*of_host(tracks, self._device)),
+            self._machine.columns([state.inner for state in states], self._device),
+            torch.tensor([self.number(s) if s.at else -1 for s in states], device=self._device),
+            torch.tensor([state.at for state in states], device=self._device),
+        )
+
+    def wants(self, rows: Rows) -> Mapping[Kind, Mask]:
+        """The rows where a number is needed before the decision."""
+        free = (rows.script < 0) & ~rows.track.ended
+        return {kind: mask & free for kind, mask in self._machine.wants(rows.inner, rows.track).items()}
+
+    def likeliest_close(self, scores: torch.Tensor, rows: Rows) -> torch.Tensor:
+        """Float[rows]: of each row the largest score of an id that would complete a closing marker now."""
+        thinks = (rows.track.phase == Phase.THINKING) | (rows.track.phase == Phase.CLOSING)
+        ids, counts = self._completions.of(self._completing[torch.where(thinks, rows.track.cursor, START)])
+        return scores.gather(1, ids).masked_fill(~counts, -torch.inf).amax(1)
+
+    def decide(self, rows: Rows, known: Known) -> tuple[Rows, Ids, Wish]:
+        """Decide about the next tokens.
+
+        Args:
+            rows: before the decision.
+            known: the numbers that were wanted.
+
+        Returns:
+            The rows with what was decided, the ids that come for certain (-1 for none), and the rest as wishes whose
+            writes leave the other rows alone.
+        """
+        free = (rows.script < 0) & ~rows.track.ended
+        inner = where(free, self._machine.inform(rows.inner, rows.track, known), rows.inner) if known else rows.inner
+        found = self._machine.decide(inner, rows.track)
+        track = rows.track
+        thinks = track.phase == Phase.THINKING
+        cursor = torch.where(thinks, track.cursor, START)
+        spent = track.thinking + track.injected
+        allowed = thinks & (track.missing == 0) & (spent - self._begun[cursor] >= self._least)
+        script = torch.where((found.script < 0) & found.close & allowed, self._close[cursor], found.script)
+        script = torch.where(free, script, rows.script)
+        edited = free & (script < 0)
+        forced = torch.where(script >= 0, self._ids[script, rows.at.clamp(max=self._ids.shape[1] - 1)], -1)
+        writes = tuple(step.where(edited) for step in found.writes)
+        return rows._replace(inner=inner, script=script), forced, Wish(script, found.close, found.torn & free, writes)
+
+    def _known(self, token: Ids) -> Ids:
+        """Ids that stand for something, and one for all others."""
+        return torch.where((token < 0) | (token > self._nothing), self._nothing, token)
+
+    def step(self, rows: Rows, token: Ids, drawn: Ids, redrew: Mask) -> Rows:
+        """The rows after one more token each, before their decisions; rows that have ended stay as they are.
+
+        Args:
+            rows: with their decisions.
+            token: the ids that came.
+            drawn: the ids that the model drew.
+            redrew: where `drawn` was refused and drawn again.
+        """
+        token, drawn = self._known(token), torch.where(drawn < 0, drawn, self._known(drawn))
+        number = rows.script.clamp(min=0)
+        writing = rows.script >= 0
+        written = writing & (token == self._ids[number, rows.at.clamp(max=self._ids.shape[1] - 1)])
+        before = self._tracker.abandoned(rows.track, writing & ~written)
+        done = written & (rows.at + 1 >= self._lengths[number])
+        first = written & (rows.at == 0)
+        closing = self._tracker.closing(
+            before,
+            token,
+            torch.where(first, self._script_begun[number], 0),
+            torch.where(first, self._replaced[number], 0),
+            done,
+            self._forced[number],
+        )
+        after = where(written & self._closes[number], closing, self._tracker.drawn(before, token, written))
+        replaced = ~written & (drawn != token) & ~redrew
+        thinks = (before.phase == Phase.THINKING) & (after.phase == Phase.THINKING)
+        moved = (replaced & thinks).long()
+        after = after._replace(thinking=after.thinking - moved, injected=after.injected + moved)
+        observed = self._machine.observe(rows.inner, before, after, token, torch.where(written, -1, drawn))
+        inner = where(~written & after.ended, rows.inner, observed)
+        going_on = written & ~done
+        stepped = Rows(after, inner, torch.where(going_on, rows.script, -1), torch.where(going_on, rows.at + 1, 0))
+        result: Rows = where(rows.track.ended, rows, stepped)
+        return result

@@ -1,0 +1,187 @@
+"""What the host's machines look up, as tensors: steps of automata, and sets of tokens.
+
+Most tokens of a vocabulary behave alike. Tables have a column per class of tokens, not one per token. `size` is
+`known_ids` everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from thinkpace.adapters.device.columns import Ids, Mask
+from thinkpace.processors.core.decisions import FOREVER
+from thinkpace.processors.text.automaton import Matcher
+from thinkpace.processors.text.lexicon import Sort
+from thinkpace.processors.text.phrases import Phrases
+from thinkpace.processors.text.vocabulary import Vocabulary
+
+
+class ByToken:
+    """Numbers that depend on a row number and a token.
+
+    Args:
+        classes: Long[vocabulary], the class of every token.
+        values: [rows, classes].
+        device: where the tensors are.
+    """
+
+    __slots__ = ("_classes", "_values")
+
+    def __init__(
+        self, classes: Sequence[int] | NDArray[np.integer], values: NDArray[np.generic], device: torch.device
+    ) -> None:
+        self._classes = torch.as_tensor(np.asarray(classes, dtype=np.int64), device=device)
+        self._values = torch.as_tensor(values, device=device)
+
+    def __call__(self, at: Ids, token: Ids) -> torch.Tensor:
+        """The numbers of these tokens, in the rows `at`."""
+        return self._values[at, self._classes[token]]
+
+    def rows(self, at: Ids) -> torch.Tensor:
+        """The numbers of all tokens: [len(at), vocabulary]."""
+        return self._values[at][:, self._classes]
+
+
+def alike(table: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """A wide table as (the class of every column, a column of every class).
+
+    Columns are told apart by a sum with random factors: two that differ pass for one with a chance of about 2^-60.
+    """
+    factors = np.random.default_rng(0).integers(1, 1 << 62, len(table), dtype=np.int64) | 1
+    total = np.zeros(table.shape[1], dtype=np.int64)
+    for row, factor in zip(table, factors, strict=True):
+        total += row.astype(np.int64) * factor  # modulo 2^64
+    _, samples, classes = np.unique(total, return_index=True, return_inverse=True)
+    return classes, table[:, samples]
+
+
+def per_token(values: Mapping[int, int], size: int, device: torch.device, dtype: torch.dtype = torch.long) -> Ids:
+    """A number for every token, 0 for those that are left out."""
+    found = torch.zeros(size, dtype=dtype)
+    for token, value in values.items():
+        if token < size:  # a generation config may name ids that the tokenizer does not have
+            found[token] = value
+    return found.to(device)
+
+
+class Sets:
+    """Sets of tokens, by number; number 0 is the empty one.
+
+    Args:
+        size: of the vocabulary: ids from there on are no members.
+        device: where the tensors are.
+    """
+
+    def __init__(self, size: int, device: torch.device) -> None:
+        self._size = size
+        self._device = device
+        self._known: dict[frozenset[int], int] = {frozenset(): 0}
+        self._tensors: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def add(self, tokens: Iterable[int]) -> int:
+        """The number of a set."""
+        self._tensors = None
+        members = frozenset(token for token in tokens if token < self._size)
+        return self._known.setdefault(members, len(self._known))
+
+    def added(self, sets: Iterable[Iterable[int]]) -> Ids:
+        """The numbers of some sets."""
+        return torch.tensor([self.add(tokens) for tokens in sets], device=self._device)
+
+    def of(self, which: Ids) -> tuple[Ids, Mask]:
+        """(ids, which of them count), both [rows, longest]; what does not count repeats an id of the set, or is 0."""
+        if self._tensors is None:
+            longest = max(1, *map(len, self._known))
+            members = np.zeros((len(self._known), longest), dtype=np.int64)
+            lengths = np.array([len(tokens) for tokens in self._known])
+            for row, tokens in enumerate(self._known):
+                members[row] = min(tokens, default=0)
+                members[row, : len(tokens)] = sorted(tokens)
+            self._tensors = (
+                torch.as_tensor(members, device=self._device),
+                torch.as_tensor(np.arange(longest) < lengths[:, None], device=self._device),
+            )
+        ids, counts = self._tensors
+        return ids[which], counts[which]
+
+
+class Masks:
+    """Sets of tokens that may be large, by number.
+
+    Args:
+        table: [sets, vocabulary], 1 for members.
+        device: where the tensors are.
+    """
+
+    def __init__(self, table: NDArray[np.int8], device: torch.device) -> None:
+        classes, columns = alike(table)
+        self._members = ByToken(classes, columns.astype(bool), device)
+
+    def of(self, which: Ids) -> torch.Tensor:
+        """Bool[rows, vocabulary]: the members of these sets."""
+        return self._members.rows(which)
+
+
+class MatcherTable:
+    """A `Matcher` on the device.
+
+    Args:
+        matcher: the host's.
+        size: ids that have columns.
+        device: where.
+    """
+
+    def __init__(self, matcher: Matcher, size: int, device: torch.device) -> None:
+        tokens = sorted({token for pattern in matcher.patterns for token in pattern})
+        classes = np.zeros(size, dtype=np.int64)
+        classes[tokens] = np.arange(1, len(tokens) + 1)
+        cursors = range(len(matcher))
+        steps = np.array([[0, *(matcher.step(cursor, token) for token in tokens)] for cursor in cursors])
+        self.step = ByToken(classes, steps, device)
+        self.found = torch.tensor([len(matcher.found(cursor) or ()) for cursor in cursors], device=device)  #: lengths
+        self.begun = torch.tensor([len(matcher.begun(cursor)) for cursor in cursors], device=device)  #: lengths
+
+
+class PhrasesTable:
+    """`Phrases` on the device.
+
+    Args:
+        phrases: the host's.
+        size: ids that have columns.
+        device: where.
+    """
+
+    def __init__(self, phrases: Phrases, size: int, device: torch.device) -> None:
+        going_on = [sorted(phrases.going_on(cursor)) for cursor in range(phrases.cursors)]
+        single = sorted(set(phrases.heeds).union(*going_on))
+        classes, samples = phrases.alike(size)
+        classes[single] = np.arange(len(single)) + len(samples)
+        columns = [*samples, *single]
+        place = {token: at for at, token in enumerate(columns)}
+        rest = [[phrases.step(sort, token) for token in columns] for sort in Sort]  # resting cursors are sorts
+        steps, found = [], []
+        for cursor in range(phrases.cursors):
+            row = list(rest[cursor % len(Sort)])
+            for token in going_on[cursor]:
+                row[place[token]] = phrases.step(cursor, token)
+            steps.append([after for after, _ in row])
+            found.append([whole is not None for _, whole in row])
+        self.step = ByToken(classes, np.array(steps), device)
+        self.found = ByToken(classes, np.array(found), device)
+        self.sets = Sets(size, device)
+        #: the tokens that would complete a phrase, by cursor, as numbers of sets
+        self.completions = self.sets.added(phrases.completions(cursor) for cursor in range(phrases.cursors))
+
+
+def known_ids(vocabulary: Vocabulary) -> int:
+    """How many ids tables have columns for: those of the vocabulary, and one that stands for all beyond them."""
+    return vocabulary.size + 1
+
+
+def bounded(count: int) -> int:
+    """A number that a register can hold, which no count of tokens reaches if it is larger."""
+    return min(count, FOREVER)

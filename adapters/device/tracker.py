@@ -1,0 +1,92 @@
+"""`Tracker` on the device: the phase and the counts of many rows at once."""
+
+from __future__ import annotations
+
+import torch
+
+from thinkpace.adapters.device.columns import Columns, Ids, Mask, with_
+from thinkpace.adapters.device.tables import MatcherTable, known_ids, per_token
+from thinkpace.processors.core.tracker import Tracker
+from thinkpace.processors.text.automaton import START
+from thinkpace.processors.text.lexicon import lexicon
+from thinkpace.processors.text.vocabulary import Vocabulary
+from thinkpace.types import Phase
+
+
+class TensorTracker:
+    """Follows the markers in many rows.
+
+    Args:
+        tracker: the host's.
+        vocabulary: of the tokens.
+        device: where.
+    """
+
+    def __init__(self, tracker: Tracker, vocabulary: Vocabulary, device: torch.device) -> None:
+        size = known_ids(vocabulary)
+        self.opens = MatcherTable(tracker.opens, size, device)
+        self.closes = MatcherTable(tracker.closes, size, device)
+        self._eos = per_token(dict.fromkeys(tracker.eos, 1), size, device, torch.bool)
+        self._missing = per_token(lexicon(vocabulary).partial, size, device)
+
+    def drawn(self, track: Columns, token: Ids, written: Mask) -> Columns:
+        """`Tracker.drawn`; `written` says for every row whether its token was."""
+        thinks = track.phase == Phase.THINKING
+        close_cursor = torch.where(thinks, track.cursor, START)
+        open_cursor = torch.where(thinks, START, track.cursor)
+        closes, opens = self.closes.step(close_cursor, token), self.opens.step(open_cursor, token)
+        length = torch.where(thinks, self.closes.found[closes], self.opens.found[opens])
+        found = length > 0
+        cursor = torch.where(found, START, torch.where(thinks, closes, opens))
+        phase = torch.where(found, torch.where(thinks, Phase.ANSWER, Phase.THINKING), track.phase)
+        ends = self._eos[token]
+        marks = found & ~written
+        closed, opened = marks & thinks, marks & ~thinks
+        begun = torch.where(marks, torch.minimum(length - 1, torch.where(thinks, track.thinking, track.answer)), 0)
+        own = ~marks & ~written
+        thought = own & thinks & ~ends
+        emitted = track.emitted + 1
+        return track._replace(
+            phase=phase,
+            cursor=cursor,
+            emitted=emitted,
+            thinking=track.thinking - begun * thinks + thought.long(),
+            injected=track.injected + (written & thinks).long(),
+            closing=track.closing + (written & ~thinks).long(),
+            marker=track.marker + torch.where(marks, begun + 1, 0),
+            answer=track.answer - begun * ~thinks + (own & ~thought).long(),
+            opened=track.opened + opened.long(),
+            forced_end=track.forced_end & ~closed,
+            answer_from=torch.where(closed, emitted, torch.where(opened, -1, track.answer_from)),
+            ended=ends,
+            missing=self._still_missing(track, token),
+        )
+
+    def _still_missing(self, track: Columns, token: Ids) -> Ids:
+        found = self._missing[token]
+        return torch.where(found < 0, (track.missing + found).clamp(min=0), found)
+
+    def closing(self, track: Columns, token: Ids, begun: Ids, replaced: Ids, done: Mask, forced: Mask) -> Columns:
+        """`Tracker.closing`; what it takes per script, here per row."""
+        begun = torch.minimum(begun - replaced, track.thinking)
+        cursor = self.closes.step(track.cursor, token)
+        closed = self.closes.found[cursor] > 0
+        return track._replace(
+            phase=torch.where(done, Phase.ANSWER, Phase.CLOSING),
+            cursor=torch.where(done | closed, START, cursor),
+            answer_from=torch.where(closed, track.emitted + 1, track.answer_from),
+            emitted=track.emitted + 1,
+            thinking=track.thinking - begun,
+            injected=track.injected - replaced,
+            marker=track.marker + begun,
+            closing=track.closing + 1 + replaced,
+            forced_end=forced,
+            missing=self._still_missing(track, token),
+        )
+
+    def abandoned(self, track: Columns, mask: Mask) -> Columns:
+        """`Tracker.abandoned` where the mask is true."""
+        left = mask & (track.phase == Phase.CLOSING)
+        closed = left & (track.answer_from >= 0)
+        after = with_(track, closed, phase=Phase.ANSWER, cursor=START)
+        return with_(after, left & ~closed, phase=Phase.THINKING, forced_end=False)

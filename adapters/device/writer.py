@@ -1,0 +1,150 @@
+"""Edits into the logits of many rows, on the device, one step of an edit after the other.
+
+`_rows.edited` is the reference. Where probability is moved or refused, the id that the model would have drawn is drawn
+here, for whatever token comes: when the token is known, the logits are gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+
+from thinkpace.adapters.device.columns import Ids, Mask
+from thinkpace.adapters.device.machine import Write
+from thinkpace.adapters.device.tables import Masks
+
+CERTAIN = 3e4  # a logit that nothing else has
+
+
+class Drawn(NamedTuple):
+    """What the model drew, told before it is known what comes.
+
+    Args:
+        refused: Long[rows], the id that would have come and was refused; -1 for none.
+        targets: Long[rows, moves], ids that probability was moved onto; -1 for none.
+        origins: Long[rows, moves], where these came from, if they come.
+    """
+
+    refused: Ids
+    targets: torch.Tensor
+    origins: torch.Tensor
+
+    def of(self, token: Ids) -> tuple[Ids, Mask]:
+        """(what was drawn where `token` came, whether that was refused)."""
+        redrawn = self.refused >= 0
+        drawn = token
+        for move in range(self.targets.shape[1]):  # later moves know where earlier ones came from
+            drawn = torch.where(self.targets[:, move] == token, self.origins[:, move], drawn)
+        return torch.where(redrawn, self.refused, drawn), redrawn & (self.refused != token)
+
+
+def uniform(seed: Ids, position: Ids, purpose: int) -> torch.Tensor:
+    """Numbers in [0, 1) that depend on nothing but the arguments: Double[rows]. Not those of `_rows.uniform`.
+
+    Source: the finalizer of splitmix64 (Steele, Lea and Flood, OOPSLA 2014), twice.
+    """
+    mixed = seed
+    for salt in (position, torch.full_like(position, purpose)):
+        mixed = mixed + (salt + 1) * -7046029254386353131  # 0x9E3779B97F4A7C15, modulo 2^64
+        mixed = (mixed ^ _shifted(mixed, 30)) * -4658895280553007687
+        mixed = (mixed ^ _shifted(mixed, 27)) * -7723592293110705685
+        mixed = mixed ^ _shifted(mixed, 31)
+    return _shifted(mixed, 11).double() / (1 << 53)
+
+
+def _shifted(number: Ids, bits: int) -> Ids:
+    """To the right, zeros from the left."""
+    return (number >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def write(
+    logits: torch.Tensor,
+    rows: Ids,
+    writes: Sequence[Write],
+    heat: torch.Tensor,
+    chance: Sequence[torch.Tensor],
+) -> Drawn:
+    """Apply an edit to some rows.
+
+    Args:
+        logits: Float[all rows, vocabulary], changed in place.
+        rows: which of them, each once unless it is left alone.
+        writes: the steps of the edit, in columns of `rows`.
+        heat: Double[rows], the temperatures; 0 for greedy.
+        chance: numbers in [0, 1), Double[rows]: one per write, and one for what is refused.
+    """
+    refused = logits.new_zeros((len(rows), 0)), rows.new_zeros((len(rows), 0))
+    targets, origins = list[Ids](), list[Ids]()
+    at = rows.unsqueeze(1)
+    for step, u in zip(writes, chance, strict=False):
+        if isinstance(step.sets, Masks):  # "only"
+            free = (step.which == 0).unsqueeze(1)
+            allowed = step.sets.of(step.which) | free
+            whole = logits[rows]
+            whole[:, : allowed.shape[1]].masked_fill_(~allowed, -torch.inf)
+            whole[:, allowed.shape[1] :].masked_fill_(~free, -torch.inf)
+            logits[rows] = whole
+            continue
+        ids, counts = step.sets.of(step.which)
+        some = counts[:, :1]
+        values = logits[at, ids]
+        if step.kind == "bias":
+            logits[at, ids] = torch.where(some, values + step.value.to(values.dtype).unsqueeze(1), values)
+            continue
+        members = values.masked_fill(~counts, -torch.inf)
+        logits[at, ids] = torch.where(some, -torch.inf, values)
+        if step.kind == "redraw":
+            refused = members, ids
+        elif step.kind == "redirect":
+            target = torch.where(some.squeeze(1), step.value, -1)
+            own = logits[rows, target.clamp(min=0)]
+            sources = torch.cat((own.unsqueeze(1), members), 1)
+            found = torch.cat((target.clamp(min=0).unsqueeze(1), ids), 1)
+            origin = found.gather(1, _chosen(sources, heat, u).unsqueeze(1)).squeeze(1)
+            for earlier, came_from in zip(targets, origins, strict=True):
+                origin = torch.where(origin == earlier, came_from, origin)
+            merged = torch.where(some.squeeze(1), _merged(sources, heat).to(own.dtype), own)
+            logits[rows, target.clamp(min=0)] = merged
+            targets.append(target)
+            origins.append(origin)
+    came = _refused(logits, rows, *refused, heat, chance[len(writes)])
+    return Drawn(came, _stacked(targets, rows), _stacked(origins, rows))
+
+
+def _stacked(found: Sequence[Ids], rows: Ids) -> torch.Tensor:
+    return torch.stack(list(found), 1) if found else rows.new_zeros((len(rows), 0))
+
+
+def _refused(
+    logits: torch.Tensor, rows: Ids, members: torch.Tensor, ids: torch.Tensor, heat: torch.Tensor, u: torch.Tensor
+) -> Ids:
+    """The ids that would have come and are refused; -1 where none is."""
+    if not members.shape[1]:
+        return torch.full_like(rows, -1)
+    rest = torch.cat((_merged(members, heat).unsqueeze(1), _merged(logits[rows], heat).unsqueeze(1)), 1)
+    cold = (rest[:, 0] > rest[:, 1]).double()
+    share = torch.where(heat == 0, cold, torch.softmax(rest / _warm(heat), 1)[:, 0])
+    share = torch.where(torch.isneginf(rest[:, 0]), 0.0, share)
+    place = _chosen(members, heat, u / share.clamp(min=1e-300))
+    return torch.where(u < share, ids.gather(1, place.unsqueeze(1)).squeeze(1), -1)
+
+
+def _warm(heat: torch.Tensor) -> torch.Tensor:
+    return torch.where(heat == 0, 1.0, heat).unsqueeze(1)
+
+
+def _merged(values: torch.Tensor, heat: torch.Tensor) -> torch.Tensor:
+    """T * logsumexp(values / T) of every row, the largest at temperature 0; Double[rows]."""
+    warm = _warm(heat)
+    return torch.where(heat == 0, values.amax(1).double(), torch.logsumexp(values.double() / warm, 1) * warm.squeeze(1))
+
+
+def _chosen(values: torch.Tensor, heat: torch.Tensor, u: torch.Tensor) -> Ids:
+    """A place in every row by weight; at temperature 0 that of the largest."""
+    top = values.amax(1, keepdim=True).double()
+    weights = torch.exp((values.double() - torch.where(torch.isneginf(top), 0.0, top)) / _warm(heat))
+    share = weights.cumsum(1)
+    place = (share <= (u * share[:, -1]).unsqueeze(1)).sum(1).clamp(max=values.shape[1] - 1)
+    return torch.where(heat == 0, values.argmax(1), place)

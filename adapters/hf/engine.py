@@ -1,0 +1,297 @@
+"""The engine protocol over Hugging Face `generate`: requests in, completions out, batched, seeded per sample."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from thinkpace.errors import MissingExtra
+
+try:
+    import torch
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoTokenizer,
+        GenerationConfig,
+        LogitsProcessor,
+        LogitsProcessorList,
+        MinPLogitsWarper,
+        PreTrainedModel,
+        StoppingCriteria,
+        StoppingCriteriaList,
+        TopKLogitsWarper,
+        TopPLogitsWarper,
+    )
+except ModuleNotFoundError as error:
+    raise MissingExtra("the Hugging Face adapter", "hf") from error
+
+from thinkpace.adapters.hf.logits_processor import ThinkpaceLogitsProcessor
+from thinkpace.adapters.hf.prefix_cache import shared_cache
+from thinkpace.adapters.logits.randomness import uniform
+from thinkpace.adapters.logits.statistics import confidence
+from thinkpace.adapters.logits.torch_writer import ScoreWriter
+from thinkpace.adapters.sequences.requests import begin, compile_requests, completion, is_done
+from thinkpace.adapters.sequences.sequence_log import SequenceLog
+from thinkpace.adapters.vocabularies.hf import HFVocabulary, find_markers
+from thinkpace.engine import Completion, Request, Sampling
+from thinkpace.processors.core.decisions import Need
+from thinkpace.processors.core.program import Program
+from thinkpace.processors.text.markers import Markers
+from thinkpace.processors.text.vocabulary import TokenIds
+
+
+class HFEngine:
+    """Generates with a transformers model. Implements `Engine`.
+
+    Tokens are drawn by inverse transform from numbers that depend on the request's seed and the position alone, so a
+    row's result does not depend on its neighbours (beyond the rounding of batched matrix products).
+
+    Args:
+        model: a causal language model, already on its device.
+        tokenizer: the model's.
+        markers: of the model's thinking. Default: found from the chat template.
+        batch_size: rows per `generate` call, at least 1.
+        name: what the journal calls it. Default: the model's `name_or_path`.
+
+    Raises:
+        UnsupportedControl: if the markers cannot be found.
+    """
+
+    goes_on = True
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: Any,
+        *,
+        markers: Markers | None = None,
+        batch_size: int = 64,
+        name: str = "",
+    ) -> None:
+        if batch_size < 1:
+            raise ValueError(f"batch_size must be >= 1, got {batch_size}")
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.markers = markers or find_markers(tokenizer)
+        self.batch_size = batch_size
+        self.name = name or f"hf:{model.name_or_path}"
+        self._use_cache = model.generation_config.use_cache
+        eos = model.generation_config.eos_token_id
+        self.vocabulary = HFVocabulary(tokenizer, () if eos is None else eos if isinstance(eos, list) else (eos,))
+        self._pad = (
+            tokenizer.pad_token_id if tokenizer.pad_token_id is not None else min(self.vocabulary.eos, default=0)
+        )
+
+    @classmethod
+    def from_path(cls, path: str | Path, **arguments: Any) -> HFEngine:
+        """Load a model and its tokenizer from a folder or a name on the hub.
+
+        Raises:
+            OSError: if there is no such model.
+        """
+        tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
+        model = AutoModelForCausalLM.from_pretrained(path)
+        return cls(model, tokenizer, **arguments)
+
+    @property
+    def identity(self) -> str:
+        """Tells models apart that go by one name: a hash over some of every weight, and over the chat template."""
+        digest = hashlib.blake2b(str(self.tokenizer.chat_template).encode(), digest_size=8)
+        for name, weight in self.model.named_parameters():
+            some = weight.detach().flatten()[:64].float().cpu().numpy().tobytes()
+            digest.update(name.encode() + some)
+        return digest.hexdigest()
+
+    def chat(self, messages: Sequence[dict[str, str]]) -> TokenIds:
+        return self.vocabulary.chat(messages)
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        """One completion per request, in their order.
+
+        Args:
+            requests: of any mixture; those that share sampling and limit go into batches together.
+
+        Raises:
+            UnsupportedControl: before anything is generated, if a control cannot work here or a prompt is too long.
+        """
+        programs = compile_requests(requests, self.vocabulary, self.markers, self.context_tokens)
+        groups: dict[tuple[Sampling, int, bool], list[int]] = {}
+        out: dict[int, Completion] = {}
+        for i, request in enumerate(requests):
+            log = begin(programs[i], request)
+            if is_done(log, request):
+                out[i] = completion(log, request, self.vocabulary)
+            else:
+                groups.setdefault((request.sampling, request.max_new_tokens, bool(request.begun)), []).append(i)
+        for members in groups.values():
+            # rows of like lengths waste the least padding; rows that share a beginning are read once
+            members.sort(key=lambda i: (len(requests[i].prompt), requests[i].prompt, len(requests[i].begun)))
+            for start in range(0, len(members), self.batch_size):
+                batch = members[start : start + self.batch_size]
+                made = self._batch([requests[i] for i in batch], [programs[i] for i in batch])
+                out.update(zip(batch, made, strict=True))
+        return [out[i] for i in range(len(requests))]
+
+    @property
+    def context_tokens(self) -> int | None:
+        """How many tokens the model can hold."""
+        return getattr(self.model.config, "max_position_embeddings", None)
+
+    @contextlib.contextmanager
+    def _plain_generation(self) -> Iterator[None]:
+        """Set the model's own generation config aside: a request says all there is to say about sampling.
+
+        `generate` would fill in whatever is not given, say a repetition penalty or a time limit.
+        """
+        own, self.model.generation_config = self.model.generation_config, GenerationConfig(use_cache=self._use_cache)
+        try:
+            yield
+        finally:
+            self.model.generation_config = own
+
+    @torch.inference_mode()
+    def _batch(self, requests: list[Request], programs: list[Program]) -> list[Completion]:
+        sampling = requests[0].sampling
+        rows = [request.prompt + request.begun for request in requests]
+        ids, mask = self._padded(rows)
+        seeds = [request.seed for request in requests]
+        left = [request.max_new_tokens - len(request.begun) for request in requests]
+        begun = [begin(p, r) for p, r in zip(programs, requests, strict=True)] if requests[0].begun else []
+        processor = ThinkpaceLogitsProcessor(
+            programs, self._pad, sampling.temperature, seeds, self._try_answers, beams=False, begun=begun
+        )
+        processors = LogitsProcessorList([processor])
+        if sampling.temperature > 0:
+            starts = [ids.shape[1] - len(request.begun) for request in requests]
+            processors.append(_SeededSampler(sampling, seeds, starts))
+        clock = _Clock()
+        processors.append(clock)
+        limits = StoppingCriteriaList([_OwnLimits(left, ids.shape[1])] if len(set(left)) > 1 else [])
+        with self._plain_generation():
+            cache = shared_cache(self.model, rows, self._padded) if begun and self._use_cache is not False else None
+            sequences = self.model.generate(
+                input_ids=ids,
+                attention_mask=mask,
+                logits_processor=processors,
+                max_new_tokens=max(left),
+                stopping_criteria=limits,
+                do_sample=False,  # drawing is done by the sampler above, with a seed per row
+                pad_token_id=self._pad,
+                eos_token_id=sorted(self.vocabulary.eos) or None,
+                **({} if cache is None else {"past_key_values": cache}),
+            )
+        logs = processor.logs(sequences)
+        for log, request in zip(logs, requests, strict=True):
+            log.rewind(min(len(log.tokens), request.max_new_tokens))  # behind its own limit a row is padded
+        return [completion(*pair, self.vocabulary, clock.times) for pair in zip(logs, requests, strict=True)]
+
+    def _try_answers(self, logs: Sequence[SequenceLog], needs: Sequence[Need]) -> list[float]:
+        """Answer greedily after each sequence and its suffix, beside the generation that is going on."""
+        prompts = [(*log.prompt, *log.tokens, *need.suffix) for log, need in zip(logs, needs, strict=True)]
+        ids, mask = self._padded(prompts)
+        out = self.model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            logits_processor=LogitsProcessorList(
+                [_Barred(ScoreWriter(self.vocabulary.size, 0.0, self.vocabulary.unused))]
+            ),
+            max_new_tokens=max(need.max_tokens for need in needs),
+            do_sample=False,
+            pad_token_id=self._pad,
+            eos_token_id=sorted(logs[0].program.ends_trials),
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+        made = out.sequences[:, ids.shape[1] :]
+        # (rows, steps): the log-probability of what was said at every step
+        said = torch.stack(
+            [
+                torch.log_softmax(logits[:, : self.vocabulary.size].double(), 1).gather(1, made[:, [step]])[:, 0]
+                for step, logits in enumerate(out.logits)
+            ],
+            1,
+        ).tolist()
+        found = []
+        for row, (log, tokens) in enumerate(zip(logs, made.tolist(), strict=True)):
+            length = next((i + 1 for i, token in enumerate(tokens) if token in log.program.ends_trials), len(tokens))
+            log.trials = (log.trials[0] + length, log.trials[1] + len(prompts[row]))
+            found.append(confidence(said[row][:length]))
+        return found
+
+    def _padded(self, prompts: Sequence[TokenIds]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Prompts as left-padded ids with their mask, each Long[rows, longest]."""
+        width, device = max(map(len, prompts)), self.model.device
+        ids = [[self._pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
+        mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
+        return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+class _Barred(LogitsProcessor):
+    """Bars the ids that stand for nothing."""
+
+    supports_continuous_batching = False
+
+    def __init__(self, writer: ScoreWriter) -> None:
+        self._writer = writer
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        self._writer.clear(scores)
+        return scores
+
+
+class _Clock(LogitsProcessor):
+    """Notes when each step was reached, in seconds since it was made."""
+
+    supports_continuous_batching = False
+
+    def __init__(self) -> None:
+        self._start = time.perf_counter()
+        self.times: list[float] = []
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        self.times.append(time.perf_counter() - self._start)
+        return scores
+
+
+class _OwnLimits(StoppingCriteria):
+    """Ends each row at a limit of its own."""
+
+    def __init__(self, limits: Sequence[int], width: int) -> None:
+        self._ends = torch.tensor(limits) + width
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        return (self._ends <= input_ids.shape[1]).to(input_ids.device)
+
+
+class _SeededSampler(LogitsProcessor):
+    """Leaves one token per row: drawn at the temperature, after the filters, by the row's own random numbers."""
+
+    supports_continuous_batching = False
+
+    def __init__(self, sampling: Sampling, seeds: Sequence[int], starts: Sequence[int]) -> None:
+        self.temperature = sampling.temperature
+        self.seeds = seeds
+        self.starts = starts  # where the output of each row begins
+        self.warpers: list[LogitsProcessor] = []
+        if sampling.top_k:
+            self.warpers.append(TopKLogitsWarper(sampling.top_k))
+        if sampling.top_p < 1:
+            self.warpers.append(TopPLogitsWarper(sampling.top_p))
+        if sampling.min_p > 0:
+            self.warpers.append(MinPLogitsWarper(sampling.min_p))
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        scores = scores / self.temperature  # type: ignore[assignment]  # a float tensor stays one
+        for warper in self.warpers:
+            scores = warper(input_ids, scores)
+        share = torch.softmax(scores.double(), 1).cumsum(1)  # (batch, vocabulary)
+        length = input_ids.shape[1]
+        numbers = [uniform(seed, length - start, "token") for seed, start in zip(self.seeds, self.starts, strict=True)]
+        u = torch.tensor(numbers, device=scores.device, dtype=torch.float64)
+        tokens = torch.searchsorted(share, (u * share[:, -1]).unsqueeze(1), right=True)
+        tokens.clamp_(max=scores.shape[1] - 1)  # u just below 1 may round up to the end
+        return torch.full_like(scores, -torch.inf).scatter_(1, tokens, 0.0)  # type: ignore[return-value]  # float in, float out

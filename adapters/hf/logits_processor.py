@@ -1,0 +1,241 @@
+"""Hugging Face `generate`: controls as logits processors.
+
+    processors = logits_processors(tokenizer, BudgetForcing(max_tokens=512, waits=1), temperature=0.6)
+    output = model.generate(**inputs, do_sample=True, temperature=0.6, logits_processor=processors)
+    processors.receipts(output)
+
+`generate` gives a processor nothing but padded ids and scores: `_hf_rows` tells from the ids which sequence each row
+is, `_hf_scores` writes what their tokens are subject to.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from thinkpace.errors import MissingExtra, UnsupportedControl
+
+try:
+    import torch
+    from transformers import GenerationMixin, LogitsProcessor, LogitsProcessorList
+except ModuleNotFoundError as error:
+    raise MissingExtra("the Hugging Face adapter", "hf") from error
+
+from thinkpace.adapters.hf.rows import Rows
+from thinkpace.adapters.logits.attribution import Evidence
+from thinkpace.adapters.logits.torch_statistics import NO_TRIALS, Trials, numbers_of
+from thinkpace.adapters.logits.torch_writer import ScoreWriter, SeenScores
+from thinkpace.adapters.sequences.sequence_log import SequenceLog
+from thinkpace.adapters.vocabularies.hf import HFVocabulary, find_markers
+from thinkpace.processors.core.control import Control
+from thinkpace.processors.core.program import Program, compile_program
+from thinkpace.processors.text.markers import Markers
+from thinkpace.types import Receipt
+
+
+class ThinkpaceLogitsProcessor(LogitsProcessor):
+    """Applies programs to the rows of one `generate` call after another.
+
+    Args:
+        programs: of one vocabulary. For row i of a batch of B rows, program i * len(programs) // B: one for all, one
+            per prompt (also with `num_return_sequences`), or one per row.
+        pad_token_id: of the tokenizer, stripped from the left of prompts; None if there is none.
+        temperature: that the scores will be sampled at; 0 for greedy and beams.
+        seeds: for drawing where a moved token came from: one per row; or one number, from which each row of each call
+            gets its own; or None to take it from the state of torch's generator at the start of a call, so that
+            `torch.manual_seed` settles this as it settles the sampling (nothing is drawn from that generator).
+        trials: what tries answers, for controls that need it; None if nothing can.
+        beams: as in `ScoreWriter`.
+        begun: as in `Rows`.
+    """
+
+    #: continuous batching shows a processor the last token only: no state can be kept there
+    supports_continuous_batching = False
+
+    def __init__(
+        self,
+        programs: Sequence[Program],
+        pad_token_id: int | None,
+        temperature: float,
+        seeds: Sequence[int] | int | None = None,
+        trials: Trials | None = None,
+        beams: bool = True,
+        begun: Sequence[SequenceLog] = (),
+    ) -> None:
+        self.temperature = temperature
+        self.trials = trials
+        self.calls = 0
+        self._rows = Rows(programs, pad_token_id, seeds, begun)
+        self._writer = ScoreWriter(programs[0].size, temperature, programs[0].unused, beams=beams)
+        self._scores_width = 0
+
+    def reset(self) -> None:
+        """Forget the last call.
+
+        A new call is recognised by its ids. Call this before a prompt that could be mistaken for the last call going
+        on: one that is a prompt of the last call with one more token, or goes on from an output that was cut off.
+        """
+        self._scores_width = 0
+        self._rows.reset()
+
+    def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
+        """Bring every row to its tokens, then write all edits at once.
+
+        Args:
+            input_ids: Long[batch, length], prompts padded on the left.
+            scores: Float[batch, vocabulary], changed in place.
+        """
+        self.calls += 1
+        self._check_width(scores.shape[1])
+        self._rows.follow(input_ids)
+        self._writer.clear(scores)
+        if self._rows.wanting:
+            asking = {row: (self._rows[row], self._rows[row].needs) for row in self._rows.wanting}
+            self._rows.inform(numbers_of(asking, scores, self.trials))
+        edits = self._rows.edits
+        gathered = self._writer.write(scores, edits)
+        if gathered is not None:
+            for place, (row, edit) in enumerate(edits):
+                if edit.moved_onto or edit.redraw:
+                    seen = SeenScores(gathered, place, row)
+                    self._rows.saw(row, Evidence(seen, self.temperature, self._rows[row].seed))
+        return scores
+
+    def _check_width(self, width: int) -> None:
+        if width < self._writer.size or self._scores_width not in (0, width):
+            raise UnsupportedControl(
+                f"scores of {width} ids are not of this tokenizer ({self._writer.size}) or not of this call's model: "
+                "assisted generation needs a draft model of the same vocabulary (not universal assisted decoding); "
+                "between two models call reset()"
+            )
+        self._scores_width = width
+
+    def receipts(self, sequences: Any = None) -> list[Receipt]:
+        """What was done to each row.
+
+        Args:
+            sequences: what `generate` returned: Long[rows, length], or its output object with `.sequences`. Without it
+                the last token of each row is missing from the counts, since `generate` shows it to no processor, and
+                beams are in the order of the last step.
+
+        Raises:
+            UnsupportedControl: if the processor was never called, as under continuous batching.
+            ValueError: if `sequences` is not the output of the last call.
+        """
+        return [log.receipt() for log in self.logs(sequences)]
+
+    def logs(self, sequences: Any = None) -> list[SequenceLog]:
+        """The rows themselves, as `receipts` counts them."""
+        if not self.calls:
+            raise UnsupportedControl(_NEVER_CALLED)
+        if sequences is None:
+            return self._rows.logs
+        return self._rows.of(getattr(sequences, "sequences", sequences))
+
+
+class ThinkpaceLogitsProcessorList(LogitsProcessorList):
+    """What `model.generate(..., logits_processor=...)` takes, with the receipts of the last call."""
+
+    def __init__(self, processor: ThinkpaceLogitsProcessor) -> None:
+        super().__init__([processor])
+
+    def receipts(self, sequences: Any = None) -> list[Receipt]:
+        """See `ThinkpaceLogitsProcessor.receipts`."""
+        processor: ThinkpaceLogitsProcessor = self[0]
+        return processor.receipts(sequences)
+
+    def reset(self) -> None:
+        """See `ThinkpaceLogitsProcessor.reset`."""
+        self[0].reset()
+
+
+def logits_processors(
+    tokenizer: Any,
+    *controls: Control,
+    temperature: float | None = None,
+    max_new_tokens: int | None = None,
+    context_tokens: int | None = None,
+    per_row: Sequence[Sequence[Control]] | None = None,
+    markers: Markers | None = None,
+    eos_token_ids: Sequence[int] = (),
+    seed: int | None = None,
+    beams: bool = True,
+) -> ThinkpaceLogitsProcessorList:
+    """Controls as what `model.generate(..., logits_processor=...)` takes.
+
+    Works for greedy decoding, sampling, left-padded batches, `num_return_sequences`, beam search, assisted generation,
+    prompt lookup and streaming, and in one call after another; not for two calls at the same time. Scores are edited
+    in place, so `output_logits=True` shows them edited.
+
+    Args:
+        tokenizer: the model's.
+        controls: for every row, in order.
+        temperature: the one `generate` samples at: 0 for greedy decoding and beam search. `generate` does not tell a
+            processor, and `waits` are exact only if it is right; None takes 1, with a warning where it matters.
+        max_new_tokens: the one given to `generate`, so that room for an answer is kept inside it.
+        context_tokens: how many tokens the model can hold, for controls that take a share of it.
+        per_row: instead of `controls`: one list of controls per prompt, or per row.
+        markers: of the model's thinking. Default: found from the chat template.
+        eos_token_ids: further ids that end a sequence: give those of `model.generation_config` if it has several.
+        seed: for drawing whether a "Wait" was the model's own; greedy decoding draws nothing. None: from the state of
+            torch's generator, so that `torch.manual_seed` settles it.
+        beams: False if you do not search with beams: while a phrase is written, one score of the row is changed
+            instead of all, which is many times faster.
+
+    Raises:
+        UnsupportedControl: if a control cannot work with this tokenizer; ValueError for bad numbers.
+    """
+    if per_row is not None and controls:
+        raise ValueError("give controls for every row, or per_row, not both")
+    if any(isinstance(row, Control) for row in per_row or ()):
+        raise TypeError("per_row takes a list of controls per row, such as [[ThinkBudget(512)], []]")
+    lists = [tuple(row) for row in per_row] if per_row is not None else [controls]
+    if not lists:
+        raise ValueError("per_row must hold at least one list of controls")
+    if temperature is None:
+        temperature = 1.0
+        if any(control.moves_probability for row in lists for control in row):
+            warnings.warn(
+                "temperature was not given, so 1 is taken: for what moves probability (waits, limits of words and "
+                "thoughts) to be exact pass temperature=0 for greedy decoding and beam search, or the one that "
+                "generate samples at",
+                stacklevel=2,
+            )
+    if not 0 <= temperature < float("inf"):
+        raise ValueError(f"temperature must be >= 0 (0 is greedy), got {temperature}")
+    vocabulary = HFVocabulary(tokenizer, eos_token_ids)
+    markers = markers or find_markers(tokenizer)
+    compiled = {
+        row: compile_program(row, vocabulary, markers, max_new_tokens=max_new_tokens, context_tokens=context_tokens)
+        for row in dict.fromkeys(lists)
+    }
+    if any("trial" in control.needs for row in lists for control in row):
+        raise UnsupportedControl(NO_TRIALS)
+    _refuse_continuous_batching()
+    pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
+    processor = ThinkpaceLogitsProcessor([compiled[row] for row in lists], pad, temperature, seed, beams=beams)
+    return ThinkpaceLogitsProcessorList(processor)
+
+
+_NEVER_CALLED = (
+    "generate never called these controls: continuous batching (generate_batch, cache_implementation='paged') ignores "
+    "logits processors; call model.generate without it"
+)
+
+
+def _refuse_continuous_batching() -> None:
+    """Make `generate_batch` refuse our processors, which it would take and silently ignore (transformers 5.19)."""
+    original = GenerationMixin.generate_batch
+    if hasattr(original, "__wrapped_by_thinkpace__"):
+        return
+
+    @functools.wraps(original)
+    def generate_batch(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if any(isinstance(p, ThinkpaceLogitsProcessor) for p in kwargs.get("logits_processor") or ()):
+            raise UnsupportedControl("generate_batch ignores logits processors: use model.generate for these controls")
+        return original(self, *args, **kwargs)
+
+    generate_batch.__wrapped_by_thinkpace__ = True  # type: ignore[attr-defined]  # a mark of our own
+    GenerationMixin.generate_batch = generate_batch  # type: ignore[method-assign]  # the point of this function

@@ -1,0 +1,9 @@
+"""llama.cpp: controls for a `llama_cpp.Llama`, and an engine with a loop of its own."""
+
+from __future__ import annotations
+
+from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
+from thinkpace.adapters.llama_cpp.logits_processor import LlamaLogitsProcessors, logits_processors
+from thinkpace.adapters.llama_cpp.stream import Piece
+
+__all__ = ["LlamaCppEngine", "LlamaLogitsProcessors", "Piece", "logits_processors"]

@@ -1,0 +1,237 @@
+"""The engine protocol over llama.cpp, with a loop of our own: no torch, and written phrases cost one decode."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from thinkpace.adapters.llama_cpp.loop import TRIAL_CELLS, Job, Loop
+from thinkpace.adapters.llama_cpp.native import CacheType, Context, ModelFile, Sampler
+from thinkpace.adapters.llama_cpp.stream import Piece, Pieces
+from thinkpace.adapters.llama_cpp.vocabulary import find_markers, render_chat, vocabulary_of
+from thinkpace.adapters.logits.numpy_writer import RowWriter
+from thinkpace.adapters.sequences.requests import begin, compile_requests, completion
+from thinkpace.engine import Completion, Request
+from thinkpace.errors import UnsupportedControl
+from thinkpace.processors.text.markers import Markers
+from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary
+
+COLDEST, HOTTEST = 1e-5, 1e5  # llama.cpp divides in single precision
+
+
+CONTEXT_TOKENS = 8192  # per sequence, if the model can hold more: its memory is taken at once
+
+
+class LlamaCppEngine:
+    """Generates with a GGUF model. Implements `Engine`.
+
+    Tokens are drawn by llama.cpp's own samplers, each sample with a generator of its own. A row's result depends on its
+    neighbours through the rounding of batched matrix products alone.
+
+    Args:
+        model: path of a GGUF file, or a `llama_cpp.Llama`, whose weights are used; its own context stays as it is.
+            When that is closed, so is the engine.
+        markers: of the model's thinking. Default: found from the chat template.
+        parallel: sequences at once, at least 1.
+        context_tokens: of one sequence at most. Default: what the model was trained with, 8192 at most.
+        cells: tokens that all sequences hold together. Default: `parallel` times `context_tokens`. Beginnings that
+            sequences share are held once.
+        batch: tokens of one decode at most.
+        threads: 0 for one per CPU that this process may use.
+        gpu_layers: layers kept on a GPU; -1 for all.
+        cache_type: of keys and values: "f16", "f32" or "q8_0".
+        flash_attention: None for what llama.cpp thinks best; without it sums are more exact.
+        name: what the journal calls it. Default: the file's name.
+
+    Raises:
+        MissingExtra: without llama-cpp-python.
+        FileNotFoundError: if there is no such file.
+        UnsupportedControl: if the markers cannot be found.
+        ValueError: for bad numbers, and what llama.cpp cannot load.
+    """
+
+    goes_on = True
+
+    def __init__(
+        self,
+        model: Any,
+        *,
+        markers: Markers | None = None,
+        parallel: int = 4,
+        context_tokens: int | None = None,
+        cells: int | None = None,
+        batch: int = 512,
+        threads: int = 0,
+        gpu_layers: int = 0,
+        cache_type: CacheType = "f16",
+        flash_attention: bool | None = None,
+        name: str = "",
+    ) -> None:
+        for what, number, least in (
+            ("parallel", parallel, 1),
+            ("batch", batch, 1),
+            ("threads", threads, 0),
+            ("context_tokens", 1 if context_tokens is None else context_tokens, 1),
+        ):
+            if not isinstance(number, int) or isinstance(number, bool) or number < least:
+                raise ValueError(f"{what} must be a whole number >= {least}, got {number!r}")
+        if cache_type not in ("f16", "f32", "q8_0"):
+            raise ValueError(f"cache_type must be 'f16', 'f32' or 'q8_0', got {cache_type!r}")
+        self._file = ModelFile(model, gpu_layers=gpu_layers) if isinstance(model, str | Path) else ModelFile.of(model)
+        vocabulary = vocabulary_of(self._file.path)
+        self.vocabulary: Vocabulary = vocabulary
+        self._tokenizer = vocabulary.file
+        self.markers = markers or find_markers(self._tokenizer)
+        self.context_tokens = context_tokens or min(self._file.trained_tokens, CONTEXT_TOKENS)
+        if self.context_tokens > self._file.trained_tokens:
+            raise ValueError(f"the model holds {self._file.trained_tokens} tokens, not {self.context_tokens}")
+        self.cells = parallel * self.context_tokens if cells is None else cells
+        if self.cells < self.context_tokens:
+            raise ValueError(f"cells must be at least the {self.context_tokens} tokens of one sequence, got {cells}")
+        self.name = name or f"llama.cpp:{Path(self._file.path).name}"
+        self._context = Context(
+            self._file,
+            sequences=parallel + 1,
+            cells=self.cells + TRIAL_CELLS,
+            batch=max(batch, parallel + 1),  # at least one token of every sequence, trials included
+            threads=threads,
+            cache_type=cache_type,
+            flash_attention=flash_attention,
+        )
+        self._loop = Loop(
+            self._context,
+            parallel=parallel,
+            cells=self.cells,
+            unused=[*self.vocabulary.unused, *range(self.vocabulary.size, self._context.width)],
+            rewinds=self._file.rewinds,
+        )
+
+    @property
+    def identity(self) -> str:
+        """Tells models apart that go by one name: a hash over the beginning, the end and the size of the file."""
+        path = Path(self._file.path)
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            digest = hashlib.blake2b(str(size).encode() + file.read(1 << 20), digest_size=8)
+            file.seek(max(0, size - (1 << 20)))
+            digest.update(file.read())
+        return digest.hexdigest()
+
+    def chat(
+        self, messages: Sequence[dict[str, str]], template_arguments: Mapping[str, object] | None = None
+    ) -> TokenIds:
+        """The prompt ids of a conversation, ready for the model to answer.
+
+        Args:
+            messages: role and content of each.
+            template_arguments: passed on to the chat template, such as `{"enable_thinking": False}`.
+
+        Raises:
+            ValueError: if the template refuses the messages; UnsupportedControl if there is none.
+        """
+        return self.vocabulary.encode(render_chat(self._tokenizer, messages, template_arguments or {}))
+
+    def text_prompt(self, text: str) -> TokenIds:
+        """The ids of a bare text, after the token that begins sequences if the model wants one."""
+        return (*self._tokenizer.beginning(), *self.vocabulary.encode(text))
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        """One completion per request, in their order; may be called from several threads.
+
+        Args:
+            requests: of any mixture: they are decoded together.
+
+        Raises:
+            UnsupportedControl: before anything is generated, if a control cannot work here or a prompt is too long.
+            RuntimeError: if llama.cpp fails.
+        """
+        jobs = self.jobs(requests)
+        self._loop.submit(jobs)
+        try:
+            while not all(job.done for job in jobs):
+                self._loop.step()
+        finally:
+            for job in jobs:
+                if not job.done:
+                    self._loop.cancel(job)
+        return [self.completion(job) for job in jobs]
+
+    def stream(self, request: Request) -> Generator[Piece, None, None]:
+        """The tokens of one request as they come, thinking, written and answer tokens told apart.
+
+        Ends the generation if it is closed before the end. Tokens that may turn out to belong to a marker are held
+        back until that is known.
+        """
+        [job] = self.jobs([request])
+        pieces = Pieces(job, self.vocabulary)
+        self._loop.submit([job])
+        try:
+            while not job.done:
+                self._loop.step()
+                yield from pieces.new()
+            yield from pieces.new()  # another caller's step may have ended it
+            self.completion(job)  # raises what went wrong
+        finally:
+            self._loop.cancel(job)
+
+    def jobs(self, requests: Sequence[Request]) -> list[Job]:
+        """Requests as jobs, for `submit`; everything that can be wrong with them shows here.
+
+        Raises:
+            UnsupportedControl: if a control cannot work here, or a prompt is too long.
+        """
+        self._context.check_open()
+        for request in requests:
+            if request.sampling.temperature and not COLDEST <= request.sampling.temperature <= HOTTEST:
+                raise UnsupportedControl(
+                    f"temperature must be 0 (greedy) or between {COLDEST:g} and {HOTTEST:g} on llama.cpp, "
+                    f"got {request.sampling.temperature:g}",
+                    field="temperature",
+                )
+            bad = [i for i in request.prompt + request.begun if not 0 <= i < self.vocabulary.size]
+            if bad:
+                raise ValueError(f"the prompt holds ids that this vocabulary does not have, such as {bad[0]}")
+        programs = compile_requests(requests, self.vocabulary, self.markers, self.context_tokens)
+        return [
+            Job(
+                request,
+                begin(program, request),
+                Sampler(request.sampling, _generator_seed(request), self._loop.candidates),
+                RowWriter(request.sampling.temperature),
+            )
+            for request, program in zip(requests, programs, strict=True)
+        ]
+
+    def submit(self, jobs: Sequence[Job]) -> None:
+        """Have jobs generated by calls of `step`, for those who serve many clients."""
+        self._loop.submit(jobs)
+
+    def cancel(self, job: Job) -> None:
+        """Nothing more comes of a job; its place is free."""
+        self._loop.cancel(job)
+
+    def step(self) -> list[Job]:
+        """One decode of everything that is under way; the jobs that went on or ended."""
+        return self._loop.step()
+
+    def completion(self, job: Job) -> Completion:
+        """What came of a job.
+
+        Raises:
+            ValueError: or whatever else ended it.
+        """
+        if job.error is not None:
+            raise job.error
+        return completion(job.log, job.request, self.vocabulary, job.times)
+
+    def close(self) -> None:
+        """Give the memory of the context back; the engine is of no use after that."""
+        self._loop.close()
+
+
+def _generator_seed(request: Request) -> int:
+    """A request's seed as a number of 32 bits; another one where it goes on, so that no number is drawn twice."""
+    text = f"{request.seed}/{len(request.begun)}" if request.begun else str(request.seed)
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little")

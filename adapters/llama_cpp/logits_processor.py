@@ -1,0 +1,293 @@
+"""llama-cpp-python: controls as what `Llama(...)`, `create_completion` and `create_chat_completion` take.
+
+    processors = logits_processors(llama, BudgetForcing(max_tokens=512, waits=1), max_new_tokens=1024)
+    output = llama.create_chat_completion(messages, max_tokens=1024, logits_processor=processors)
+    processors.receipt(output)
+
+The library prints what a processor raises and goes on, and drops its processors if there is a `logit_bias` too. So
+`Llama.generate` is wrapped, once: there every call begins anew, with its prompt and its temperature, and errors come
+out. Nothing is barred by -inf: where a grammar bars all the rest, llama.cpp would abort the process. A loop of our own,
+which writes whole phrases in one decode, is in `llama_cpp_engine`.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from thinkpace.adapters.llama_cpp.vocabulary import file_key, find_markers, vocabulary_of
+from thinkpace.adapters.logits.attribution import Evidence
+from thinkpace.adapters.logits.numpy_writer import BARRED, Logits, RowWriter
+from thinkpace.adapters.logits.randomness import uniform
+from thinkpace.adapters.logits.statistics import measured
+from thinkpace.adapters.sequences.requests import completion
+from thinkpace.adapters.sequences.sequence_log import SequenceLog
+from thinkpace.engine import Completion, Request
+from thinkpace.errors import MissingExtra, NoLegalToken, UnsupportedControl
+from thinkpace.processors.core.control import Control
+from thinkpace.processors.core.edit import KEEP
+from thinkpace.processors.core.program import Program, compile_program
+from thinkpace.processors.text.markers import Markers
+from thinkpace.processors.text.vocabulary import Vocabulary
+from thinkpace.types import Receipt
+
+try:
+    from llama_cpp import Llama, LogitsProcessorList
+except ModuleNotFoundError as error:
+    raise MissingExtra("the llama.cpp adapter", "llama-cpp") from error
+
+
+class ThinkpaceProcessor:
+    """Applies a program to one `generate` call after another. Made by `logits_processors`.
+
+    Args:
+        program: what the sequences are under.
+        model: the file that it was compiled for, as `file_key` tells it.
+        seed: for drawing where a moved token came from, together with the seed of the call.
+    """
+
+    def __init__(self, program: Program, model: tuple[str, int, int], seed: int) -> None:
+        self.program = program
+        self.model = model
+        self.seed = seed
+        self.log: SequenceLog | None = None  # of the last call
+        self._error: BaseException | None = None
+        self._asked = False  # whether the next token was decided about
+        self._unused = np.array(sorted(program.unused), dtype=np.int64)
+        self._writer = RowWriter(1.0, BARRED)
+
+    def begin(self, prompt: Sequence[int], temperature: float, seed: int) -> None:
+        """A new call, with its own seed."""
+        self.log = SequenceLog(self.program, tuple(prompt), (self.seed << 32) + seed)
+        self._error = None
+        self._asked = False
+        if self._writer.temperature != temperature:
+            self._writer = RowWriter(temperature, BARRED)
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        """Write what holds for the next token.
+
+        Args:
+            input_ids: int32[tokens], prompt and output so far.
+            scores: float32[vocabulary], a view that is changed in place.
+        """
+        if self._error is None:
+            try:
+                self._apply(len(input_ids), np.asarray(scores))
+            except BaseException as error:  # noqa: BLE001  # the caller is C: `took` raises it
+                self._error = error
+        return scores
+
+    def _apply(self, length: int, row: Logits) -> None:
+        log = self.log
+        if log is None or length != len(log.prompt) + len(log.tokens):
+            raise UnsupportedControl(_OUTSIDE)
+        self._asked = True
+        row[self._unused] = BARRED
+        if log.needs:
+            whole = row.astype(np.float64)
+            log.inform(
+                {
+                    need: uniform(log.seed, len(log.tokens), "control")
+                    if need.kind == "uniform"
+                    else measured(whole, need.kind, log.closes)
+                    for need in log.needs
+                }
+            )
+        edit = log.edit
+        if edit is KEEP:
+            return
+        seen = self._writer.write(row, edit)
+        if seen is not None:
+            log.saw(Evidence(seen, self._writer.temperature, log.seed), kept=1)
+
+    def check(self) -> None:
+        """Raise what went wrong where nobody could be told."""
+        if self._error is not None:
+            raise self._error
+
+    def took(self, token: int) -> None:
+        """The token that came.
+
+        Raises:
+            NoLegalToken: if it is one that the controls had barred.
+        """
+        self.check()
+        log = self.log
+        assert log is not None  # a call has begun
+        if not self._asked:
+            raise UnsupportedControl("a token came without these controls: another processor failed before them")
+        self._asked = False
+        edit = log.edit
+        barred = token in edit.dropped or (edit.only is not None and token not in edit.kept | edit.merged.keys())
+        if barred and not log.pending:
+            raise NoLegalToken(
+                f"token {token} came, which controls had barred: a grammar, a bias or another processor left nothing "
+                "that they allow"
+            )
+        log.advance(token)
+
+
+class LlamaLogitsProcessors(LogitsProcessorList):  # type: ignore[misc]  # the library has no types
+    """What `Llama(...)` takes as `logits_processor`, with the receipt of the last call."""
+
+    def __init__(self, processor: ThinkpaceProcessor, vocabulary: Vocabulary, max_new_tokens: int | None) -> None:
+        super().__init__([processor])
+        self._processor = processor
+        self._vocabulary = vocabulary
+        self._max_new_tokens = max_new_tokens
+
+    def extend(self, others: Any) -> Any:
+        """Others and then ours, as a new list. The library takes what this returns, and its own returns nothing."""
+        return LogitsProcessorList([*others, *self])
+
+    def __call__(self, input_ids: Any, scores: Any) -> Any:
+        """Never: the library takes the list itself. Inside another list it would not be found."""
+        raise UnsupportedControl(_NESTED)
+
+    def receipt(self, output: Any = None) -> Receipt:
+        """What was done in the last call; see `completion`."""
+        return self._finished(output).receipt()
+
+    def completion(self, output: Any = None) -> Completion:
+        """The last call with thinking and answer told apart, the kind of every token, and the receipt.
+
+        Args:
+            output: what that call returned, if it was not a stream. Without it, and without `max_new_tokens`, a token
+                may be counted that was drawn and then left out of the text.
+
+        Raises:
+            UnsupportedControl: if there was no call.
+        """
+        log = self._finished(output)
+        return completion(log, Request(log.prompt, max_new_tokens=max(1, len(log.tokens))), self._vocabulary)
+
+    def _finished(self, output: Any) -> SequenceLog:
+        self._processor.check()
+        log = self._processor.log
+        if log is None:
+            raise UnsupportedControl("no call was made with these controls")
+        length = len(log.tokens)
+        if isinstance(output, Mapping):
+            said = int(output["usage"]["completion_tokens"])
+            ends = length > said and log.tokens[said] in log.program.tracker.eos
+            length = min(length, said + ends)
+        elif self._max_new_tokens is not None:
+            length = min(length, self._max_new_tokens)
+        copy = log.fork()
+        copy.rewind(length)
+        return copy
+
+
+def logits_processors(
+    llama: Any,
+    *controls: Control,
+    max_new_tokens: int | None = None,
+    markers: Markers | None = None,
+    seed: int = 0,
+) -> LlamaLogitsProcessors:
+    """Controls as what a `llama_cpp.Llama` takes: `Llama(...)`, `create_completion`, `create_chat_completion`, streams.
+
+    Together with `logit_bias`, with a grammar (what it refuses is recorded as diverged), with penalties and with every
+    sampler but a draft model. One call after another; not two at the same time, which a `Llama` cannot do either.
+
+    Args:
+        llama: the object that the calls will be made on; `Llama.generate` is wrapped.
+        controls: in order.
+        max_new_tokens: the `max_tokens` of the calls, so that room for an answer is kept inside it.
+        markers: of the model's thinking. Default: found from the chat template.
+        seed: for drawing whether a "Wait" was the model's own, together with the seed of the call; greedy decoding
+            draws nothing.
+
+    Raises:
+        UnsupportedControl: if a control cannot work with this model; ValueError for bad numbers.
+    """
+    if not isinstance(llama, Llama):
+        raise TypeError(f"logits_processors takes a llama_cpp.Llama first, got {llama!r}")
+    strangers = [control for control in controls if not isinstance(control, Control)]
+    if strangers:
+        raise TypeError(f"logits_processors takes controls one by one, such as ThinkBudget(512), got {strangers[0]!r}")
+    _refuse_drafts(llama)
+    if any("trial" in control.needs for control in controls):
+        raise UnsupportedControl(
+            "a control tries answers at a fork, which a logits processor cannot: use LlamaCppEngine, or another rule "
+            "of ConfidenceExit"
+        )
+    vocabulary = vocabulary_of(llama.model_path)
+    program = compile_program(
+        controls,
+        vocabulary,
+        markers or find_markers(vocabulary.file),
+        max_new_tokens=max_new_tokens,
+        context_tokens=llama.n_ctx(),
+    )
+    _wrap_generate()
+    return LlamaLogitsProcessors(
+        ThinkpaceProcessor(program, file_key(llama.model_path), seed), vocabulary, max_new_tokens
+    )
+
+
+def _refuse_drafts(llama: Any) -> None:
+    if llama.draft_model is not None:
+        raise UnsupportedControl(
+            "with a draft model llama-cpp-python shows processors tokens that are not yet decided: make the Llama "
+            "without draft_model"
+        )
+
+
+def _wrap_generate() -> None:
+    """Have `generate` tell our processors when a call begins and which tokens came; other calls are left alone."""
+    original = Llama.generate
+    if hasattr(original, "__wrapped_by_thinkpace__"):
+        return
+
+    signature = inspect.signature(original)
+
+    @functools.wraps(original)
+    def generate(llama: Any, tokens: Sequence[int], *args: Any, **kwargs: Any) -> Iterator[int]:
+        call = signature.bind(llama, tokens, *args, **kwargs)
+        call.apply_defaults()
+        given = call.arguments["logits_processor"] or ()
+        if any(isinstance(one, LlamaLogitsProcessors) for one in given):
+            raise UnsupportedControl(_NESTED)
+        ours = [one for one in given if isinstance(one, ThinkpaceProcessor)]
+        if not ours:
+            found: Iterator[int] = original(llama, tokens, *args, **kwargs)
+            return found
+        if ours[0].model != file_key(llama.model_path):
+            raise UnsupportedControl("these controls were made for another Llama: call logits_processors for this one")
+        if len(ours) > 1:
+            raise UnsupportedControl("two lists of controls in one call: give all controls to one logits_processors")
+        _refuse_drafts(llama)
+        temperature = float(call.arguments["temp"])
+        if call.arguments["mirostat_mode"] or temperature < 0:
+            temperature = 1.0  # both draw from the scores as they are
+        ours[0].begin(tokens, temperature, int(getattr(llama, "_seed", 0)))
+        return _followed(ours[0], original(llama, tokens, *args, **kwargs))
+
+    generate.__wrapped_by_thinkpace__ = True  # type: ignore[attr-defined]  # a mark of our own
+    Llama.generate = generate
+
+
+def _followed(processor: ThinkpaceProcessor, tokens: Any) -> Generator[int, Any, None]:
+    try:
+        token = next(tokens)
+        while True:
+            processor.took(token)
+            token = tokens.send((yield token))
+    except StopIteration:
+        return
+    finally:
+        tokens.close()
+
+
+_NESTED = "pass what logits_processors returned itself as logits_processor, not inside another list"
+
+_OUTSIDE = (
+    "these controls were called outside of the generate of the Llama that they were made for: pass them to that "
+    "object's own methods"
+)

@@ -1,0 +1,145 @@
+"""The tokenizer of a GGUF file as a vocabulary, and its chat template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property, lru_cache
+from pathlib import Path
+
+from thinkpace.adapters.llama_cpp import native
+from thinkpace.adapters.llama_cpp.native import ModelFile
+from thinkpace.adapters.vocabularies.model_files import ModelFiles
+from thinkpace.errors import UnsupportedControl
+from thinkpace.processors.text.chat_template import ChatTemplate, no_markers
+from thinkpace.processors.text.markers import Markers
+from thinkpace.processors.text.vocabulary import TokenIds
+
+
+class LlamaVocabulary:
+    """How the tokenizer of a GGUF file spells things. Implements `Vocabulary`.
+
+    A sequence ends with every id that llama.cpp counts as an end of generation, which may be more than the file names.
+    Made by `vocabulary_of`.
+
+    Args:
+        file: open without weights: tables are kept by vocabulary, and nothing larger must live as long as they.
+        key: of the file: equal for what is the same.
+    """
+
+    def __init__(self, file: ModelFile, key: tuple[str, int, int]) -> None:
+        self.file = file
+        self._key = key
+        size = native.vocabulary_size(file.vocab)
+        found = native.attributes(file.vocab, size)
+        self.eos: frozenset[int] = frozenset(i for i, (_, ends) in enumerate(found) if ends)
+        self.unused: frozenset[int] = frozenset(i for i, (kind, _) in enumerate(found) if kind & native.UNUSED)
+        self.special: frozenset[int] = self.eos.union(i for i, (kind, _) in enumerate(found) if kind & native.CONTROL)
+        self.size: int = size
+
+    def __eq__(self, other: object) -> bool:
+        """Of the same file, so that tables made for one vocabulary serve the other."""
+        return isinstance(other, LlamaVocabulary) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @cached_property
+    def pieces(self) -> tuple[bytes, ...]:
+        """As `Vocabulary.pieces`."""
+        found = native.pieces(self.file.vocab, self.size)
+        return tuple(b"" if i in self.unused else piece for i, piece in enumerate(found))
+
+    def encode(self, text: str) -> TokenIds:
+        return native.tokenize(self.file.vocab, text)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        return b"".join(self.pieces[token] for token in tokens).decode("utf-8", "replace")
+
+
+def vocabulary_of(path: str | Path) -> LlamaVocabulary:
+    """The vocabulary of a GGUF file; the same object as long as the file is the same.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if llama.cpp cannot load it.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {str(path)!r}")
+    return _vocabulary(file_key(path))
+
+
+def file_key(path: str | Path) -> tuple[str, int, int]:
+    """Tells files apart: where it lies, its size, and when it was written."""
+    whole = Path(path).resolve()
+    stat = whole.stat()
+    return str(whole), stat.st_size, stat.st_mtime_ns
+
+
+@lru_cache(maxsize=4)
+def _vocabulary(key: tuple[str, int, int]) -> LlamaVocabulary:
+    return LlamaVocabulary(ModelFile(key[0], weights=False), key)
+
+
+def chat_template(file: ModelFile) -> str | None:
+    """The source of the file's chat template; None if it has none."""
+    return file.metadata().get("tokenizer.chat_template")
+
+
+def read_gguf(path: str | Path) -> ModelFiles:
+    """What a GGUF file tells of its tokenizer and chat template; the weights are not loaded.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if llama.cpp cannot load it.
+    """
+    vocabulary = vocabulary_of(path)
+    file = vocabulary.file
+    context = next((v for k, v in file.metadata().items() if k.endswith(".context_length")), None)
+    return ModelFiles(
+        vocabulary,
+        chat_template(file),
+        None if context is None else int(context),
+        native.special_texts(file.vocab),
+    )
+
+
+def find_markers(file: ModelFile) -> Markers:
+    """The thinking markers of a GGUF file, found by rendering its chat template: see `Markers.from_chat_template`.
+
+    Raises:
+        UnsupportedControl: if there is no template, or nothing to be found in it; then pass `Markers(open, close)`.
+    """
+    source = chat_template(file)
+    if source is None:
+        raise no_markers("this GGUF file has no chat template")
+    return replace(Markers.from_chat_template(source, **native.special_texts(file.vocab)), opened_by_prompt=None)
+
+
+def render_chat(file: ModelFile, messages: Sequence[dict[str, str]], arguments: Mapping[str, object]) -> str:
+    """The prompt of a conversation, ready for the model to answer.
+
+    Args:
+        file: whose template is rendered.
+        messages: role and content of each.
+        arguments: passed on to the template.
+
+    Raises:
+        UnsupportedControl: if the file has no chat template.
+        ValueError: if the template refuses the messages.
+    """
+    own = [name for name in ("messages", "add_generation_prompt") if name in arguments]
+    if own:
+        raise UnsupportedControl(
+            f"{own[0]} is no argument that can be passed on to the chat template: it is set here",
+            field="template_arguments",
+        )
+    source = chat_template(file)
+    if source is None:
+        raise UnsupportedControl("this GGUF file has no chat template: give the prompt's ids instead of messages")
+    template = ChatTemplate(source, native.special_texts(file.vocab))
+    text = template.render(list(messages), add_generation_prompt=True, **arguments)
+    if text is None:
+        roles = ", ".join(str(message.get("role")) for message in messages) or "none"
+        raise UnsupportedControl(f"the model's chat template refuses these messages (roles: {roles})", field="messages")
+    return text

@@ -1,0 +1,1 @@
+"""Edits into rows of logits: the reference, the writers, row statistics, and seeded random numbers."""

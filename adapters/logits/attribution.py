@@ -1,0 +1,89 @@
+"""Which id the model really drew, where an edit moved or refused probability."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thinkpace.adapters.logits.randomness import chosen, uniform
+from thinkpace.adapters.logits.reference import Row, edited, with_bias
+from thinkpace.processors.core.edit import Edit
+
+
+class Seen(Protocol):
+    """What an adapter keeps of a row from before the write, to be read only if it is needed."""
+
+    def refused(self) -> tuple[float, NDArray[np.floating]]:
+        """The probability that a `redraw` id would have come, and these ids' logits in their order."""
+        ...
+
+    def sources(self, token: int) -> NDArray[np.floating]:
+        """The logits that were merged into a token, in the order of the edit's sources."""
+        ...
+
+
+def origin(seen: Seen, edit: Edit, token: int, temperature: float, u: float) -> int:
+    """Which id the model drew, given that `token` came of it.
+
+    Args:
+        seen: what is kept of the row.
+        edit: what was done to it.
+        token: what came.
+        temperature: as in `edited`.
+        u: uniform on [0, 1).
+
+    Returns:
+        `token` itself, the id that was moved onto it, or the id that was refused and drawn again.
+    """
+    if edit.redraw:
+        share, logits = seen.refused()
+        if u < share:
+            return sorted(edit.redraw)[chosen(logits, temperature, u / share)]
+        u = (u - share) / (1 - share)
+    sources = edit.moved_onto.get(token)
+    return token if sources is None else sources[chosen(seen.sources(token), temperature, u)][0]
+
+
+@dataclass(slots=True)  # not frozen: one is made per row and step
+class Evidence:
+    """Tells where the next token of a sequence came from, by a random number of its seed and position alone."""
+
+    seen: Seen
+    temperature: float
+    seed: int
+
+    def __call__(self, edit: Edit, token: int, at: int) -> int:
+        return origin(self.seen, edit, token, self.temperature, uniform(self.seed, at, "origin"))
+
+
+@dataclass(frozen=True, slots=True)
+class SeenRow:
+    """A whole row, before the write. Implements `Seen`."""
+
+    row: Row
+    edit: Edit
+    temperature: float
+
+    def refused(self) -> tuple[float, Row]:
+        return refused(self.row, self.edit, self.temperature), _barred(self.row, self.edit)
+
+    def sources(self, token: int) -> Row:
+        return with_bias(self.row, self.edit.moved_onto[token])
+
+
+def _barred(row: Row, edit: Edit) -> Row:
+    return with_bias(row, [(i, edit.bias.get(i, 0.0)) for i in sorted(edit.redraw)])
+
+
+def refused(row: Row, edit: Edit, temperature: float) -> float:
+    """The probability that the draw falls on an id that is drawn again; at temperature 0 it is 0 or 1."""
+    barred = _barred(row, edit)
+    rest = edited(row, edit, temperature)
+    if temperature == 0:
+        return float(barred.max() > rest.max())
+    top = max(barred.max(), rest.max())
+    weight = np.exp((barred - top) / temperature).sum()
+    return float(weight / (weight + np.exp((rest - top) / temperature).sum()))

@@ -1,0 +1,84 @@
+"""Numbers that controls want about the rows of a batch: one operation on the device per kind, and one copy from it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+import torch
+
+from thinkpace.adapters.logits.randomness import uniform
+from thinkpace.adapters.sequences.sequence_log import SequenceLog
+from thinkpace.errors import UnsupportedControl
+from thinkpace.processors.core.decisions import Need, Numbers
+
+NO_TRIALS = (
+    "a control tries answers at a fork, which a logits processor alone cannot: use HFEngine, or another rule of "
+    "ConfidenceExit"
+)
+
+
+class Trials(Protocol):
+    """Tries answers at a fork: the second engine that a plain logits processor does not have."""
+
+    def __call__(self, logs: Sequence[SequenceLog], needs: Sequence[Need]) -> list[float]:
+        """For each log, the number that its need of kind "trial" asks for; counts the tokens in the log."""
+        ...
+
+
+def numbers_of(
+    asking: Mapping[int, tuple[SequenceLog, Collection[Need]]], scores: torch.Tensor, trials: Trials | None = None
+) -> Mapping[int, Numbers]:
+    """The numbers that are wanted.
+
+    Args:
+        asking: row -> its log, and what is wanted about its next token.
+        scores: Float[rows, vocabulary], before any edit.
+        trials: what tries answers; None if nothing can.
+
+    Raises:
+        UnsupportedControl: if a trial is wanted and nothing can try.
+    """
+    numbers: dict[int, dict[Need, float]] = {row: {} for row in asking}
+    wanted: dict[Need, list[int]] = {}
+    for row, (_, needs) in asking.items():
+        for need in needs:
+            wanted.setdefault(need, []).append(row)
+    for need, rows in wanted.items():
+        logs = [asking[row][0] for row in rows]
+        if need.kind == "uniform":
+            found = [uniform(log.seed, len(log.tokens), "control") for log in logs]
+        elif need.kind != "trial":
+            found = measured(scores[rows], need.kind, [log.closes for log in logs])
+        elif trials is None:
+            raise UnsupportedControl(NO_TRIALS)
+        else:
+            found = trials(logs, [need] * len(logs))
+        for row, number in zip(rows, found, strict=True):
+            numbers[row][need] = number
+    return numbers
+
+
+def measured(scores: torch.Tensor, kind: str, closes: Sequence[Sequence[int]]) -> list[float]:
+    """A number about each row at temperature 1, as `_rows.measured`.
+
+    Args:
+        scores: Float[rows, vocabulary], before any edit.
+        kind: "entropy", "top_probability" or "close_margin".
+        closes: for each row, the ids that close thinking.
+    """
+    likeliest = None
+    if kind == "close_margin":
+        never = scores.new_tensor(-torch.inf)
+        likeliest = torch.stack([scores[row, list(ids)].amax() if ids else never for row, ids in enumerate(closes)])
+    return [float(number) for number in quantity(scores, kind, likeliest).tolist()]
+
+
+def quantity(scores: torch.Tensor, kind: str, likeliest: torch.Tensor | None) -> torch.Tensor:
+    """`measured` on the device, Double[rows]; `likeliest`: for "close_margin", the largest score of a closing id."""
+    if likeliest is not None:  # of logits as of log-probabilities
+        return scores.amax(1).double() - likeliest.double()
+    logs = torch.log_softmax(scores.double(), 1)
+    if kind == "entropy":
+        return -(logs.exp() * logs.masked_fill(torch.isneginf(logs), 0.0)).sum(1)
+    return logs.amax(1).exp()

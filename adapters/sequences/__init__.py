@@ -1,0 +1,1 @@
+"""Sequences and rows: the bookkeeping that every engine needs, once."""

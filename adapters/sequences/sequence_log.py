@@ -1,0 +1,224 @@
+"""One sequence of an engine: its tokens, its state, and enough of the past to go back to any prefix.
+
+A sequence is brought to whatever tokens the engine shows now; what was drawn where is remembered, since it is part of
+what the state observes.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Self
+
+from thinkpace.processors.core.decisions import NO_TOKENS, Need, Numbers
+from thinkpace.processors.core.edit import Edit
+from thinkpace.processors.core.program import Program, State
+from thinkpace.processors.core.replay import Told
+from thinkpace.types import Receipt
+
+#: finds the id that was drawn, from (edit, token, output index)
+Evidence = Callable[[Edit, int, int], int]
+
+
+KEPT = 64  # tokens back that are still at hand, more than any draft is long; older states are found by replay
+
+
+class SequenceLog:
+    """One sequence: its tokens, its state, and enough of the past to go back to any prefix.
+
+    Tokens that the program lets pass are only written down; the state makes up for them when somebody asks.
+
+    Args:
+        program: what it is under.
+        prompt: ids, padding excluded.
+        seed: for drawing where a moved token came from.
+    """
+
+    __slots__ = (
+        "_asked",
+        "_evidence",
+        "_states",
+        "calm",
+        "drawn",
+        "heeds",
+        "marks",
+        "numbers",
+        "program",
+        "prompt",
+        "seed",
+        "tokens",
+        "trials",
+    )
+
+    def __init__(self, program: Program, prompt: tuple[int, ...], seed: int = 0) -> None:
+        self.program = program
+        self.prompt = prompt
+        self.seed = seed
+        self.tokens: list[int] = []
+        self.drawn: dict[int, int] = {}
+        self.numbers: dict[int, Numbers] = {}
+        self.trials = (0, 0)  # tokens generated in trials, and tokens read again for them
+        self.calm = 0  #: how many tokens may pass before it has to be told of one, unless it heeds one of these:
+        self.heeds, self.marks = NO_TOKENS, NO_TOKENS
+        self._states: deque[tuple[int, State]] = deque(maxlen=KEPT)
+        self._evidence: dict[int, Evidence] = {}
+        self._asked: tuple[int, State] | None  # the state that wanted numbers, before it got them
+        self._begin()
+
+    def _begin(self) -> None:
+        self._states.clear()
+        self._hold(0, self.program.start(self.prompt))
+
+    def _hold(self, length: int, state: State) -> None:
+        self._asked = None
+        if length in self.numbers and state.needs:
+            self._asked = length, state
+            state = self.program.inform(state, self.numbers[length])
+        self._states.append((length, state))
+        self.calm = self.program.quiet(state)
+        if self.calm:
+            self.heeds, self.marks = self.program.heeds(state), self.program.tracker.heeds(state.track.phase)
+
+    @property
+    def state(self) -> State:
+        length, state = self._states[-1]
+        if length < len(self.tokens):
+            state = self.program.skip(state, self.tokens[length:])
+            self._states.append((len(self.tokens), state))  # as calm as before, by what is left of it
+        return state
+
+    @property
+    def edit(self) -> Edit:
+        """What the next token is subject to: that of the state, without making up for what has passed."""
+        return self._states[-1][1].edit
+
+    @property
+    def pending(self) -> tuple[int, ...]:
+        """The tokens that come next for certain, unless numbers are wanted first."""
+        state = self._states[-1][1]
+        return () if state.needs else state.pending
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """The numbers that are wanted about the next token."""
+        return self._states[-1][1].needs
+
+    @property
+    def asks(self) -> frozenset[Need]:
+        """The numbers that are wanted about the next token, or were before they were given: a row may come again."""
+        asked = self._asked
+        return asked[1].needs if asked is not None and asked[0] == len(self.tokens) else self.needs
+
+    @property
+    def closes(self) -> tuple[int, ...]:
+        """The ids that would complete a closing marker now."""
+        return self.program.tracker.closes.completions(self.state.track.cursor)
+
+    @property
+    def ended(self) -> bool:
+        """Whether an end-of-sequence token came."""
+        return self._states[-1][1].track.ended
+
+    @property
+    def told(self) -> Told:
+        """What the state depends on beside the tokens."""
+        return Told(self.drawn, self.numbers)
+
+    def saw(self, evidence: Evidence, *, at: int | None = None, kept: int = KEPT) -> None:
+        """Keep what is needed to tell where a token came from; a later look at the same place replaces it.
+
+        Args:
+            evidence: of the row that the next token is drawn from; it may hold on to a part of it.
+            at: the index of the token, for a log that has not been told all before it; None: it is the next one.
+            kept: for how many tokens back; 1 where sequences never go back.
+        """
+        at = len(self.tokens) if at is None else at
+        self._evidence[at] = evidence
+        self._evidence.pop(at - kept, None)
+
+    def inform(self, numbers: Numbers) -> None:
+        """The numbers that the state needs about the next token; a later look replaces them."""
+        length, state = len(self.tokens), self.state
+        if self._asked is not None and self._asked[0] == length:
+            state = self._asked[1]
+        self.numbers[length] = numbers
+        self._states.pop()
+        self._hold(length, state)
+
+    def passed(self, tokens: Sequence[int]) -> None:
+        """More output tokens, at most `calm` and none that it heeds: it sleeps on."""
+        self.calm -= len(tokens)
+        self.tokens.extend(tokens)
+
+    def advance(self, token: int) -> None:
+        """One more output token."""
+        if self.calm and token not in self.heeds and token not in self.marks:
+            self.calm -= 1
+            self.tokens.append(token)
+            return
+        at, state = len(self.tokens), self.state
+        edit = state.edit
+        if state.script is None and (edit.redraw or token in edit.moved_onto):
+            evidence = self._evidence.get(at)
+            if evidence is not None:
+                drawn = evidence(edit, token, at)
+                if drawn != token:
+                    self.drawn[at] = drawn
+                else:
+                    self.drawn.pop(at, None)
+        self._follow(state, token)
+
+    def _follow(self, state: State, token: int) -> None:
+        state = self.program.step(state, token, self.drawn.get(len(self.tokens)))
+        self.tokens.append(token)
+        self._hold(len(self.tokens), state)
+
+    def rewind(self, length: int) -> None:
+        """Back to the first `length` output tokens."""
+        if length == len(self.tokens):
+            return
+        kept = self.tokens[:length]
+        while self._states and self._states[-1][0] > length:
+            self._states.pop()
+        for past in [at for at in self.drawn if at >= length]:
+            del self.drawn[past]
+        for past in [at for at in self.numbers if at > length]:
+            del self.numbers[past]
+        for past in [at for at in self._evidence if at > length]:
+            del self._evidence[past]  # it was of another prefix
+        if not self._states:
+            self._begin()
+        at, state = self._states.pop()
+        self._hold(at, state)
+        self.tokens = kept[:at]
+        for token in kept[at:]:
+            self._follow(self.state, token)
+
+    def sync(self, tokens: Sequence[int]) -> None:
+        """Be at exactly these output tokens, whatever came before."""
+        same = common(self.tokens, tokens)
+        self.rewind(same)
+        for token in tokens[same:]:
+            self.advance(token)
+
+    def fork(self) -> Self:
+        """A copy that goes its own way."""
+        copy = self.__class__.__new__(self.__class__)
+        copy.program, copy.prompt, copy.seed = self.program, self.prompt, self.seed
+        copy.tokens, copy.drawn, copy.numbers = self.tokens.copy(), self.drawn.copy(), self.numbers.copy()
+        copy.trials, copy.calm, copy._asked = self.trials, self.calm, self._asked
+        copy.heeds, copy.marks = self.heeds, self.marks
+        copy._states, copy._evidence = self._states.copy(), self._evidence.copy()
+        return copy
+
+    def receipt(self) -> Receipt:
+        generated, read = self.trials
+        return self.program.receipt(self.state, len(self.prompt), probe=generated, reread=read)
+
+
+def common(one: Sequence[int], other: Sequence[int]) -> int:
+    """The length of the common beginning."""
+    for i, (a, b) in enumerate(zip(one, other, strict=False)):
+        if a != b:
+            return i
+    return min(len(one), len(other))

@@ -1,0 +1,164 @@
+"""How controls travel to a vLLM worker: as one text in a request's extra arguments.
+
+Offline that is `SamplingParams(extra_args=extra_args(ThinkBudget(512)))`, over HTTP the field `vllm_xargs`:
+
+    {"thinkpace": "ThinkBudget(512) + LoopBreaker()"}
+    {"thinkpace": "{\\"controls\\": [{\\"control\\": \\"ThinkBudget\\", \\"max_tokens\\": 512}], \\"seed\\": 7}"}
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
+
+from thinkpace.processors.budgeting.budget import ALIASES
+from thinkpace.processors.core.control import Control
+from thinkpace.processors.spec import control_from_json, controls_from_text
+from thinkpace.processors.text.markers import Markers
+
+T = TypeVar("T")
+KEY = "thinkpace"
+PROCESSOR = "thinkpace.adapters.vllm:ThinkpaceLogitsProcessor"  # where vLLM finds our class
+_PLAIN = ("seed", "receipt", "several", "begun", "drawn")  # fields of `Terms` that travel as they are
+_STRAY = {*ALIASES, "thinking_token_budget", "controls"}  # beside the key they would be ignored
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What a request asks of the controls.
+
+    Args:
+        controls: in order.
+        markers: of the model's thinking, as for every engine; None to find them.
+        seed: for drawing where a moved token came from; None: the request's own, or a new one.
+        receipt: where the worker notes what a receipt has to be told (`_vllm_notes.open_notes`); empty for nowhere.
+        several: whether the request has several sequences, whose notes must be told apart.
+        begun: how many of the prompt's last ids are output that is there already (`Request.begun`).
+        drawn: of these, where another id came than was drawn: (place in the output, id).
+
+    Raises:
+        ValueError: for something else.
+    """
+
+    controls: tuple[Control, ...]
+    markers: Markers | None = None
+    seed: int | None = None
+    receipt: str = ""
+    several: bool = False
+    begun: int = 0
+    drawn: tuple[tuple[int, int], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not _is_count(self.begun):
+            raise ValueError(f"begun must be a whole number >= 0, got {self.begun!r}")
+        if not all(_is_count(at) and at < self.begun and _is_count(token) for at, token in self.drawn):
+            raise ValueError(f"drawn must be pairs of a place below begun={self.begun} and an id, got {self.drawn!r}")
+        if self.seed is not None and (not isinstance(self.seed, int) or isinstance(self.seed, bool)):
+            raise ValueError(f"seed must be a whole number, got {self.seed!r}")
+        if not isinstance(self.receipt, str) or not re.fullmatch(r"[A-Za-z0-9_-]{0,128}", self.receipt):
+            raise ValueError(f"receipt must be at most 128 letters, digits, - and _, got {self.receipt!r}")
+        if not isinstance(self.several, bool):
+            raise ValueError(f"several must be true or false, got {self.several!r}")
+
+    def text(self) -> str:
+        """What `terms_from` reads."""
+        data: dict[str, Any] = {"controls": [control.to_json() for control in self.controls]}
+        data |= {"markers": asdict(self.markers)} if self.markers else {}
+        data |= {} if self.seed is None else {"seed": self.seed}
+        data |= {"receipt": self.receipt} if self.receipt else {}
+        data |= {"begun": self.begun, "drawn": self.drawn} if self.begun else {}
+        return json.dumps(data | ({"several": True} if self.several else {}))
+
+
+def extra_args(*controls: Control, markers: Markers | None = None, seed: int | None = None) -> dict[str, str]:
+    """What `SamplingParams(extra_args=...)` and `vllm_xargs` take.
+
+    Args:
+        controls: in order.
+        markers, seed: as in `Terms`.
+
+    >>> from thinkpace import LoopBreaker
+    >>> list(extra_args(LoopBreaker()))
+    ['thinkpace']
+
+    Raises:
+        TypeError: for something that is no control.
+    """
+    for control in controls:
+        if not isinstance(control, Control):
+            raise TypeError(f"expected a control such as ThinkBudget(max_tokens=512), got {control!r}")
+    return {KEY: Terms(controls, markers, seed).text()}
+
+
+def terms_from(arguments: Mapping[str, Any] | None) -> Terms | None:
+    """The terms in a request's extra arguments; None if it asks for none.
+
+    >>> terms_from({"thinkpace": "LoopBreaker()"}).controls
+    (LoopBreaker(),)
+
+    Raises:
+        ValueError: for what cannot be understood; it names the field.
+    """
+    stray = sorted(_STRAY & set(arguments or ()))
+    if stray:
+        raise ValueError(
+            f"{stray[0]} among the extra arguments would be ignored: write it into {KEY}, "
+            f'such as {{"{KEY}": "ThinkBudget(512)"}}'
+        )
+    given = (arguments or {}).get(KEY)
+    if given is None:
+        return None
+    if not isinstance(given, str):
+        raise ValueError(f"{KEY} must be a text, JSON or such as 'ThinkBudget(512)', got {given!r}")
+    text = given.strip()
+    if not text.startswith(("{", "[")):
+        return Terms(_reading(KEY, controls_from_text, text))
+    data = _reading(KEY, _json, text)
+    data = {"controls": data} if isinstance(data, list) else data
+    if unknown := sorted(set(data) - {"controls", "markers", *_PLAIN}):
+        raise ValueError(f"{KEY}.{unknown[0]} is no field; these are controls, markers, seed and receipt")
+    controls = data.get("controls", [])
+    if not isinstance(controls, list):
+        raise ValueError(f"{KEY}.controls must be a list, got {controls!r}")
+    made = [_reading(f"{KEY}.controls[{i}]", control_from_json, control) for i, control in enumerate(controls)]
+    markers = _reading(f"{KEY}.markers", _markers, data.get("markers"))
+    rest = {name: data[name] for name in _PLAIN if name in data}
+    if "drawn" in rest:
+        rest["drawn"] = _reading(f"{KEY}.drawn", _pairs, rest["drawn"])
+    return _reading(KEY, lambda rest: Terms(tuple(made), markers, **rest), rest)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _pairs(data: Any) -> tuple[tuple[Any, Any], ...]:
+    return tuple((at, token) for at, token in data)
+
+
+def _reading(field: str, read: Callable[[Any], T], value: Any) -> T:
+    """What `read` makes of a value; what is wrong with it begins with the field's name."""
+    try:
+        return read(value)
+    except RecursionError:
+        raise ValueError(f"{field}: too deeply nested") from None
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{field}: {error}") from None
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"no JSON: {error}") from None
+
+
+def _markers(data: Any) -> Markers | None:
+    if data is None:
+        return None
+    if not isinstance(data, Mapping):
+        raise TypeError(f"expected open and close, got {data!r}")
+    return Markers(**data)

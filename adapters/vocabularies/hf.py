@@ -1,0 +1,85 @@
+"""A Hugging Face tokenizer as a vocabulary, and the thinking markers its chat template uses.
+
+Nothing is imported from transformers: whatever behaves like a `PreTrainedTokenizer` will do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from typing import Any
+
+from thinkpace.adapters.vocabularies.hf_pieces import token_pieces
+from thinkpace.processors.text.chat_template import no_markers
+from thinkpace.processors.text.markers import Markers
+from thinkpace.processors.text.vocabulary import TokenIds
+
+
+class HFVocabulary:
+    """How a Hugging Face tokenizer spells things. Implements `Vocabulary`.
+
+    Args:
+        tokenizer: fast or slow.
+        eos_token_ids: further ids that end a sequence, such as those of the model's generation config.
+    """
+
+    def __init__(self, tokenizer: Any, eos_token_ids: Iterable[int] = ()) -> None:
+        self._tokenizer = tokenizer
+        ids = set(tokenizer.get_vocab().values())
+        self.size: int = max(ids) + 1
+        self.unused: frozenset[int] = frozenset(range(self.size)) - ids
+        named = (tokenizer.eos_token_id, *eos_token_ids)
+        self.eos: frozenset[int] = frozenset(int(token) for token in named if token is not None)
+        self.special: frozenset[int] = frozenset(tokenizer.all_special_ids) | self.eos
+
+    def __eq__(self, other: object) -> bool:
+        """Of the same tokenizer, so that tables made for one vocabulary serve the other."""
+        return isinstance(other, HFVocabulary) and self._key == other._key
+
+    def __hash__(self) -> int:
+        return hash(self._key)
+
+    @property
+    def _key(self) -> tuple[int, int, frozenset[int], frozenset[int]]:
+        return id(self._tokenizer), self.size, self.eos, self.special
+
+    @cached_property
+    def pieces(self) -> tuple[bytes, ...]:
+        """As `Vocabulary.pieces`; found from the tokenizer's own decoder.
+
+        Raises:
+            UnsupportedControl: if it is of a kind whose bytes cannot be told.
+        """
+        return token_pieces(self._tokenizer, self.size)
+
+    def chat(self, messages: Sequence[Mapping[str, str]]) -> TokenIds:
+        """The prompt ids of a conversation, ready for the model to answer."""
+        text = self._tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+        return self.encode(text)
+
+    def encode(self, text: str) -> TokenIds:
+        return tuple(self._tokenizer(text, add_special_tokens=False).input_ids)
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        return str(self._tokenizer.decode(list(tokens), skip_special_tokens=False, clean_up_tokenization_spaces=False))
+
+
+def find_markers(tokenizer: Any, **template_arguments: Any) -> Markers:
+    """The thinking markers of a tokenizer, found by rendering its chat template: see `Markers.from_chat_template`.
+
+    Whether the prompt opens thinking is read from each prompt's ids, since it may depend on the arguments it was
+    rendered with.
+
+    Args:
+        tokenizer: with a chat template.
+        template_arguments: passed on to the template.
+
+    Raises:
+        UnsupportedControl: if there is no template, or nothing to be found in it; then pass `Markers(open, close)`.
+    """
+    template = getattr(tokenizer, "chat_template", None)
+    if not isinstance(template, str):
+        raise no_markers("this tokenizer has no chat template")
+    given = {name: getattr(tokenizer, name, None) or "" for name in ("bos_token", "eos_token")}
+    return replace(Markers.from_chat_template(template, **given, **template_arguments), opened_by_prompt=None)

@@ -1,0 +1,74 @@
+"""`thinkpace grade`: verdicts for outputs that were recorded anywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from thinkpace.eval.cli import options
+from thinkpace.eval.grading.extract import RULES
+from thinkpace.eval.grading.grader import NAMES
+
+
+def grade(
+    file: Annotated[Path, typer.Argument(help="JSON lines with id, answer and text.")],
+    grader: Annotated[str, typer.Option(help=f"How answers are compared: {', '.join(NAMES)}.")],
+    out: Annotated[Path, typer.Option(help="File for the same lines with verdict and extracted answer.")],
+    open_marker: options.Open = None,
+    close_marker: options.Close = None,
+    opened: Annotated[
+        bool | None,
+        typer.Option(
+            "--opened/--not-opened",
+            help="Whether the prompt had opened thinking.",
+            show_default="opened if the text closes thinking before it opens it",
+        ),
+    ] = None,
+    final: Annotated[str | None, typer.Option(help="Another text that the answer may follow.")] = None,
+    rules: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Where the answer stands, tried in this order, with commas between: {', '.join(RULES)}.",
+            show_default="all of them",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes of the math grader.", show_default="one per CPU")
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Seconds the math grader may take for one answer.", show_default="20"),
+    ] = None,
+) -> None:
+    """Grade recorded outputs: right, wrong, truncated, no_answer or error for each.
+
+    The answer is taken from what follows the thinking; a text whose thinking never closes is truncated. It is what
+    follows "Final Answer:", the last \\boxed{}, "####", "answer is" or a last line "A:", or the only word there is, in
+    this order; with --rules what these find, in theirs.
+    """
+    from dataclasses import replace
+
+    from rich.console import Console
+
+    from thinkpace.eval.grading import recorded
+    from thinkpace.eval.grading.extract import rules_of
+    from thinkpace.eval.sweeps.parse import markers_of
+    from thinkpace.processors import Markers
+
+    if out.resolve() == file.resolve():
+        raise ValueError("--out is the file itself: name another one")
+    markers = markers_of(open_marker, close_marker) or Markers("<think>", "</think>")
+    rows = recorded.graded(
+        recorded.read(file),
+        grader,
+        markers=replace(markers, opened_by_prompt=opened),
+        final=final,
+        rules=None if rules is None else rules_of(rules),
+        workers=workers,
+        timeout=timeout,
+    )
+    recorded.write(rows, out)
+    for verdict, count in recorded.counts(rows).most_common():
+        Console().print(f"{verdict:10} {count}", highlight=False)

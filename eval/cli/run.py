@@ -1,0 +1,120 @@
+"""`thinkpace run`: one generation, with everything that was written for the model told apart."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from thinkpace.eval import embedded
+from thinkpace.eval.cli import options
+from thinkpace.prompts.published import NAMES
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from thinkpace.engine import Completion, Engine
+
+STYLES = {"thinking": "", "injected": "bold yellow", "closing": "bold yellow", "marker": "dim", "answer": "bold green"}
+
+
+def run(
+    question: Annotated[
+        str, typer.Argument(help="The question, such as 'Modulo 10: a=7;b=a*3;c=b+9; c=?' for the embedded model.")
+    ],
+    model: options.Model = embedded.NAME,
+    engine: options.EngineName = None,
+    open_marker: options.Open = None,
+    close_marker: options.Close = None,
+    prompt: Annotated[
+        str,
+        typer.Option(
+            help=f"Published prompt around the question: {', '.join(NAMES)}.", rich_help_panel=options.QUESTIONS
+        ),
+    ] = "step-by-step",
+    budget: Annotated[
+        str, typer.Option(help="Thinking tokens at most, or none.", rich_help_panel=options.THINKING)
+    ] = "none",
+    min_tokens: Annotated[int, typer.Option(help="Thinking tokens at least.", rich_help_panel=options.THINKING)] = 0,
+    waits: Annotated[
+        int,
+        typer.Option(help="How many times --wait is written instead of closing.", rich_help_panel=options.THINKING),
+    ] = 0,
+    wait: options.Wait = "Wait",
+    final: options.Final = "Final Answer:",
+    control: options.Controls = None,
+    temperature: options.Temperature = 1.0,
+    top_p: options.TopP = 1.0,
+    top_k: options.TopK = 0,
+    min_p: options.MinP = 0.0,
+    seed: options.Seed = 0,
+    max_new_tokens: options.NewTokens = None,
+    answer_reserve: options.Reserve = None,
+) -> None:
+    """Generate one answer: thinking plain, what was written for the model yellow, markers dim, the answer green."""
+    from rich.console import Console
+
+    from thinkpace.engine import Request, Sampling
+    from thinkpace.eval.engines import engine_kind, open_engine
+    from thinkpace.eval.runs.unit import prompt_ids
+    from thinkpace.eval.sweeps.parse import controls_of, markers_of, new_tokens_of, number_of, reserve_of
+    from thinkpace.processors import BudgetForcing
+    from thinkpace.prompts.published import named
+
+    is_embedded = model == embedded.NAME
+    controls = tuple(one for text in control or () for one in controls_of(text))
+    if not any(one.decides_end for one in controls):
+        forcing = BudgetForcing(
+            max_tokens=number_of(budget, "--budget"),
+            min_tokens=min_tokens,
+            waits=waits,
+            wait=wait,
+            final=final or None,
+            answer_reserve=reserve_of(answer_reserve, is_embedded),
+        )
+        controls = (*controls, forcing)
+    elif budget != "none" or min_tokens or waits:
+        raise ValueError("--control decides when thinking ends: leave out --budget, --min-tokens and --waits")
+    sampling = Sampling(temperature, top_p, top_k, min_p)
+    style = named(prompt)
+    if not question.strip():
+        raise ValueError("the question is empty")
+    try:
+        question.encode()
+    except UnicodeEncodeError:
+        raise ValueError("the question is no text: it holds bytes that are not UTF-8") from None
+    generates = open_engine(model, engine_kind(engine, model), markers_of(open_marker, close_marker))
+    asked = prompt_ids(generates, style, question)
+    new_tokens = new_tokens_of(max_new_tokens, is_embedded, generates.context_tokens, len(asked))
+    [completion] = generates.generate([Request(asked, controls, new_tokens, sampling, seed)])
+    show(Console(), completion, generates)
+
+
+def show(console: Console, completion: Completion, engine: Engine) -> None:
+    """The text by kind (on a plain terminal, in brackets), then the receipt."""
+    from rich.text import Text
+
+    text = Text()
+    plain = not console.is_terminal
+    start = 0
+    for end in range(1, len(completion.tokens) + 1):
+        if end < len(completion.tokens) and completion.kinds[end] == completion.kinds[start]:
+            continue
+        kind = completion.kinds[start]
+        piece = engine.vocabulary.decode(completion.tokens[start:end])
+        text.append(f"[{kind}: {piece}]" if plain and kind != "thinking" else piece, STYLES[kind])
+        start = end
+    console.print(text, soft_wrap=True)
+    receipt, usage = completion.receipt, completion.usage
+    console.rule("receipt")
+    console.print(f"armed      {', '.join(receipt.armed)}", highlight=False, markup=False, soft_wrap=True)
+    console.print(
+        f"tokens     prompt {usage.prompt}, thinking {usage.thinking}, forced {usage.forced}, marker {usage.marker}, "
+        f"answer {usage.answer}; {receipt.thinking_tokens} count against the budget",
+        highlight=False,
+    )
+    console.print(f"end        thinking: {receipt.end}; sequence: {completion.finish_reason}", highlight=False)
+    for event in receipt.events:
+        tokens = engine.vocabulary.decode(event.tokens)
+        shown = f"fired      token {event.at}: {event.what} ({event.why}) {tokens!r}"
+        console.print(shown, highlight=False, markup=False, soft_wrap=True)

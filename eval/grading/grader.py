@@ -1,0 +1,70 @@
+"""Graders by name, for many answers at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self
+
+from thinkpace.eval.grading.compare import GRADERS, choice, letter, number, numeric
+
+NAMES = (*GRADERS, "math")
+
+
+class Grading:
+    """Compares answers. A context manager: "math" has processes of its own.
+
+    Args:
+        name: one of `NAMES`.
+        workers, timeout: of the math grader, as in `MathGrader`.
+
+    Raises:
+        ValueError: for another name.
+        MissingExtra: if it needs what is not installed.
+    """
+
+    def __init__(self, name: str, workers: int | None = None, timeout: float | None = None) -> None:
+        if name not in NAMES:
+            raise ValueError(f"grader must be one of {', '.join(NAMES)}, got {name!r}")
+        self._compare = GRADERS.get(name)
+        if self._compare is None:
+            from thinkpace.eval.grading.math import TIMEOUT, MathGrader
+
+            self._processes = MathGrader(workers, timeout or TIMEOUT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._compare is None:
+            self._processes.__exit__(kind, error, trace)
+
+    def check(self, known: Mapping[str, str]) -> None:
+        """Look at the known answers before anything is generated.
+
+        Args:
+            known: question -> answer.
+
+        Raises:
+            ValueError: if the grader could never tell.
+        """
+        for compare, read, what in ((numeric, number, "number"), (choice, letter, "letter")):
+            bad = [name for name, answer in known.items() if self._compare is compare and read(answer) is None]
+            if bad:
+                raise ValueError(
+                    f"the known answer {known[bad[0]]!r} of question {bad[0]!r} is no {what}: take another --grader"
+                )
+
+    def all(self, pairs: Sequence[tuple[str, str]]) -> list[bool | Exception]:
+        """For every pair (found, known) whether they are the same, or why that could not be told."""
+        if self._compare is None:
+            return list(self._processes.all(pairs))
+        results = list[bool | Exception]()
+        for found, known in pairs:
+            try:
+                results.append(self._compare(found, known))
+            except ValueError as error:
+                results.append(error)
+        return results

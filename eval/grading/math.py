@@ -1,0 +1,102 @@
+"""Mathematical equality by math-verify, in processes that are killed when they take too long.
+
+math-verify's own time limit is an alarm signal, which threads do not have and C code does not heed; parsing some
+answers never ends. So nothing of it runs in this process.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as TookTooLong
+from types import TracebackType
+from typing import Any, Self
+
+from thinkpace.errors import MissingExtra
+
+try:
+    import math_verify
+except ModuleNotFoundError as error:
+    raise MissingExtra("the math grader", "math") from error
+
+from thinkpace.eval.executors.process_pool import LOST, Pool
+
+TIMEOUT = 20.0
+
+
+class GraderFailed(RuntimeError):
+    """The grader could not tell: that is no verdict on the answer."""
+
+
+def equal(found: str, known: str) -> bool:
+    """Whether two answers mean the same, by math-verify; runs in a worker.
+
+    Raises:
+        GraderFailed: if it cannot read the known answer.
+    """
+    found = found.strip().removesuffix(".")
+    if " ".join(found.split()) == " ".join(known.split()):
+        return True
+    wanted = math_verify.parse(_formula(known), parsing_timeout=None)
+    if not wanted:
+        raise GraderFailed(f"the known answer {known!r} cannot be read as mathematics")
+    return bool(
+        math_verify.verify(wanted, math_verify.parse(_formula(found), parsing_timeout=None), timeout_seconds=None)
+    )
+
+
+def _quiet() -> None:
+    """The library warns at every call that there is no time limit; it is kept from outside."""
+    logging.getLogger("math_verify").setLevel(logging.ERROR)
+
+
+def _formula(text: str) -> str:
+    return f"${text}$"
+
+
+class MathGrader:
+    """Processes that grade. A context manager.
+
+    Args:
+        workers: how many; None for one per CPU.
+        timeout: seconds that a pair of answers may take.
+    """
+
+    def __init__(self, workers: int | None = None, timeout: float = TIMEOUT) -> None:
+        usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self._timeout = timeout
+        self._pool = Pool(workers or usable, _quiet)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.__exit__(kind, error, trace)
+
+    def all(self, pairs: Iterable[tuple[str, str]]) -> Iterator[bool | GraderFailed]:
+        """For every pair (found, known), in order, whether they are the same, or why that could not be told."""
+        under_way = [(pair, self._pool.submit(equal, *pair, timeout=self._timeout)) for pair in pairs]
+        for pair, future in under_way:
+            try:
+                yield self._verdict(future)
+            except LOST:  # whatever its process died of: once more, by itself
+                try:
+                    yield self._verdict(self._pool.submit(equal, *pair, timeout=self._timeout))
+                except LOST as error:
+                    yield GraderFailed(f"the math grader's process ended: {error}")
+
+    def _verdict(self, future: Future[Any]) -> bool | GraderFailed:
+        try:
+            return bool(future.result())
+        except GraderFailed as error:
+            return error
+        except TookTooLong:
+            return GraderFailed(f"the math grader took more than {self._timeout:g} s")
+        except LOST:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever a parser raises is no verdict
+            return GraderFailed(f"{type(error).__name__}: {error}")

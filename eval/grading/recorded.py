@@ -1,0 +1,109 @@
+"""Grading outputs that were recorded anywhere: JSON lines with `id`, `answer` and `text`."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from thinkpace.eval.grading.compare import known_answer
+from thinkpace.eval.grading.extract import answer_part, extract
+from thinkpace.eval.grading.grader import Grading
+from thinkpace.processors.text.markers import Markers
+
+FIELDS = ("id", "answer", "text")
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """The records of a file.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: for a line that is no JSON object or lacks a field; it names the line.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    rows = list[dict[str, Any]]()
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise ValueError(f"{path}, line {number}: not JSON ({error})") from None
+        if not isinstance(row, dict):
+            raise ValueError(f"{path}, line {number}: expected an object with {', '.join(FIELDS)}")
+        for field in FIELDS:
+            if field not in row:
+                raise ValueError(f"{path}, line {number}: no {field}")
+        if (
+            isinstance(row["answer"], bool)
+            or not isinstance(row["answer"], str | int | float)
+            or not str(row["answer"]).strip()
+        ):
+            raise ValueError(f"{path}, line {number}: answer must be a text or a number, got {row['answer']!r}")
+        if not isinstance(row["text"], str):
+            raise ValueError(f"{path}, line {number}: text must be a text, got {row['text']!r}")
+        rows.append(row)
+    if not rows:
+        raise ValueError(f"{path} holds no outputs")
+    return rows
+
+
+def graded(
+    rows: Sequence[Mapping[str, Any]],
+    grader: str,
+    *,
+    markers: Markers | None = None,
+    final: str | None = None,
+    rules: Sequence[str] | None = None,
+    workers: int | None = None,
+    timeout: float | None = None,
+) -> list[dict[str, Any]]:
+    """The records with `verdict` and `extracted`, and `error` where the grader failed.
+
+    Args:
+        rows: with `answer` and `text`; `finish_reason` "length" tells that a text without an answer was cut off.
+        grader: one of `NAMES`.
+        markers: of thinking; `<think>` and `</think>` by default.
+        final: another text that the answer may follow.
+        rules: where answers are looked for, in order. Default: `extraction.rules_for` the grader.
+        workers, timeout: of the math grader, as in `MathGrader`.
+
+    Raises:
+        ValueError: for an unknown grader.
+        MissingExtra: if it needs what is not installed.
+    """
+    tags = markers or Markers("<think>", "</think>")
+    out, pairs = list[dict[str, Any]](), list[tuple[int, str, str]]()
+    for place, row in enumerate(rows):
+        answer = answer_part(row["text"], tags.open, tags.close, tags.opened_by_prompt)
+        found = None if answer is None else extract(answer, final, rules or (), grader=grader)
+        cut = answer is None or row.get("finish_reason") == "length"
+        verdict = "truncated" if cut else "no_answer"
+        out.append({**row, "verdict": verdict, "extracted": found})
+        if found is not None:
+            pairs.append((place, found, known_answer(str(row["answer"]))))
+    with Grading(grader, workers, timeout) as grading:
+        verdicts = grading.all([(found, known) for _, found, known in pairs])
+    for (place, _, _), same in zip(pairs, verdicts, strict=True):
+        if isinstance(same, bool):
+            out[place]["verdict"] = "right" if same else "wrong"
+        else:
+            out[place] |= {"verdict": "error", "error": str(same)}
+    return out
+
+
+def write(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Write records as JSON lines: all of them, or none."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    partial.replace(path)
+
+
+def counts(rows: Sequence[Mapping[str, Any]]) -> Counter[str]:
+    """How many records got each verdict."""
+    return Counter(row["verdict"] for row in rows)

@@ -1,0 +1,124 @@
+"""Settings against settings on the same questions, from one sweep or several."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich import box
+from rich.table import Table
+
+from thinkpace.eval.report.publish import JOURNAL
+from thinkpace.eval.report.terminal import percent
+from thinkpace.eval.runs.journal import Journal
+from thinkpace.eval.stats.intervals import Outcome, Paired, accuracy_interval, adjusted, paired
+from thinkpace.eval.stats.results import engine_names, outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """One row. Undefined numbers are NaN.
+
+    Args:
+        name: folder, engine, prompt and controls, as far as they differ.
+        accuracy: over its own questions.
+        questions: shared with the row it is compared with.
+        difference, low, high: of accuracy, paired on these, with a bootstrap interval.
+        p_value: of McNemar's exact test, on first samples.
+        p_adjusted: the same, corrected for all rows (Holm).
+        detectable: the smallest difference that these questions would show with power 0.8.
+    """
+
+    name: str
+    accuracy: float
+    questions: int
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    p_adjusted: float
+    detectable: float
+
+
+_ITSELF = Paired(*(math.nan,) * 5)
+
+
+def row_of(text: str) -> int:
+    """The number of a row.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    if not text.isdecimal() or not int(text):
+        raise ValueError(f"--against takes the number of a row, from 1; got {text!r}")
+    return int(text)
+
+
+def compare(folders: Sequence[Path], against: int = 1) -> list[Comparison]:
+    """Everything in some sweeps against one row.
+
+    Args:
+        folders: of sweeps on the same questions.
+        against: the row, from 1.
+
+    Raises:
+        ValueError: if there is no such row, nothing to compare, or a question of one id is asked differently.
+    """
+    rows = list[tuple[str, Outcome]]()
+    asked: dict[str, tuple[str, str]] = {}
+    for folder in folders:
+        with Journal(folder / JOURNAL, must_exist=True) as journal:
+            for name, question in journal.questions.items():
+                if asked.setdefault(name, question) != question:
+                    raise ValueError(f"{folder} asks something else as question {name!r}: these are not the same task")
+            points, entries = journal.points, [*journal.entries()]
+        engines = engine_names(points)
+        for point in points:
+            where = f"{folder}: " if len(folders) > 1 else ""
+            name = f"{where}{engines[point.variant[:2]]}, {point.prompt}, {point.setting.name}"
+            own = [entry for entry in entries if entry.point == point.id]
+            rows.append((name, outcome(own)))
+    rows = [row for row in rows if row[1].rights]
+    if len(rows) < 2:
+        raise ValueError("there is nothing to compare: one setting with samples, or none")
+    if against > len(rows):
+        raise ValueError(f"--against {against}: there are {len(rows)} rows")
+    before = rows[against - 1][1]
+    if not any(set(before.rights) & set(one.rights) for _, one in rows if one is not before):
+        raise ValueError("these sweeps have no question in common: there is nothing to compare")
+    pairs = [_ITSELF if after is before else paired(before, after) for _, after in rows]
+    corrected = adjusted([pair.p_value for pair in pairs])
+    return [
+        Comparison(
+            name=name,
+            accuracy=accuracy_interval(list(after.rights.values()))[0],
+            questions=len(set(before.rights) & set(after.rights)),
+            difference=pair.difference,
+            low=pair.low,
+            high=pair.high,
+            p_value=pair.p_value,
+            p_adjusted=p_adjusted,
+            detectable=pair.detectable,
+        )
+        for (name, after), pair, p_adjusted in zip(rows, pairs, corrected, strict=True)
+    ]
+
+
+def table(rows: Sequence[Comparison]) -> Table:
+    """For a terminal."""
+    out = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
+    for column in ("row", "accuracy", "of", "difference (95 %)", "p", "p, Holm", "detectable"):
+        out.add_column(column, justify="right", no_wrap=True)
+    for number, row in enumerate(rows, 1):
+        points = [f"{100 * x:+.1f}" for x in (row.difference, row.low, row.high)]
+        alone = "nothing in common" if not row.questions else "compared with"
+        gained = alone if math.isnan(row.p_value) else f"{points[0]} ({points[1]} to {points[2]})"
+        shown = ["" if math.isnan(p) else f"{p:.2g}" for p in (row.p_value, row.p_adjusted)]
+        least = "" if math.isnan(row.detectable) else f"{100 * row.detectable:.1f}"
+        out.add_row(str(number), percent(row.accuracy), str(row.questions), gained, *shown, least)
+    names = [f"{number}: {row.name}" for number, row in enumerate(rows, 1)]
+    out.caption = "\n".join([*names, "Points; McNemar's exact test, Holm's correction; detectable with power 0.8."])
+    out.caption_justify = "left"
+    return out

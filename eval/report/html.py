@@ -1,0 +1,133 @@
+"""The page of a sweep: one file that needs no network, light or dark as the reader's system is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from thinkpace import __version__
+from thinkpace.eval.report import plot
+from thinkpace.eval.report.atomic import replacing
+from thinkpace.eval.report.tables import cell, ledger, result_rows, times
+from thinkpace.eval.runs.journal import Entry
+from thinkpace.eval.runs.point import Point
+from thinkpace.eval.stats.curve_table import curves
+from thinkpace.eval.stats.lines import front
+from thinkpace.eval.stats.results import Result, completion_tokens
+
+BINS = 24
+SHOWN = ("right", "wrong", "truncated", "no_answer", "error")  # a sample of each, per point
+MOST = 6000  # characters of a trace that are shown
+
+
+def write(
+    points: Sequence[Point], entries: Sequence[Entry], found: Sequence[Result], path: Path, title: str, note: str = ""
+) -> None:
+    """Write `report.html`.
+
+    Args:
+        points, entries: of the journal.
+        found: their results; the page says the same numbers as `results.csv`.
+        path: of the file.
+        title, note: what it is about, and what a reader has to know.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    best = {id(result) for result in front(found)}
+    rows = [row | {"front": id(result) in best} for row, result in zip(result_rows(found), found, strict=True)]
+    by_point: dict[str, list[Entry]] = {point.id: [] for point in points}
+    for entry in entries:
+        by_point[entry.point].append(entry)
+    sampled = [(point, by_point[point.id]) for point in points if by_point[point.id]]
+    page = environment.get_template("report.html.j2").render(
+        title=title,
+        note=note,
+        version=__version__,
+        rows=rows,
+        several=len({(r.engine, r.prompt) for r in found}) > 1,
+        light=plot.svg(found, "", ink=plot.LIGHT),
+        dark=plot.svg(found, "", ink=plot.DARK),
+        curves=[{name: cell(value) for name, value in asdict(one).items()} for one in curves(found)],
+        ledger=[asdict(one) for one in ledger(points, entries)],
+        times=[{name: cell(value) for name, value in asdict(one).items()} for one in times(points, entries)],
+        histograms=_histograms(sampled),
+        traces=[{"name": name_of(point), "samples": [*_traces(of_point)]} for point, of_point in sampled],
+        percent=_percent,
+        points=_points,
+        rounded=lambda text: "undefined" if text == "nan" else f"{float(text):.1f}",
+        small=lambda text: "" if text == "nan" else f"{float(text):.2g}",
+    )
+    with replacing(path) as new:
+        new.write_text(page, encoding="utf-8")
+
+
+def name_of(point: Point) -> str:
+    """A point for people."""
+    return f"{point.engine}, {point.prompt}, {point.setting.name}"
+
+
+def _percent(text: str) -> str:
+    """A share of the tables, in percent."""
+    return "undefined" if text == "nan" else f"{100 * float(text):.1f}"
+
+
+def _points(text: str) -> str:
+    """A difference of the tables, in points."""
+    return "" if text == "nan" else f"{100 * float(text):+.1f}"
+
+
+def _histograms(sampled: Iterable[tuple[Point, list[Entry]]]) -> list[dict[str, Any]]:
+    """Output lengths per point, over the same bins: heights between 0 and 1."""
+    lengths = {
+        name_of(point): [completion_tokens(entry.row["usage"]) for entry in entries if "usage" in entry.row]
+        for point, entries in sampled
+    }
+    most = max((max(of_point) for of_point in lengths.values() if of_point), default=1)
+    edges = np.linspace(0, max(1, most), BINS + 1)
+    out = []
+    for name, of_point in lengths.items():
+        if of_point:
+            counts = np.histogram(of_point, edges)[0]
+            bars = [
+                {"height": float(count / counts.max()), "says": f"{low:.0f} to {high:.0f} tokens: {count}"}
+                for count, low, high in zip(counts.tolist(), edges, edges[1:], strict=False)
+            ]
+            median = float(np.median(of_point))
+            out.append(
+                {"name": name, "bars": bars, "median": f"{median:g}", "most": max(of_point), "edge": f"{most:g}"}
+            )
+    return out
+
+
+def _traces(entries: Sequence[Entry]) -> Iterable[dict[str, Any]]:
+    """The first sample of each verdict."""
+    for verdict in SHOWN:
+        entry = next((entry for entry in entries if entry.verdict == verdict), None)
+        if entry is None:
+            continue
+        row, room, pieces = entry.row, MOST, list[tuple[str, str]]()
+        for kind, text in row.get("pieces", ()):
+            pieces.append((kind, text[: max(0, room)] + ("…" if len(text) > room >= 0 else "")))
+            room -= len(text)
+        yield {
+            "verdict": verdict,
+            "question": entry.question,
+            "sample": entry.sample,
+            "asked": row.get("asked", ""),
+            "expected": row.get("expected", ""),
+            "extracted": row.get("extracted"),
+            "error": row.get("error"),
+            "pieces": [(kind, text) for kind, text in pieces if text],
+            "tokens": completion_tokens(row["usage"]) if "usage" in row else math.nan,
+        }

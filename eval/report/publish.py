@@ -1,0 +1,111 @@
+"""From a journal to everything that people look at; and whether what lies in a folder agrees with its journal."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from thinkpace.eval import embedded
+from thinkpace.eval.report import exports, html, plot, tables, terminal
+from thinkpace.eval.runs.journal import Entry, Journal
+from thinkpace.eval.runs.point import Point
+from thinkpace.eval.stats.curve_table import Curve, curves
+from thinkpace.eval.stats.results import Result, results
+
+JOURNAL = "journal.sqlite"
+TABLES = ("results.csv", "curves.csv", "ledger.csv", "samples.jsonl")  # which a journal settles to the byte
+
+
+def publish(journal: Journal, folder: Path, console: Console) -> list[Result]:
+    """Write the tables, the pictures and the page of a sweep, and show its results.
+
+    Raises:
+        ValueError: if there are no samples, or all of them failed.
+    """
+    points, entries = journal.points, [*journal.entries()]
+    if not entries:
+        raise ValueError(f"{folder} holds no samples yet")
+    found = results(points, entries)
+    _write(points, entries, found, folder)
+    tables.write_table(tables.times(points, entries), tables.Times, folder / "times.csv")
+    if all(entry.verdict == "error" for entry in entries):
+        raise ValueError(
+            f"every sample failed, the first with: {entries[0].row['error']} ({folder}/samples.jsonl has all)"
+        )
+    title, note = title_of(points, len(journal.questions)), note_of(points)
+    plot.draw(found, folder, title, note)
+    html.write(points, entries, found, folder / "report.html", title, note)
+    console.print(terminal.fitting(found, title, console))
+    failed = [entry for entry in entries if entry.verdict == "error"]
+    if failed:
+        what = f"{len(failed)} samples failed, the first with: {failed[0].row['error']}"
+        console.print(f"{what}; thinkpace resume {folder} tries them again", style="bold red", soft_wrap=True)
+    if note:
+        console.print(note, style="dim")
+    for name in _formats(journal):
+        for path in exports.FORMATS[name](journal, folder):
+            console.print(str(path), highlight=False, soft_wrap=True)
+    console.print(f"{folder}/report.html, curve.png, curve.svg, {', '.join(TABLES)}", highlight=False, soft_wrap=True)
+    return found
+
+
+def add_exports(journal: Journal, formats: Iterable[str]) -> None:
+    """From now on `publish` writes these too. Args: formats: names of `exports.FORMATS`."""
+    journal.note("exports", json.dumps(sorted({*_formats(journal), *formats})))
+
+
+def _formats(journal: Journal) -> list[str]:
+    names: list[str] = json.loads(journal.noted("exports") or "[]")
+    return names
+
+
+def _write(points: list[Point], entries: list[Entry], found: list[Result], folder: Path) -> None:
+    tables.write_csv(found, folder / "results.csv")
+    tables.write_table(curves(found), Curve, folder / "curves.csv")
+    tables.write_table(tables.ledger(points, entries), tables.Ledger, folder / "ledger.csv")
+    tables.write_samples(points, entries, folder / "samples.jsonl")
+
+
+def title_of(points: list[Point], questions: int) -> str:
+    """The title of a sweep: its task, questions, engines and temperature."""
+    engines = ", ".join(dict.fromkeys(point.engine for point in points))
+    return f"{points[0].task}: {questions} questions, {engines}, temperature {points[0].sampling.temperature:g}"
+
+
+def note_of(points: list[Point]) -> str:
+    """What a reader has to know beside the numbers; empty for nothing."""
+    is_embedded = any(point.engine in embedded.ENGINE_NAMES.values() for point in points)
+    return plot.EMBEDDED_NOTE if is_embedded else ""
+
+
+def verify_folder(journal: Journal, folder: Path) -> Iterator[str]:
+    """What is in order about a finished sweep, a line each.
+
+    Raises:
+        ValueError: for what is not: damage, samples that are missing or failed, files that say something else.
+    """
+    journal.check()
+    points, come = journal.points, journal.progress
+    if not come.wanted:
+        raise ValueError(f"{folder} holds no sweep")
+    if come.there < come.wanted:
+        missing = come.wanted - come.there
+        raise ValueError(f"{missing} of {come.wanted} samples are missing: thinkpace resume {folder}")
+    if come.failed:
+        raise ValueError(f"{come.failed} samples ended in an error: thinkpace resume {folder} tries them again")
+    yield f"{come.there} samples, all of them there, none failed"
+    entries = [*journal.entries()]
+    with tempfile.TemporaryDirectory() as scratch:
+        _write(points, entries, results(points, entries), Path(scratch))
+        for name in TABLES:
+            path = folder / name
+            if not path.is_file() or path.read_bytes() != (Path(scratch) / name).read_bytes():
+                raise ValueError(
+                    f"{path} is not what this version of thinkpace makes of the journal: "
+                    f"thinkpace report {folder} writes it anew"
+                )
+    yield f"{', '.join(TABLES)} say what the journal says"

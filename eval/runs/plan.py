@@ -1,0 +1,173 @@
+"""Plans: what a sweep does on one engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+
+from thinkpace.engine import Engine, Sampling
+from thinkpace.eval.grading.extract import check_rules, rules_for
+from thinkpace.eval.grading.grader import NAMES
+from thinkpace.eval.runs.point import Point
+from thinkpace.eval.runs.settings import Setting
+from thinkpace.eval.runs.unit import Job, Unit, number_of, prompt_ids
+from thinkpace.eval.task import Example
+from thinkpace.processors.spec import check_kept
+from thinkpace.processors.text.markers import Markers
+from thinkpace.prompts.base import Prompt
+
+CHUNK = 64  # samples per call of the engine, and at least per transaction of the journal
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What has to be known of an engine to plan for it, wherever it runs.
+
+    Args:
+        name, identity, markers, context_tokens: as in `Engine`.
+        longest: tokens of the longest prompt.
+    """
+
+    name: str
+    identity: str
+    markers: Markers
+    context_tokens: int | None
+    longest: int
+
+    @classmethod
+    def of(cls, engine: Engine, prompts: Sequence[Prompt], examples: Sequence[Example]) -> Card:
+        """The card of an engine that will be asked these questions."""
+        asked = [prompt_ids(engine, prompt, example.question) for prompt in prompts for example in examples]
+        longest = max(map(len, asked), default=0)
+        return cls(engine.name, engine.identity, engine.markers, engine.context_tokens, longest)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What a sweep does. Two sweeps with equal plans give equal results.
+
+    Args:
+        task: its name, for the results.
+        examples: the questions.
+        settings: the grid.
+        prompts: what is said around each question; every one with every setting.
+        sampling: how tokens are drawn.
+        samples: repetitions per question and setting, at least 1.
+        max_new_tokens: output tokens at most, per sample.
+        seed: of everything. A sample's own seed comes from it, the question and the repetition, not from the setting:
+            settings are compared on the same questions with the same random numbers.
+        grader: how answers are compared; one of `grading.NAMES`.
+        replay: whether settings take the beginnings that they share with the longest one of their kind from it.
+        rules: where answers are looked for, in order; names of `extraction.RULES`. Default: all of them.
+    """
+
+    task: str
+    examples: tuple[Example, ...]
+    settings: tuple[Setting, ...]
+    prompts: tuple[Prompt, ...]
+    sampling: Sampling
+    samples: int
+    max_new_tokens: int
+    seed: int
+    grader: str = "same"
+    replay: bool = False
+    rules: tuple[str, ...] = rules_for("same")
+
+    def __post_init__(self) -> None:
+        if not self.examples:
+            raise ValueError("a sweep needs at least one question")
+        if not self.settings:
+            raise ValueError("a sweep needs at least one setting")
+        if not self.prompts:
+            raise ValueError("a sweep needs at least one prompt")
+        if self.samples < 1:
+            raise ValueError(f"samples must be >= 1, got {self.samples}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be >= 0, got {self.seed}")
+        if self.grader not in NAMES:
+            raise ValueError(f"grader must be one of {', '.join(NAMES)}, got {self.grader!r}")
+        check_rules(self.rules)
+        for setting in self.settings:
+            for control in setting.controls:
+                check_kept(control)
+        names = [setting.name for setting in self.settings]
+        if len(set(names)) < len(names):
+            raise ValueError(
+                "two settings of the sweep are the same: give every budget, number of waits and control once"
+            )
+        if len({prompt.name for prompt in self.prompts}) < len(self.prompts):
+            raise ValueError("two prompts of the sweep are the same: give each once")
+
+    @property
+    def common(self) -> dict[str, object]:
+        """What cannot change when a run is extended, as a JSON object."""
+        return {
+            "task": self.task,
+            "grader": self.grader,
+            "rules": list(self.rules),
+            "sampling": asdict(self.sampling),
+            "max_new_tokens": self.max_new_tokens,
+            "seed": self.seed,
+            "replay": self.replay,
+        }
+
+    def point(self, prompt: Prompt, setting: Setting, card: Card) -> Point:
+        """A point of the grid."""
+        return Point(
+            task=self.task,
+            grader=self.grader,
+            rules=self.rules,
+            engine=card.name,
+            model=card.identity,
+            markers=asdict(card.markers),
+            prompt=prompt.name,
+            prompt_digest=prompt.digest,
+            setting=setting,
+            sampling=self.sampling,
+            max_new_tokens=self.max_new_tokens,
+            seed=self.seed,
+            replayed=self.replay,
+        )
+
+    def points(self, card: Card) -> list[Point]:
+        """The grid, prompt by prompt."""
+        return [self.point(prompt, setting, card) for prompt in self.prompts for setting in self.settings]
+
+    def units(self, card: Card) -> Iterator[Unit]:
+        """All the work. A unit never crosses a sample index, so that samples can be added to a run."""
+        families = self._families() if self.replay else [(setting,) for setting in self.settings]
+        for prompt in self.prompts:
+            for family in families:
+                jobs = tuple(Job(self.point(prompt, setting, card).id, setting) for setting in family)
+                for sample in range(self.samples):
+                    for start in range(0, len(self.examples), CHUNK):
+                        examples = self.examples[start : start + CHUNK]
+                        yield Unit(
+                            prompt=prompt,
+                            jobs=jobs,
+                            examples=examples,
+                            sample=sample,
+                            sampling=self.sampling,
+                            max_new_tokens=self.max_new_tokens,
+                            seed=self.seed,
+                            rules=self.rules,
+                            grader=self.grader,
+                            replayed=self.replay,
+                            number=number_of(jobs, examples, sample),
+                        )
+
+    def _families(self) -> list[tuple[Setting, ...]]:
+        """Settings that share beginnings, the longest one first.
+
+        They differ in their limit and their waits alone; under a filter of the sampler, which sees what waits move, in
+        their limit alone.
+        """
+        found: dict[object, list[Setting]] = {}
+        for setting in self.settings:
+            kind = type(setting.budget).__name__
+            found.setdefault((setting.others, kind, setting.waits if self.sampling.filters else 0), []).append(setting)
+
+        def length(setting: Setting) -> tuple[int, float]:
+            return setting.waits, float("inf") if setting.max_tokens is None else setting.max_tokens
+
+        return [tuple(sorted(family, key=length, reverse=True)) for family in found.values()]

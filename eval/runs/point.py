@@ -1,0 +1,80 @@
+"""Points: everything beside the question that decides a result, so that two results are of one kind or not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from thinkpace.engine import Sampling
+from thinkpace.eval.runs.settings import Setting
+from thinkpace.processors.spec import control_from_json
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point of a sweep's grid.
+
+    Args:
+        task: what is asked.
+        grader: how answers are compared.
+        rules: where they are looked for (`extraction.RULES`).
+        engine: the name of what generates.
+        model: tells models apart that go by one name (`Engine.identity`).
+        markers: of its thinking, as an object.
+        prompt: the name of what is said around the question.
+        prompt_digest: tells prompts apart that go by one name.
+        setting: the controls.
+        sampling: how tokens are drawn.
+        max_new_tokens: output tokens at most.
+        seed: that the samples' own seeds come from.
+        replayed: whether beginnings were taken from other runs (`replay`).
+    """
+
+    task: str
+    grader: str
+    rules: tuple[str, ...]
+    engine: str
+    model: str
+    markers: Mapping[str, Any]
+    prompt: str
+    prompt_digest: str
+    setting: Setting
+    sampling: Sampling
+    max_new_tokens: int
+    seed: int
+    replayed: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` turns back into an equal point."""
+        return {
+            name: getattr(self, name)
+            for name in ("task", "grader", "engine", "model", "prompt", "prompt_digest", "max_new_tokens", "seed")
+        } | {
+            "rules": list(self.rules),
+            "markers": dict(self.markers),
+            "controls": [control.to_json() for control in self.setting.controls],
+            "sampling": asdict(self.sampling),
+            "replayed": self.replayed,
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Point:
+        """The point that `to_json` wrote."""
+        rest = dict(data)
+        controls = tuple(control_from_json(one) for one in rest.pop("controls"))
+        sampling, rules = Sampling(**rest.pop("sampling")), tuple(rest.pop("rules"))
+        return cls(**rest, setting=Setting(controls), sampling=sampling, rules=rules)
+
+    @property
+    def id(self) -> str:
+        """A digest of all of it."""
+        text = json.dumps(self.to_json(), sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    @property
+    def variant(self) -> tuple[str, str, str]:
+        """What it is compared inside of: engine, model and prompt."""
+        return self.engine, self.model, self.prompt

@@ -1,0 +1,1 @@
+"""Statistics of a journal: intervals, differences, curves."""

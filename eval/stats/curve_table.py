@@ -1,0 +1,70 @@
+"""Numbers about whole curves of a sweep: one row per line of its picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from thinkpace.eval.stats.curves import Point, area, control, performance, scaling, tokens_for
+from thinkpace.eval.stats.lines import lines
+from thinkpace.eval.stats.results import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One row of `curves.csv`. Tokens are thinking tokens, the mean over samples. Undefined numbers are NaN.
+
+    Args:
+        line: its name.
+        settings: how many points it has.
+        control: share of settings whose mean keeps to what was prescribed (s1, section 3.2).
+        scaling: mean slope over all pairs, in percentage points per 1,000 thinking tokens (s1 states no unit).
+        performance: the highest accuracy.
+        area: the mean accuracy between its first and last point.
+        saved_at_equal_accuracy: share of the tokens of the first line that this one saves where it reaches that line's
+            highest accuracy; NaN if it does not reach it, and for the first line.
+        why_undefined: why a number is NaN; empty if none is.
+    """
+
+    line: str
+    settings: int
+    control: float
+    scaling: float
+    performance: float
+    area: float
+    saved_at_equal_accuracy: float
+    why_undefined: str
+
+
+def curves(results: Sequence[Result]) -> list[Curve]:
+    """One row per line."""
+    drawn = lines(results)
+    if not drawn:
+        return []
+    first = [Point(r.thinking_tokens_mean, r.accuracy) for r in drawn[0].points]
+    goal = performance(first)
+    out = list[Curve]()
+    for i, line in enumerate(drawn):
+        points = [Point(r.thinking_tokens_mean, r.accuracy) for r in line.points]
+        reached, needed = tokens_for(points, goal), tokens_for(first, goal)
+        saved = math.nan if i == 0 or not needed else 1 - reached / needed
+        reasons = [
+            "one point has no slope and no area" if len({point.tokens for point in points}) < 2 else "",
+            "it is what the others are compared with" if i == 0 else "",
+            "it does not reach the accuracy of the first line" if i and math.isnan(reached) else "",
+            "the first line is at its best without tokens" if i and not needed else "",
+        ]
+        out.append(
+            Curve(
+                line=line.label,
+                settings=len(points),
+                control=control([point.tokens for point in points], [r.max_tokens for r in line.points]),
+                scaling=scaling(points),
+                performance=performance(points),
+                area=area(points),
+                saved_at_equal_accuracy=saved,
+                why_undefined="; ".join(filter(None, reasons)),
+            )
+        )
+    return out

@@ -1,0 +1,123 @@
+"""What the options of the command line say, as things of ours; what cannot be meant is refused by the option's name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from thinkpace.eval.runs.settings import Setting, grid
+from thinkpace.processors.budgeting.budget import ANSWER_RESERVE
+from thinkpace.processors.core.control import Control
+from thinkpace.processors.spec import controls_from_text, controls_from_toml
+from thinkpace.processors.text.markers import Markers
+
+EMBEDDED_BUDGETS = "0,16,32,64,96,128,none"
+EMBEDDED_WAITS = "0,1,2,3"
+EMBEDDED_RESERVE = 16  # "Final Answer: 7" and the end are fewer
+EMBEDDED_NEW_TOKENS = 800
+NEW_TOKENS = 4096
+
+
+def new_tokens_of(given: int | None, is_embedded: bool, context_tokens: int | None, longest: int) -> int:
+    """Output tokens at most; without a number a usual one, or what the model holds beside the longest prompt."""
+    if given is not None:
+        return given
+    return what_fits(EMBEDDED_NEW_TOKENS if is_embedded else NEW_TOKENS, context_tokens, longest)
+
+
+def what_fits(wanted: int, context_tokens: int | None, prompt_tokens: int) -> int:
+    """So many output tokens, or what the model holds beside a prompt.
+
+    Raises:
+        ValueError: if it holds nothing beside it.
+    """
+    if context_tokens is None:
+        return wanted
+    if context_tokens <= prompt_tokens:
+        raise ValueError(
+            f"a prompt of {prompt_tokens} tokens leaves nothing of the {context_tokens} that the model holds: take a "
+            "shorter --prompt, or another model"
+        )
+    return min(wanted, context_tokens - prompt_tokens)
+
+
+def reserve_of(given: int | None, is_embedded: bool) -> int:
+    """Output tokens kept for the answer."""
+    return given if given is not None else EMBEDDED_RESERVE if is_embedded else ANSWER_RESERVE
+
+
+def controls_of(text: str) -> tuple[Control, ...]:
+    """The controls of a --control: a text, or a .toml file.
+
+    Raises:
+        ValueError: for what is not understood; it names the option.
+    """
+    try:
+        found = controls_from_toml(_text(Path(text))) if text.endswith(".toml") else controls_from_text(text)
+    except TypeError as error:
+        raise ValueError(f"--control {text!r}: {error}") from None
+    if not found:
+        raise ValueError(f"--control {text!r} holds no control")
+    return found
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no UTF-8 text ({error.reason} at byte {error.start})") from None
+
+
+def settings_of(
+    budgets: str | None, waits: str | None, fixed: dict[str, Any], controlled: bool = False
+) -> tuple[Setting, ...]:
+    """What is swept: every budget with every number of waits, or usual ones.
+
+    Raises:
+        ValueError: for what is not understood; it names the option.
+    """
+    if controlled and budgets is None and waits is None:
+        return grid([None], [0], **fixed)
+    limits = [number_of(text, "--budgets") for text in (EMBEDDED_BUDGETS if budgets is None else budgets).split(",")]
+    extensions = [number_of(text, "--waits") for text in (EMBEDDED_WAITS if waits is None else waits).split(",")]
+    if None in extensions:
+        raise ValueError("--waits takes whole numbers, such as 0,1,2")
+    counts = [count for count in extensions if count is not None]
+    if budgets is None and waits is None:
+        return grid(limits, [0], **fixed) + grid([None], [count for count in counts if count], **fixed)
+    if waits is None:
+        return grid(limits, [0], **fixed)
+    if budgets is None:
+        return grid([None], counts, **fixed)
+    return grid(limits, counts, **fixed)
+
+
+def number_of(text: str, option: str) -> int | None:
+    """A whole number of an option; None for no limit.
+
+    Raises:
+        ValueError: for what is not understood; it names the option.
+    """
+    text = text.strip()
+    if text.lower() in ("none", "-1"):
+        return None
+    try:
+        number = int(text)
+    except ValueError:
+        raise ValueError(f"{option}: {text!r} is no whole number") from None
+    if number < 0:
+        raise ValueError(f"{option}: {number} is negative; -1 or none is no limit")
+    return number
+
+
+def markers_of(open_marker: str | None, close_marker: str | None) -> Markers | None:
+    """The markers of --open and --close; None if they were not given.
+
+    Raises:
+        ValueError: for what is not understood; it names the option.
+    """
+    if (open_marker is None) != (close_marker is None):
+        raise ValueError("give both --open and --close, or neither")
+    return Markers(open_marker, close_marker) if open_marker is not None and close_marker is not None else None

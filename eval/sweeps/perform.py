@@ -1,0 +1,111 @@
+"""Perform a sweep: its engines one after the other, its journal, and what is made of it."""
+
+from __future__ import annotations
+
+import functools
+import json
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from thinkpace.eval import embedded
+from thinkpace.eval.engines import open_engine
+from thinkpace.eval.executors.local import Executor, Here, Opener, Processes
+from thinkpace.eval.report.publish import JOURNAL, publish
+from thinkpace.eval.runs.journal import Journal
+from thinkpace.eval.runs.plan import Card, Plan
+from thinkpace.eval.runs.run import run
+from thinkpace.eval.sweeps.config import ELSEWHERE, Config, as_text, merged
+from thinkpace.eval.sweeps.parse import markers_of, new_tokens_of
+from thinkpace.eval.sweeps.prepare import absolute, folder_of, models_of, plan_of, prompts_of, settings_for, task_for
+
+
+class Stopped(KeyboardInterrupt):
+    """A sweep was interrupted by its user; what was done is in the journal.
+
+    Args:
+        folder: of the sweep.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"stopped; what was done is kept in {folder}, and the same command goes on from there")
+        self.folder = folder
+
+
+def perform(config: Config, out: Path | None, console: Console) -> Path:
+    """Do what a sweep's folder does not hold yet, and write everything that is made of its journal.
+
+    Args:
+        config: the sweep.
+        out: the folder; None for one by its name under `runs`.
+        console: for progress and the table of results.
+
+    Returns:
+        The folder.
+
+    Raises:
+        Stopped: if it is interrupted.
+        UnsupportedControl: before anything is generated, if a control cannot work.
+        ValueError: for a mistake in the sweep, or if all samples failed.
+        OSError: if the journal cannot be written.
+    """
+    folder, config = out, absolute(config)
+    task, prompts, settings = task_for(config), prompts_of(config), settings_for(config)
+    if config.temperature == 0 and config.samples > 1:
+        console.print("temperature 0: all samples of a question are the same, and say nothing that one does not")
+    markers, limit = markers_of(config.open_marker, config.close_marker), config.max_new_tokens
+    for model, kind in models_of(config):
+        with _executor(config, functools.partial(open_engine, model, kind, markers, config.parallel)) as executor:
+            card = executor.call(Card.of, prompts, task.examples)
+            # the same for all engines, so that they can be compared
+            limit = new_tokens_of(limit, model == embedded.NAME, card.context_tokens, card.longest)
+            plan = plan_of(config, task, prompts, settings, limit)
+            folder = folder or folder_of(config, model, plan.task)
+            _on_one_engine(plan, executor, card, folder, config, console)
+    assert folder is not None
+    with Journal(folder / JOURNAL) as journal:
+        publish(journal, folder, console)
+    return folder
+
+
+def _executor(config: Config, opener: Opener) -> AbstractContextManager[Executor]:
+    if config.executor == "processes":
+        return Processes(opener, config.workers)
+    if config.executor == "ray":
+        from thinkpace.eval.executors.ray import OnRay
+
+        return OnRay(opener, config.workers)
+    return nullcontext(Here(opener()))
+
+
+def _on_one_engine(plan: Plan, executor: Executor, card: Card, folder: Path, config: Config, console: Console) -> None:
+    count = len(plan.settings) * len(plan.prompts)
+    console.print(f"{count} settings, {len(plan.examples)} questions; results in {folder}", soft_wrap=True)
+    columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), MofNCompleteColumn())
+    with (
+        Journal(folder / JOURNAL) as journal,
+        Progress(*columns, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console) as bar,
+    ):
+        shown = bar.add_task(f"{plan.task} on {card.name}", total=count * len(plan.examples) * plan.samples)
+        try:
+            run(
+                plan,
+                executor,
+                journal,
+                card,
+                progress=lambda done: bar.advance(shown, done),
+                begun=lambda: _keep(journal, config),
+            )
+        except KeyboardInterrupt:
+            raise Stopped(folder) from None
+
+
+def _keep(journal: Journal, config: Config) -> None:
+    """Keep what `resume`, `ls` and the reports want to know of the sweep."""
+    kept = json.loads(journal.noted("sweeps") or "[]")
+    # the same one with more samples, or elsewhere, takes the place of what it was
+    own = config.model_dump(exclude={*ELSEWHERE, "samples"})
+    others = [one for one in kept if merged(None, {}, one).model_dump(exclude={*ELSEWHERE, "samples"}) != own]
+    journal.note("sweeps", json.dumps([*others, as_text(config)]))

@@ -1,0 +1,127 @@
+"""From a sweep's configuration to what is run: models, questions, prompts, settings, plan."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from thinkpace.adapters.vocabularies.model_files import ModelFiles
+from thinkpace.engine import Sampling
+from thinkpace.eval import embedded
+from thinkpace.eval.engines import engine_kind, read_model
+from thinkpace.eval.grading.extract import rules_for, rules_of
+from thinkpace.eval.runs.plan import Plan
+from thinkpace.eval.runs.settings import Setting, with_controls
+from thinkpace.eval.sweeps.config import ELSEWHERE, Config
+from thinkpace.eval.sweeps.parse import controls_of, markers_of, new_tokens_of, reserve_of, settings_of
+from thinkpace.eval.task import Task
+from thinkpace.eval.tasks.registry import task_of
+from thinkpace.processors.core.program import compile_program
+from thinkpace.processors.text.markers import Markers
+from thinkpace.prompts.base import Prompt
+from thinkpace.prompts.published import named
+
+
+def models_of(config: Config) -> list[tuple[str, str]]:
+    """Every model on every engine, as (model, kind of engine)."""
+    return [(model, engine_kind(engine, model)) for model in config.models for engine in config.engines]
+
+
+def task_for(config: Config) -> Task:
+    """The questions."""
+    data = None if config.data is None else Path(config.data)
+    return task_of(config.task, data, limit=config.limit, seed=config.seed)
+
+
+def prompts_of(config: Config) -> tuple[Prompt, ...]:
+    """What is said around each question."""
+    return tuple(named(name) for name in config.prompts)
+
+
+def settings_for(config: Config) -> tuple[Setting, ...]:
+    """The lists of controls: the grid of budgets and waits, and what `control` adds to it."""
+    reserve = reserve_of(config.answer_reserve, all(model == embedded.NAME for model in config.models))
+    fixed: dict[str, Any] = {"wait": config.wait or None, "final": config.final or None, "answer_reserve": reserve}
+    plain = settings_of(config.budgets, config.waits, fixed, bool(config.control))
+    return with_controls(plain, map(controls_of, config.control))
+
+
+def plan_of(
+    config: Config, task: Task, prompts: tuple[Prompt, ...], settings: tuple[Setting, ...], max_new_tokens: int
+) -> Plan:
+    """The plan for one engine.
+
+    Raises:
+        ValueError: for what contradicts itself.
+    """
+    grader = task.grader if config.grader is None else config.grader
+    return Plan(
+        task=task.name,
+        examples=task.examples,
+        settings=settings,
+        prompts=prompts,
+        sampling=Sampling(config.temperature, config.top_p, config.top_k, config.min_p),
+        samples=config.samples,
+        max_new_tokens=max_new_tokens,
+        seed=config.seed,
+        grader=grader,
+        replay=config.replay,
+        rules=rules_for(grader, task.official) if config.rules is None else rules_of(config.rules),
+    )
+
+
+def absolute(config: Config) -> Config:
+    """The same from any folder: files by their whole paths, and controls of a file as they stand in it now."""
+    controls = [" + ".join(map(repr, controls_of(text))) for text in config.control]
+    paths = {name: value and str(Path(value).resolve()) for name, value in (("data", config.data),)}
+    if Path(config.task).is_file():
+        paths["task"] = str(Path(config.task).resolve())
+    models = [str(Path(model).resolve()) if Path(model).exists() else model for model in config.models]
+    return config.model_copy(update=paths | {"control": controls, "models": models})
+
+
+def folder_of(config: Config, model: str, task: str) -> Path:
+    """Where a sweep's results go if nothing else is said: a name that tells sweeps apart."""
+    told = config.model_dump(exclude=ELSEWHERE)
+    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
+    return Path("runs") / re.sub(r"[^\w.+-]+", "-", f"{Path(model).name}-{task}-{digest}")
+
+
+def check(config: Config) -> str:
+    """Look for mistakes in a sweep before it is run, without loading weights.
+
+    Returns:
+        How much it would generate.
+
+    Raises:
+        ValueError: for a mistake; it says where.
+    """
+    task, prompts, settings = task_for(config), prompts_of(config), settings_for(config)
+    models = models_of(config)
+    for model, kind in models:
+        files = read_model(model, kind)
+        markers = markers_of(config.open_marker, config.close_marker) or _found(files)
+        limit = new_tokens_of(config.max_new_tokens, model == embedded.NAME, files.context_tokens, 0)
+        plan_of(config, task, prompts, settings, limit)
+        for setting in settings:
+            compile_program(
+                setting.controls,
+                files.vocabulary,
+                markers,
+                max_new_tokens=limit,
+                context_tokens=files.context_tokens,
+            )
+    count = len(task.examples) * len(settings) * len(prompts) * len(models) * config.samples
+    return (
+        f"{len(task.examples)} questions, {len(settings)} settings, {len(prompts)} prompts, {len(models)} engines, "
+        f"{config.samples} samples: {count} generations"
+    )
+
+
+def _found(files: ModelFiles) -> Markers:
+    if files.chat_template is None:
+        raise ValueError("the model has no chat template to find its markers in: give --open and --close")
+    return Markers.from_chat_template(files.chat_template, **files.special)

@@ -1,0 +1,1 @@
+"""What all budgets share: their fields, their machine, and the guard after a forced close."""

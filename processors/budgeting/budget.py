@@ -1,0 +1,135 @@
+"""Budgets: the fields that every control that decides the end of thinking shares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import InitVar, dataclass, field
+from typing import Any, ClassVar
+
+from thinkpace.errors import UnsupportedControl
+from thinkpace.processors.budgeting.guard import Guard
+from thinkpace.processors.budgeting.machine import Ending, Limits
+from thinkpace.processors.core.binding import Binding
+from thinkpace.processors.core.chain import chain
+from thinkpace.processors.core.closing import Closing
+from thinkpace.processors.core.control import Control
+from thinkpace.processors.core.processor import Processor
+from thinkpace.processors.core.validators import checked_count, checked_limit, checked_number, checked_text
+from thinkpace.processors.text.vocabulary import TokenIds, spell
+
+ANSWER_RESERVE = 100  # s1's evaluation code keeps as many for the answer when its budget is "auto"
+
+
+#: thinking tokens at most, per level of effort; engines and services have no common table, this one is ours
+EFFORTS: Mapping[str, int] = {"low": 1024, "medium": 4096, "high": 16384}
+
+
+#: what Qwen's own two-call procedure says before the close when thinking was cut (Qwen3 documentation; the technical
+#: report, arXiv 2505.09388, section 4.7, prints a full stop after the close)
+QWEN3_MESSAGE = (
+    "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now.\n"
+)
+
+
+#: other names of `max_tokens`, and who calls it so
+ALIASES: Mapping[str, str] = {
+    "thinking_token_budget": "vLLM, TensorRT-LLM",
+    "thinking_budget": "SGLang, Qwen, Gemini",
+    "reasoning_budget": "llama.cpp",
+    "max_thinking_tokens": "NIM",
+    "budget_tokens": "Anthropic",
+}
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Budget(Control):
+    """What all budgets share; `ThinkBudget` describes the fields."""
+
+    max_tokens: int | None = None
+    min_tokens: int = 0
+    answer_reserve: int = field(default=ANSWER_RESERVE, kw_only=True)
+    landing: int = field(default=0, kw_only=True)
+    landing_boost: float = field(default=5.0, kw_only=True)
+    message: str | None = field(default=None, kw_only=True)
+    context_share: float | None = field(default=None, kw_only=True)
+    guard: int = field(default=0, kw_only=True)
+    effort: InitVar[str | None] = field(default=None, kw_only=True)
+    thinking_token_budget: InitVar[int | None] = field(default=None, kw_only=True)
+    thinking_budget: InitVar[int | None] = field(default=None, kw_only=True)
+    reasoning_budget: InitVar[int | None] = field(default=None, kw_only=True)
+    max_thinking_tokens: InitVar[int | None] = field(default=None, kw_only=True)
+    budget_tokens: InitVar[int | None] = field(default=None, kw_only=True)
+
+    decides_end: ClassVar[bool] = True
+
+    def __post_init__(self, effort: str | None, *aliased: int | None) -> None:
+        given = {"max_tokens": self.max_tokens, "effort": effort, **dict(zip(ALIASES, aliased, strict=True))}
+        named = [name for name, value in given.items() if value is not None]
+        if len(named) > 1:
+            raise ValueError(f"{' and '.join(named)} are names of the same number: give one")
+        if effort is not None and (not isinstance(effort, str) or effort not in EFFORTS):
+            raise ValueError(f"effort must be one of {', '.join(EFFORTS)}, got {effort!r}")
+        set_ = object.__setattr__
+        limit = EFFORTS[effort] if effort is not None else given[named[0]] if named else None
+        set_(self, "max_tokens", checked_limit(limit, named[0] if named else "max_tokens"))
+        for name in ("min_tokens", "answer_reserve", "landing", "guard"):
+            checked_count(name, getattr(self, name))
+        taken = self.min_tokens + (self.landing if self.max_tokens != 0 else 0)  # at 0 there is nothing to land
+        if self.max_tokens is not None and taken > self.max_tokens:
+            landing = f" and landing={self.landing}" if self.landing else ""
+            raise ValueError(f"min_tokens={self.min_tokens}{landing} is more than max_tokens={self.max_tokens}")
+        set_(self, "landing_boost", checked_number("landing_boost", self.landing_boost, 0.0, 1e4))
+        checked_text("message", self.message)
+        if self.context_share is not None:
+            set_(self, "context_share", checked_number("context_share", self.context_share, 0.0, 1.0))
+            if self.context_share == 0:
+                raise ValueError("context_share must be more than 0; to close at once pass max_tokens=0")
+        self._check()
+
+    def _check(self) -> None:
+        """Check what a kind of budget has beside the common fields."""
+
+    @property
+    def _final(self) -> str | None:
+        return None
+
+    def closing(self, binding: Binding) -> Closing:
+        """How it closes thinking, for whoever asks for it."""
+        vocabulary = binding.vocabulary
+        return Closing(
+            binding,
+            () if self.message is None else spell(vocabulary, self.message, "message"),
+            () if self._final is None else spell(vocabulary, self._final, "final"),
+            self.min_tokens,
+        )
+
+    def compile(self, binding: Binding) -> Processor[Any]:
+        ending = Ending(self._limits(binding), self.closing(binding), binding)
+        return chain(ending, Guard(self.guard, binding)) if self.guard else ending
+
+    def _limits(self, binding: Binding, waits: int = 0, wait: TokenIds = (), final_always: bool = False) -> Limits:
+        limit = self.max_tokens
+        if self.context_share is not None:
+            if binding.context_tokens is None:
+                raise UnsupportedControl(
+                    f"context_share={self.context_share:g} needs to know how many tokens the model can hold: pass "
+                    "context_tokens, or max_tokens instead"
+                )
+            share = int(self.context_share * binding.context_tokens)
+            if share < max(1, self.min_tokens + self.landing):
+                raise UnsupportedControl(
+                    f"context_share={self.context_share:g} of {binding.context_tokens} tokens is {share}: less than "
+                    f"1, or than min_tokens={self.min_tokens} and landing={self.landing}"
+                )
+            limit = share if limit is None else min(share, limit)
+        return Limits(
+            max_tokens=limit,
+            min_tokens=self.min_tokens,
+            waits=waits,
+            wait=wait,
+            final_always=final_always,
+            max_new_tokens=binding.max_new_tokens,
+            answer_reserve=self.answer_reserve,
+            landing=self.landing if limit != 0 else 0,
+            landing_boost=self.landing_boost,
+        )

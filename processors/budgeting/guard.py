@@ -1,0 +1,80 @@
+"""After a forced close: no going on with thinking, tagged or untagged, for a while."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from thinkpace.processors.core.binding import Binding
+from thinkpace.processors.core.decisions import FOREVER
+from thinkpace.processors.core.edit import KEEP, Edit
+from thinkpace.processors.core.processor import Processor
+from thinkpace.processors.core.tracker import Track
+from thinkpace.processors.text.automaton import START, matcher
+from thinkpace.processors.text.expressions import THOUGHT_SWITCHES
+from thinkpace.processors.text.phrases import BEGIN, phrases
+from thinkpace.types import Phase
+
+
+class GuardState(NamedTuple):
+    """Args: since: output tokens when the answer began after a forced close; -1. phrase, close: cursors."""
+
+    since: int = -1
+    phrase: int = BEGIN
+    close: int = START
+
+
+class Guard(Processor[GuardState]):
+    """Bars reopening after a forced close, and for `tokens` answer tokens closing again and going on to think.
+
+    Args:
+        tokens: how long.
+        binding: where.
+    """
+
+    __slots__ = ("_edits", "_heeds", "closes", "opens", "phrases", "tokens")
+
+    def __init__(self, tokens: int, binding: Binding) -> None:
+        self.tokens = tokens
+        self.phrases = phrases(binding.vocabulary, THOUGHT_SWITCHES, apart=binding.markers.single)
+        self.closes = matcher(binding.markers.closes)
+        self.opens = matcher(binding.markers.opens)
+        self._edits: dict[tuple[int, int, int], Edit] = {}
+        self._heeds = self.phrases.alert.union(*binding.markers.closes, *binding.markers.opens)
+
+    def init(self, track: Track) -> GuardState:
+        return GuardState()
+
+    def _guards(self, state: GuardState, track: Track) -> bool:
+        return state.since >= 0 and track.emitted - state.since < self.tokens
+
+    def observe(self, state: GuardState, before: Track, after: Track, token: int, drawn: int) -> GuardState:
+        if after.phase is not Phase.ANSWER or not after.forced_end:
+            return state if state.since < 0 else GuardState()
+        if before.phase is not Phase.ANSWER:
+            return GuardState(after.emitted)
+        if not self._guards(state, after):
+            return GuardState(state.since)
+        phrase, _ = self.phrases.step(state.phrase, token)
+        return GuardState(state.since, phrase, self.closes.step(state.close, token))
+
+    def decide(self, state: GuardState, track: Track) -> Edit:
+        if state.since < 0 or track.phase is not Phase.ANSWER:
+            return KEEP
+        phrase, close = (state.phrase, state.close) if self._guards(state, track) else (-1, START)
+        known = self._edits.get((phrase, close, track.cursor))
+        if known is None:
+            barred = set(self.opens.completions(track.cursor))
+            if phrase >= 0:
+                barred |= {*self.phrases.completions(phrase), *self.closes.completions(close)}
+            known = self._edits[phrase, close, track.cursor] = Edit(ban=frozenset(barred))
+        return known
+
+    def quiet(self, state: GuardState, track: Track) -> int:
+        if not self._guards(state, track):
+            return FOREVER
+        if not self.phrases.settled(state.phrase) or state.close != START:
+            return 0
+        return state.since + self.tokens - 1 - track.emitted
+
+    def heeds(self, state: GuardState, track: Track) -> frozenset[int]:
+        return self._heeds

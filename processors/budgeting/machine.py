@@ -1,0 +1,318 @@
+"""The machine that decides when thinking ends: limits, minimum, soft landing, and "Wait" instead of closing.
+
+`ThinkBudget` and `BudgetForcing` are two ways of writing it down. What depends on the vocabulary is fixed when it is
+built; what changes along a sequence is a counter and two small numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import NamedTuple
+
+from thinkpace.errors import UnsupportedControl
+from thinkpace.processors.core.binding import Binding
+from thinkpace.processors.core.closing import Closing, check_phrases
+from thinkpace.processors.core.decisions import FOREVER, Close, Decision, Script
+from thinkpace.processors.core.edit import KEEP, KNOWN_EDITS, Edit, bias, redirect, redraw
+from thinkpace.processors.core.processor import Processor
+from thinkpace.processors.core.tracker import Track
+from thinkpace.processors.text.automaton import START, Matcher, matcher
+from thinkpace.processors.text.lexicon import lexicon
+from thinkpace.processors.text.sentences import Pause, Sentences
+from thinkpace.processors.text.vocabulary import TokenIds
+from thinkpace.types import Phase
+
+CHARACTER_BYTES = 4  # of the longest character in UTF-8
+
+
+class Mode(IntEnum):
+    """What an attempt to close (or to end the sequence) meets while thinking."""
+
+    FREE = 0  #: it is honoured; ending the sequence counts as closing
+    WAIT = 1  #: it becomes the first token of `wait`
+    REDRAW = 2  #: it is refused, counted, and another token is drawn
+    BAN = 3  #: it cannot happen
+
+
+class Due(IntEnum):
+    """What has to be written next."""
+
+    NOTHING = 0
+    WAIT = 1  #: the rest of `wait`
+    CLOSE = 2  #: the rest of a close that took the place of an end of sequence
+    FINAL = 3  #: the final text after a natural close
+
+
+class EndingState(NamedTuple):
+    """Args: extensions: closes turned into going on. due: what has to be written next. pause: where the text stands."""
+
+    extensions: int = 0
+    due: Due = Due.NOTHING
+    pause: Pause = Pause.NONE
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The numbers, and the phrase for going on.
+
+    Args:
+        max_tokens: thinking tokens at most; None for no limit.
+        min_tokens: thinking tokens at least.
+        waits: attempts to close that are turned into going on, whatever the minimum.
+        wait: what is written instead of closing; empty to write nothing.
+        final_always: whether the final text is written after a natural close too.
+        max_new_tokens: the request's own limit; None if there is none.
+        answer_reserve: output tokens kept for the answer inside `max_new_tokens`.
+        landing: the last thinking tokens before the limit, in which thinking ends at the first pause.
+        landing_boost: what is added to the logit of closing at the end of the landing; it grows from 0.
+    """
+
+    max_tokens: int | None
+    min_tokens: int
+    waits: int
+    wait: TokenIds
+    final_always: bool
+    max_new_tokens: int | None
+    answer_reserve: int
+    landing: int
+    landing_boost: float
+
+
+class Ending(Processor[EndingState]):
+    """The processor. Built by the controls in `budget.py`.
+
+    Raises:
+        UnsupportedControl: if the phrases and the markers cannot work together, or the request's limit leaves no room.
+    """
+
+    __slots__ = (
+        "_edits",
+        "_emitted_turns",
+        "_heeds",
+        "_known",
+        "_no_opening",
+        "_partial",
+        "_ramp",
+        "_sentences",
+        "_spent_turns",
+        "after_close",
+        "closes",
+        "closing",
+        "complete",
+        "eos",
+        "finish",
+        "limits",
+        "opens",
+        "wait_script",
+    )
+
+    def __init__(self, limits: Limits, closing: Closing, binding: Binding) -> None:
+        markers, eos = binding.markers, binding.vocabulary.eos
+        self.closes, self.opens = closes, opens = matcher(markers.closes), matcher(markers.opens)
+        self.limits, self.eos, self.closing = limits, eos, closing
+        self._check(binding, closes)
+        self.wait_script = Script(limits.wait[1:], "wait") if len(limits.wait) > 1 else None
+        self.after_close = Script(markers.after_close + closing.final, "final") if closing.final else None
+        self.finish = []  # what is left of a close whose last token took the place of an end of sequence
+        self.complete = []  # what is left of a close that the model has begun
+        self._ramp = []  # the tokens that go on with a close, or begin one
+        self._edits: dict[Mode, list[Edit]] = {mode: [] for mode in Mode}
+        rests = markers.shortest_rests()
+        for cursor in range(len(closes)):
+            begun = closes.begun(cursor)
+            rest = rests.get(begun, ())
+            self.finish.append(Script(rest, "end of sequence", begun, closes=True, forced=False, replaced=1))
+            self.complete.append(Script(rest, "begun close", begun, closes=True, forced=False))
+            self._ramp.append(closes.advances(cursor))
+            attempts = eos | set(closes.completions(cursor))
+            self._edits[Mode.FREE].append(redirect(eos, rest[0]) if rest else KEEP)
+            self._edits[Mode.WAIT].append(redirect(attempts, limits.wait[0]) if limits.wait else KEEP)
+            self._edits[Mode.REDRAW].append(redraw(attempts))
+            self._edits[Mode.BAN].append(Edit(ban=frozenset(attempts)))
+        self._no_opening = [Edit(ban=frozenset(opens.completions(cursor))) for cursor in range(len(opens))]
+        self._partial = lexicon(binding.vocabulary).partial
+        self._sentences = Sentences(binding.vocabulary) if limits.landing else None
+        self._known: dict[tuple[Mode, int, int], Edit] = {}
+        self._spent_turns = (FOREVER, *({limits.min_tokens} | _turns(limits.max_tokens, limits)))
+        latest = (
+            None if limits.max_new_tokens is None else limits.max_new_tokens - closing.length - limits.answer_reserve
+        )
+        self._emitted_turns = tuple(_turns(latest, limits))
+        self._heeds = eos.union(limits.wait[:1], *markers.closes, *markers.opens)
+        needed = limits.min_tokens + closing.length + limits.answer_reserve
+        if limits.max_new_tokens is not None and needed > limits.max_new_tokens:
+            raise UnsupportedControl(
+                f"max_new_tokens={limits.max_new_tokens} leaves no room for thinking: closing takes {closing.length} "
+                f"tokens, min_tokens={limits.min_tokens} are asked for and answer_reserve={limits.answer_reserve} are "
+                "kept for the answer; raise the first or lower the others",
+                field="max_new_tokens",
+            )
+
+    def _check(self, binding: Binding, closes: Matcher) -> None:
+        """Refuse what cannot be kept account of."""
+        limits = self.limits
+        for close in closes.patterns:
+            if self.eos & set(close):
+                raise UnsupportedControl(
+                    "the closing marker ends the sequence in this vocabulary: thinking cannot be closed apart"
+                )
+        closing, forced = self.closing, binding.markers.forced_close
+        phrases = {"wait": limits.wait, "message": closing.message, "final": closing.final, "forced_close": forced}
+        check_phrases(binding, phrases)
+        if limits.wait and any(limits.wait[0] in closes.completions(cursor) for cursor in range(len(closes))):
+            raise UnsupportedControl("wait must not begin with the end of the closing marker: write another text")
+
+    def init(self, track: Track) -> EndingState:
+        return EndingState()
+
+    def observe(self, state: EndingState, before: Track, after: Track, token: int, drawn: int) -> EndingState:
+        extensions, due, pause = state.extensions, Due.NOTHING, state.pause
+        if drawn >= 0 and drawn != token and before.phase is Phase.THINKING:
+            mode = self._mode(state, before)
+            edit = self._edits[mode][before.cursor]
+            if drawn in edit.redirect or drawn in edit.redraw:
+                if mode is Mode.FREE:
+                    due = Due.CLOSE if after.phase is Phase.THINKING else Due.NOTHING
+                else:
+                    extensions += 1
+                    due = Due.WAIT if mode is Mode.WAIT and self.wait_script is not None else Due.NOTHING
+        if (
+            self.limits.final_always
+            and self.after_close is not None
+            and before.phase in (Phase.THINKING, Phase.CLOSING)
+            and after.phase is Phase.ANSWER
+            and not after.forced_end
+        ):
+            due = Due.FINAL
+        if self._sentences is not None:
+            pause = self._sentences.after(pause, token)
+        if due is state.due and extensions == state.extensions and pause is state.pause:
+            return state
+        return EndingState(extensions, due, pause)
+
+    def decide(self, state: EndingState, track: Track) -> Decision:
+        if track.phase is Phase.THINKING:
+            if state.due is Due.WAIT and self.wait_script is not None:
+                return self.wait_script
+            if state.due is Due.CLOSE:
+                return self.finish[track.cursor]
+            if why := self._over(track, track.cursor):
+                return self.closing.script(why, track.cursor)
+            if self.limits.max_tokens is not None and track.spent >= self.limits.max_tokens:
+                # the limit is reached with the begun close alone: it is completed, or its tokens would count
+                return self.complete[track.cursor]
+            edit = self._edit(state, track)
+            lands = state.pause is Pause.END and self.left(track) <= self.limits.landing
+            return Close("landing", edit) if lands else edit
+        if track.phase is Phase.ANSWER:
+            if state.due is Due.FINAL and self.after_close is not None:
+                return self.after_close
+            over = self._over(track, 0)
+            if over == "reserve" or (over and track.opened):
+                return self._no_opening[track.cursor]
+        return KEEP
+
+    def _edit(self, state: EndingState, track: Track) -> Edit:
+        """What a token meets while thinking goes on."""
+        mode, left = self._mode(state, track), self.left(track)
+        plain = self._edits[mode][track.cursor]
+        landing = self.limits.landing
+        if left > landing and left - self.closing.begun(track.cursor) >= CHARACTER_BYTES:
+            return plain
+        key = mode, track.cursor, left
+        known = self._known.get(key)
+        if known is None:
+            known = plain
+            if left <= landing and mode is Mode.FREE:
+                amount = self.limits.landing_boost * (landing + 1 - left) / landing
+                known = bias(dict.fromkeys(self._ramp[track.cursor], amount)).then(known)
+            # characters that could not be finished before the limit are not begun; a begun close may prove to be none
+            certain = left - self.closing.begun(track.cursor)
+            unfinished = [token for token, missing in self._partial.items() if missing >= certain]
+            known = known.then(Edit(ban=frozenset(unfinished)))
+            if len(self._known) > KNOWN_EDITS:
+                self._known.clear()
+            self._known[key] = known
+        return known
+
+    def explain(self, state: EndingState, before: Track, token: int, drawn: int) -> str:
+        if before.phase is not Phase.THINKING:
+            return ""
+        mode = self._mode(state, before)
+        edit = self._edits[mode][before.cursor]
+        if drawn not in edit.redirect and drawn not in edit.redraw:
+            return ""
+        return {Mode.FREE: "end of sequence", Mode.WAIT: "wait", Mode.REDRAW: "ignored close"}.get(mode, "")
+
+    def quiet(self, state: EndingState, track: Track) -> int:
+        if state.due is not Due.NOTHING:
+            return 0
+        thinking = track.phase is Phase.THINKING
+        if thinking and self._sentences is not None and self.left(track) <= self.limits.landing:
+            return 0
+        calm = min((turn - 1 - track.emitted for turn in self._emitted_turns if turn > track.emitted), default=FOREVER)
+        if thinking:
+            calm = min(calm, *(turn - 1 - track.spent for turn in self._spent_turns if turn > track.spent))
+        return calm
+
+    def heeds(self, state: EndingState, track: Track) -> frozenset[int]:
+        return self._heeds
+
+    def skip(self, state: EndingState, track: Track, tokens: Sequence[int]) -> EndingState:
+        if self._sentences is None:
+            return state
+        pause = state.pause
+        for token in tokens:
+            pause = self._sentences.after(pause, token)
+        return state if pause is state.pause else state._replace(pause=pause)
+
+    def _over(self, track: Track, cursor: int) -> str:
+        """Why thinking must stop here: "limit", "reserve", or empty if it need not."""
+        limits = self.limits
+        if limits.max_tokens is not None and track.spent - self.closing.begun(cursor) >= limits.max_tokens:
+            return "limit"
+        if limits.max_new_tokens is not None and self._room(track, cursor) <= 0:
+            return "reserve"
+        return ""
+
+    def _room(self, track: Track, cursor: int) -> int:
+        """Output tokens that may still come before the close has to."""
+        if self.limits.max_new_tokens is None:
+            return FOREVER
+        needed = len(self.closing.script("reserve", cursor).ids) + self.limits.answer_reserve
+        return self.limits.max_new_tokens - needed - track.emitted
+
+    def left(self, track: Track) -> int:
+        """Thinking tokens that may still come."""
+        room = self._room(track, track.cursor)
+        if self.limits.max_tokens is None:
+            return room
+        return min(room, self.limits.max_tokens - track.spent + self.closing.begun(track.cursor))
+
+    def _mode(self, state: EndingState, track: Track) -> Mode:
+        limits = self.limits
+        below = track.spent - self.closing.begun(track.cursor) < limits.min_tokens
+        if not below and (state.extensions >= limits.waits or self.left(track) <= limits.landing):
+            return Mode.FREE
+        if not limits.wait:
+            return Mode.REDRAW if state.extensions < limits.waits else Mode.BAN
+        if self._has_room_for_wait(track):
+            return Mode.WAIT
+        return Mode.BAN if below else Mode.FREE
+
+    def _has_room_for_wait(self, track: Track) -> bool:
+        """Whether all of `wait` fits, and at least one token after it."""
+        limits, wait = self.limits, len(self.limits.wait)
+        if limits.max_tokens is not None and track.spent + wait >= limits.max_tokens:
+            return False
+        return self._room(track, START) > wait
+
+
+def _turns(limit: int | None, limits: Limits) -> set[int]:
+    """The counts before a limit at which something changes."""
+    if limit is None:
+        return set()
+    early = (0, len(limits.wait), limits.landing, *range(1, CHARACTER_BYTES))
+    return {limit - before for before in early}

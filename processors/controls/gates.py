@@ -1,0 +1,183 @@
+"""Gates: let a control act only then."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from thinkpace.errors import UnsupportedControl
+from thinkpace.processors.core.binding import Binding
+from thinkpace.processors.core.control import Control
+from thinkpace.processors.core.decisions import NOTHING, Decision, Need, Numbers
+from thinkpace.processors.core.edit import KEEP
+from thinkpace.processors.core.processor import Processor
+from thinkpace.processors.core.tracker import Track
+from thinkpace.processors.core.validators import checked_choice, checked_count
+from thinkpace.types import Phase
+
+_PHASES = {"thinking": Phase.THINKING, "answer": Phase.ANSWER}
+
+
+class Gated(Control):
+    """What the gates share: they ask for what the control inside asks for."""
+
+    __slots__ = ()
+    inner: Control
+
+    @property
+    def moves_probability(self) -> bool:
+        return self.inner.moves_probability
+
+    @property
+    def phases(self) -> tuple[str, ...]:  # type: ignore[override]  # of a gate it depends on what is inside
+        return (self.phase,) if isinstance(self, During) else self.inner.phases
+
+    @property
+    def rules_answer(self) -> bool:  # type: ignore[override]  # likewise
+        return self.inner.rules_answer
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return self.inner.needs
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class During(Gated):
+    """Let a control act in one phase only. It sees all tokens; see `during`.
+
+    Args:
+        phase: "thinking" or "answer".
+        inner: any but one that decides when thinking ends.
+
+    Raises:
+        TypeError, ValueError: for another phase, or something that is no control.
+        UnsupportedControl: for a control that decides when thinking ends: it must always act.
+
+    >>> from thinkpace import SuppressExpressions
+    >>> during("thinking", SuppressExpressions(("wait",)))
+    During(phase='thinking', inner=SuppressExpressions(expressions=('wait',)))
+    """
+
+    phase: str
+    inner: Control
+
+    def __post_init__(self) -> None:
+        checked_choice("phase", self.phase, _PHASES)
+        _check(self.inner)
+        if self.phase not in self.inner.phases:
+            raise ValueError(
+                f"{self.inner!r} acts on the {self.inner.phases[0]} only: during {self.phase!r} it never would"
+            )
+
+    def compile(self, binding: Binding) -> Gate:
+        return Gate(self.inner.compile(binding), _PHASES[self.phase], 0)
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class After(Gated):
+    """Let a control act only from output token number `tokens` on. It sees all tokens; see `after`.
+
+    Args:
+        tokens: output tokens of every kind, 0 or more, before it acts.
+        inner: any but one that decides when thinking ends.
+
+    Raises:
+        TypeError, ValueError: for a number out of range, or something that is no control.
+        UnsupportedControl: for a control that decides when thinking ends: it must always act.
+    """
+
+    tokens: int
+    inner: Control
+
+    def __post_init__(self) -> None:
+        checked_count("tokens", self.tokens)
+        _check(self.inner)
+        if self.inner.rules_answer:
+            raise UnsupportedControl(f"{self.inner!r} is about the whole answer: take it out of the gate")
+
+    def compile(self, binding: Binding) -> Gate:
+        return Gate(self.inner.compile(binding), None, self.tokens)
+
+
+def _check(control: object) -> None:
+    if not isinstance(control, Control):
+        raise TypeError(f"a gate needs a control such as LoopBreaker(), got {control!r}")
+    if control.decides_end:
+        raise UnsupportedControl(f"{control!r} decides when thinking ends and must always act: take it out of the gate")
+
+
+class Gate(Processor[Any]):
+    """The processor of both: another one that is silenced outside.
+
+    Args:
+        inner: the processor.
+        phase: in which it acts; None for all.
+        tokens: output tokens before it acts.
+    """
+
+    __slots__ = ("inner", "phase", "tokens")
+
+    def __init__(self, inner: Processor[Any], phase: Phase | None, tokens: int) -> None:
+        self.inner = inner
+        self.phase = phase
+        self.tokens = tokens
+
+    def _open(self, track: Track) -> bool:
+        return self.phase in (None, track.phase) and track.emitted >= self.tokens
+
+    def init(self, track: Track) -> Any:
+        return self.inner.init(track)
+
+    def observe(self, state: Any, before: Track, after: Track, token: int, drawn: int) -> Any:
+        return self.inner.observe(state, before, after, token, drawn)
+
+    def decide(self, state: Any, track: Track) -> Decision:
+        return self.inner.decide(state, track) if self._open(track) else KEEP
+
+    def explain(self, state: Any, before: Track, token: int, drawn: int) -> str:
+        return self.inner.explain(state, before, token, drawn) if self._open(before) else ""
+
+    def needs(self, state: Any, track: Track) -> frozenset[Need]:
+        return self.inner.needs(state, track) if self._open(track) else NOTHING
+
+    def inform(self, state: Any, track: Track, numbers: Numbers) -> Any:
+        return self.inner.inform(state, track, numbers) if self._open(track) else state
+
+    def quiet(self, state: Any, track: Track) -> int:
+        calm = self.inner.quiet(state, track)
+        return min(calm, self.tokens - 1 - track.emitted) if track.emitted < self.tokens else calm
+
+    def heeds(self, state: Any, track: Track) -> frozenset[int]:
+        return self.inner.heeds(state, track)
+
+    def skip(self, state: Any, track: Track, tokens: Sequence[int]) -> Any:
+        return self.inner.skip(state, track, tokens)
+
+
+def during(phase: str, control: Control) -> During:
+    """Let a control act in one phase only; it still sees all tokens.
+
+    Args:
+        phase: "thinking" or "answer".
+        control: any but one that decides when thinking ends.
+
+    Raises:
+        TypeError, ValueError: for another phase, something that is no control, or one that never acts there.
+        UnsupportedControl: for a control that decides when thinking ends: it must always act.
+    """
+    return During(phase, control)
+
+
+def after(tokens: int, control: Control) -> After:
+    """Let a control act only from output token number `tokens` on; it sees all tokens from the start.
+
+    Args:
+        tokens: output tokens of every kind, 0 or more, before it acts.
+        control: any but one that decides when thinking ends.
+
+    Raises:
+        TypeError, ValueError: for a number out of range, or something that is no control.
+        UnsupportedControl: for a control that decides when thinking ends: it must always act.
+    """
+    return After(tokens, control)

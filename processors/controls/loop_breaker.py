@@ -1,0 +1,115 @@
+"""Repetition inside thinking, found and ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from thinkpace.processors.core.binding import Binding
+from thinkpace.processors.core.control import Control
+from thinkpace.processors.core.decisions import FOREVER, Close, Decision
+from thinkpace.processors.core.edit import KEEP
+from thinkpace.processors.core.processor import Processor
+from thinkpace.processors.core.tracker import Track
+from thinkpace.processors.core.validators import checked_count
+from thinkpace.types import Phase
+
+STRIDE = 32  # tokens between two looks
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class LoopBreaker(Control):
+    """Close the thinking block when it goes round in circles.
+
+    A loop is the same sequence of at most `max_period` tokens, `repeats` times in a row and for `min_tokens` tokens at
+    least, right before the current place; ids are compared, and all must be equal. It is looked for every 32 thinking
+    tokens of a block.
+
+    Args:
+        repeats: how often in a row, 2 or more.
+        max_period: the longest sequence that is looked for, 1 or more.
+        min_tokens: the shortest loop that counts, 1 or more: a row of zeros in a table is none.
+
+    Raises:
+        TypeError, ValueError: for numbers out of range.
+
+    >>> LoopBreaker()
+    LoopBreaker()
+
+    Source: ours. Forced thinking ends in loops (s1, arXiv 2501.19393 v3, section 4), and penalties on repetition
+    change the text before there is any loop.
+    """
+
+    repeats: int = 4
+    max_period: int = 128
+    min_tokens: int = 48
+
+    phases: ClassVar[tuple[str, ...]] = ("thinking",)
+
+    def __post_init__(self) -> None:
+        checked_count("repeats", self.repeats, 2)
+        checked_count("max_period", self.max_period, 1)
+        checked_count("min_tokens", self.min_tokens, 1)
+
+    def compile(self, binding: Binding) -> Loops:
+        return Loops(self)
+
+
+def period(tokens: Sequence[int], repeats: int, max_period: int, min_tokens: int) -> int:
+    """The shortest sequence that the tokens end with `repeats` times in a row, and for `min_tokens`; 0 for none.
+
+    >>> period([9, 1, 2, 1, 2, 1, 2], 3, 5, 4), period([1, 2, 1, 2], 3, 5, 4)
+    (2, 0)
+    """
+    for length in range(1, min(max_period, len(tokens) - 1) + 1):
+        if tokens[-1 - length] != tokens[-1]:
+            continue
+        covered = length * max(repeats, -(-min_tokens // length))
+        if covered <= len(tokens) and tokens[-covered + length :] == tokens[-covered:-length]:
+            return length
+    return 0
+
+
+class LoopState(NamedTuple):
+    """Args: tail: the last tokens of the block. seen: tokens of the block. looping: whether they end in a loop."""
+
+    tail: tuple[int, ...] = ()
+    seen: int = 0
+    looping: bool = False
+
+
+class Loops(Processor[LoopState]):
+    """The processor of `LoopBreaker`."""
+
+    __slots__ = ("control", "window")
+
+    def __init__(self, control: LoopBreaker) -> None:
+        self.control = control
+        self.window = max(control.repeats * control.max_period, control.min_tokens + control.max_period)
+
+    def init(self, track: Track) -> LoopState:
+        return LoopState()
+
+    def observe(self, state: LoopState, before: Track, after: Track, token: int, drawn: int) -> LoopState:
+        if after.phase is not Phase.THINKING:
+            return LoopState()
+        return self.skip(state, before, (token,))
+
+    def skip(self, state: LoopState, track: Track, tokens: Sequence[int]) -> LoopState:
+        if track.phase is not Phase.THINKING:
+            return LoopState()
+        tail, seen = (*state.tail, *tokens)[-self.window :], state.seen + len(tokens)
+        if seen % STRIDE:
+            return LoopState(tail, seen, state.looping)
+        control = self.control
+        looping = period(tail, control.repeats, control.max_period, control.min_tokens) > 0
+        return LoopState(tail, seen, looping)
+
+    def decide(self, state: LoopState, track: Track) -> Decision:
+        return Close("loop") if state.looping and track.phase is Phase.THINKING else KEEP
+
+    def quiet(self, state: LoopState, track: Track) -> int:
+        if track.phase is not Phase.THINKING:
+            return FOREVER
+        return 0 if state.looping else STRIDE - 1 - state.seen % STRIDE

@@ -1,0 +1,190 @@
+"""Slow thinking first, then fast (AlphaOne)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from thinkpace.processors.budgeting.budget import Budget
+from thinkpace.processors.budgeting.guard import Guard
+from thinkpace.processors.budgeting.machine import Ending
+from thinkpace.processors.core.binding import Binding
+from thinkpace.processors.core.chain import chain
+from thinkpace.processors.core.closing import check_phrases
+from thinkpace.processors.core.control import Control
+from thinkpace.processors.core.decisions import FOREVER, NOTHING, Close, Decision, Need, Numbers, Script
+from thinkpace.processors.core.edit import KEEP, Edit, redirect
+from thinkpace.processors.core.processor import Processor
+from thinkpace.processors.core.tracker import Track
+from thinkpace.processors.core.validators import checked_count, checked_number, checked_text, checked_texts
+from thinkpace.processors.text.automaton import START
+from thinkpace.processors.text.expressions import BLANK_LINE
+from thinkpace.processors.text.phrases import BEGIN, phrases
+from thinkpace.processors.text.vocabulary import line_break, spell
+from thinkpace.types import Phase
+
+_UNIFORM = Need("uniform")
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class PhasedSpeed(Budget):
+    """Think slowly for the first `slow_tokens`, then fast: AlphaOne's two phases, without a test set's mean length.
+
+    Slow: after every separator "Wait" is written, with a probability that falls in a straight line from
+    `wait_probability` at the start to 0 at `slow_tokens`. Fast: where the model would say "Wait" (or whatever `slow`
+    holds) a line break comes instead (its probability moves there), and thinking is closed by force.
+
+    It is a budget too, and takes the place of one: the fields of `ThinkBudget` hold as they do there.
+
+    Args:
+        slow_tokens: thinking tokens of the slow phase, 1 or more.
+        wait: what is written in the slow phase.
+        wait_probability: at the start, in (0, 1].
+        slow: what is not said in the fast phase; words or phrases as in `ThoughtSwitchPenalty`.
+        separators: where "Wait" may be written.
+        max_tokens, min_tokens, answer_reserve, landing, landing_boost, message, context_share, guard, effort: as in
+            `ThinkBudget`, and so are the other names of `max_tokens`.
+
+    Raises:
+        TypeError, ValueError: for numbers out of range, empty texts, or a slow phase that is longer than `max_tokens`.
+
+    >>> PhasedSpeed(slow_tokens=2048)
+    PhasedSpeed(slow_tokens=2048)
+
+    Source: AlphaOne, arXiv 2505.24863 and ASTRAL-Group/AlphaOne 98f8ef8, eval/math_eval_efficient.py. Differences: its
+    moment of change is 1.4 times the mean thinking length of the model on the test set, written into its code; here it
+    is a number of tokens, which you may take from your own measurements. It stops generating at "Wait" and writes the
+    close; here a line break stands between. Its list of line breaks (",\\n\\n" and so on) are the tokens that hold a
+    blank line; here the blank line is found however it is cut into tokens.
+    """
+
+    slow_tokens: int = field(default=1024, kw_only=True)
+    wait: str = field(default="Wait", kw_only=True)
+    wait_probability: float = field(default=1.0, kw_only=True)
+    slow: tuple[str, ...] = field(default=("wait",), kw_only=True)
+    separators: tuple[str, ...] = field(default=BLANK_LINE, kw_only=True)
+
+    @classmethod
+    def examples(cls) -> tuple[Control, ...]:
+        return (cls(slow_tokens=512),)
+
+    def _check(self) -> None:
+        checked_count("slow_tokens", self.slow_tokens, 1)
+        if self.max_tokens is not None and self.slow_tokens > self.max_tokens:
+            raise ValueError(f"slow_tokens={self.slow_tokens} is more than max_tokens={self.max_tokens}")
+        checked_text("wait", self.wait)
+        if self.wait is None:
+            raise TypeError("wait must be a text: what is written in the slow phase")
+        object.__setattr__(
+            self, "wait_probability", checked_number("wait_probability", self.wait_probability, 1e-9, 1.0)
+        )
+        object.__setattr__(self, "slow", checked_texts("slow", self.slow))
+        object.__setattr__(self, "separators", checked_texts("separators", self.separators))
+
+    @property
+    def moves_probability(self) -> bool:
+        return True
+
+    @property
+    def needs(self) -> frozenset[str]:
+        return frozenset({_UNIFORM.kind})
+
+    def compile(self, binding: Binding) -> Processor[Any]:
+        ending = Ending(self._limits(binding), self.closing(binding), binding)
+        speed = Speed(self, ending, binding)
+        return chain(ending, speed, Guard(self.guard, binding)) if self.guard else chain(ending, speed)
+
+
+class SpeedState(NamedTuple):
+    """Args: separator, phrase: cursors. at_break: whether a separator has just ended. write, over: what is due."""
+
+    separator: int = BEGIN
+    phrase: int = BEGIN
+    at_break: bool = False
+    write: bool = False
+    over: bool = False
+
+
+class Speed(Processor[SpeedState]):
+    """The two phases; the budget's own machine beside it keeps the limits."""
+
+    __slots__ = ("_edits", "_heeds", "control", "ending", "line_break", "phrases", "script", "separators")
+
+    def __init__(self, control: PhasedSpeed, ending: Ending, binding: Binding) -> None:
+        self.control = control
+        self.ending = ending
+        self.script = Script(spell(binding.vocabulary, control.wait, "wait"), "slow")
+        check_phrases(binding, {"wait": self.script.ids})
+        self.separators = phrases(binding.vocabulary, control.separators, exact=True)
+        self.phrases = phrases(binding.vocabulary, control.slow, apart=binding.markers.single)
+        self.line_break = line_break(binding.vocabulary, "PhasedSpeed")
+        self._edits: dict[int, Edit] = {}
+        self._heeds = self.separators.heeds | self.phrases.alert | {self.line_break}
+
+    def init(self, track: Track) -> SpeedState:
+        return SpeedState()
+
+    def _fast(self, track: Track) -> bool:
+        return track.spent >= self.control.slow_tokens
+
+    def observe(self, state: SpeedState, before: Track, after: Track, token: int, drawn: int) -> SpeedState:
+        if after.phase is not Phase.THINKING:
+            return state
+        if before.phase is not Phase.THINKING:
+            return SpeedState()
+        separator, found = self.separators.step(state.separator, token)
+        phrase, _ = self.phrases.step(state.phrase, token)
+        at_break = found is not None and drawn >= 0
+        over = state.over or self._replaced(state, before, token, drawn)
+        made = SpeedState(separator, phrase, at_break, False, over)
+        return state if made == state else made
+
+    def _replaced(self, state: SpeedState, before: Track, token: int, drawn: int) -> bool:
+        return (
+            drawn >= 0
+            and drawn != token == self.line_break
+            and before.phase is Phase.THINKING
+            and self._fast(before)
+            and drawn in self._edit(state).redirect
+        )
+
+    def needs(self, state: SpeedState, track: Track) -> frozenset[Need]:
+        thinking = track.phase is Phase.THINKING and state.at_break and not self._fast(track)
+        return frozenset({_UNIFORM}) if thinking and self._has_room(track) else NOTHING
+
+    def inform(self, state: SpeedState, track: Track, numbers: Numbers) -> SpeedState:
+        if not self.needs(state, track):
+            return state
+        chance = self.control.wait_probability * (1 - track.spent / self.control.slow_tokens)
+        return state._replace(write=numbers[_UNIFORM] < chance)
+
+    def _has_room(self, track: Track) -> bool:
+        return self.ending.left(track) > len(self.script.ids)
+
+    def _edit(self, state: SpeedState) -> Edit:
+        known = self._edits.get(state.phrase)
+        if known is None:
+            known = self._edits[state.phrase] = redirect(self.phrases.completions(state.phrase), self.line_break)
+        return known
+
+    def decide(self, state: SpeedState, track: Track) -> Decision:
+        if track.phase is not Phase.THINKING or track.cursor != START:  # a close that is begun may go on
+            return KEEP
+        if not self._fast(track):
+            return self.script if state.write else KEEP
+        edit = self._edit(state)
+        return Close("fast", edit) if state.over else edit
+
+    def explain(self, state: SpeedState, before: Track, token: int, drawn: int) -> str:
+        return "fast" if self._replaced(state, before, token, drawn) else ""
+
+    def quiet(self, state: SpeedState, track: Track) -> int:
+        if track.phase is not Phase.THINKING:
+            return FOREVER
+        at_rest = self.separators.settled(state.separator) and self.phrases.settled(state.phrase)
+        if not at_rest or state.at_break or state.write or state.over:
+            return 0
+        return FOREVER if self._fast(track) else self.control.slow_tokens - 1 - track.spent
+
+    def heeds(self, state: SpeedState, track: Track) -> frozenset[int]:
+        return self._heeds

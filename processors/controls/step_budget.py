@@ -1,0 +1,108 @@
+"""`StepBudget`: a number of steps, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+from thinkpace.processors.core.binding import Binding
+from thinkpace.processors.core.control import Control
+from thinkpace.processors.core.decisions import FOREVER, NO_TOKENS, Close, Decision
+from thinkpace.processors.core.edit import KEEP
+from thinkpace.processors.core.processor import Processor
+from thinkpace.processors.core.tracker import Track
+from thinkpace.processors.core.validators import checked_count, checked_texts
+from thinkpace.processors.text.expressions import BLANK_LINE
+from thinkpace.processors.text.lexicon import lexicon
+from thinkpace.processors.text.phrases import BEGIN, phrases
+from thinkpace.types import Phase
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class StepBudget(Control):
+    """Close the thinking block once `max_steps` steps have been thought.
+
+    A step is what stands between separators, if it is more than white space. The close comes right after the
+    separator that ends the last step.
+
+    Args:
+        max_steps: at most, 1 or more, all blocks of thinking together.
+        separators: what ends a step, byte for byte, however it is cut into tokens. Default: a blank line.
+
+    Raises:
+        TypeError, ValueError: for a number out of range, or no separators.
+
+    >>> StepBudget(16)
+    StepBudget(max_steps=16)
+
+    Source: step-conditional control, s1 (arXiv 2501.19393 v3, section 3.2 and appendix). s1 asks for the steps in the
+    prompt, of a model trained with step markers, and models then make longer steps; here any model is stopped.
+    """
+
+    max_steps: int
+    separators: tuple[str, ...] = BLANK_LINE
+
+    phases: ClassVar[tuple[str, ...]] = ("thinking",)
+
+    @classmethod
+    def examples(cls) -> tuple[Control, ...]:
+        return (cls(16),)
+
+    def __post_init__(self) -> None:
+        checked_count("max_steps", self.max_steps, 1)
+        object.__setattr__(self, "separators", checked_texts("separators", self.separators))
+
+    def compile(self, binding: Binding) -> Steps:
+        return Steps(self, binding)
+
+
+class StepState(NamedTuple):
+    """Args: steps: ended so far. begun: whether the current one holds anything. cursor: in the separators."""
+
+    steps: int = 0
+    begun: bool = False
+    cursor: int = BEGIN
+
+
+class Steps(Processor[StepState]):
+    """The processor of `StepBudget`."""
+
+    __slots__ = ("most", "separators", "texts")
+
+    def __init__(self, control: StepBudget, binding: Binding) -> None:
+        self.most = control.max_steps
+        self.separators = phrases(binding.vocabulary, control.separators, exact=True)
+        self.texts = lexicon(binding.vocabulary).texts
+
+    def init(self, track: Track) -> StepState:
+        return StepState()
+
+    def observe(self, state: StepState, before: Track, after: Track, token: int, drawn: int) -> StepState:
+        if after.phase is not Phase.THINKING:
+            return state
+        if before.phase is not Phase.THINKING:
+            return StepState(state.steps)
+        cursor, found = self.separators.step(state.cursor, token)
+        begun = state.begun or bool(self.texts[token].strip())
+        if found is not None and begun:
+            return StepState(state.steps + 1, False, cursor)
+        return state if (cursor, begun) == (state.cursor, state.begun) else StepState(state.steps, begun, cursor)
+
+    def decide(self, state: StepState, track: Track) -> Decision:
+        over = track.phase is Phase.THINKING and state.steps >= self.most
+        return Close("steps") if over else KEEP
+
+    def quiet(self, state: StepState, track: Track) -> int:
+        if track.phase is not Phase.THINKING:
+            return FOREVER
+        return 0 if state.steps >= self.most else FOREVER
+
+    def heeds(self, state: StepState, track: Track) -> frozenset[int]:
+        return self.separators.heeds_from(state.cursor) if track.phase is Phase.THINKING else NO_TOKENS
+
+    def skip(self, state: StepState, track: Track, tokens: Sequence[int]) -> StepState:
+        if track.phase is not Phase.THINKING:
+            return state
+        begun = state.begun or any(self.texts[token].strip() for token in tokens)
+        return state if (begun, BEGIN) == (state.begun, state.cursor) else StepState(state.steps, begun, BEGIN)

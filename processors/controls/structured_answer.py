@@ -1,0 +1,168 @@
+"""The thinking stays free, the answer is constrained: by outlines' automata over the vocabulary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from thinkpace.errors import MissingExtra
+from thinkpace.processors.controls._json_schema import not_enforced
+from thinkpace.processors.core.binding import Binding
+from thinkpace.processors.core.control import Control
+from thinkpace.processors.core.decisions import FOREVER
+from thinkpace.processors.core.edit import KEEP, Edit
+from thinkpace.processors.core.processor import Processor
+from thinkpace.processors.core.tracker import Track
+from thinkpace.processors.core.validators import checked_texts
+from thinkpace.processors.text.automaton import START, matcher
+from thinkpace.processors.text.pattern_index import escape, pattern_index
+from thinkpace.types import Phase
+
+if TYPE_CHECKING:
+    import outlines_core
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class StructuredAnswer(Control):
+    """Let the answer be nothing but what a pattern allows, from its first token to the end of the sequence.
+
+    Thinking is not touched, and neither is what other controls write after a close (a final text): the pattern holds
+    for what the model says from there on, after a natural and after a forced close, and from the start where there is
+    no thinking. White space may come before. A model that has not thought yet may still open thinking.
+
+    Args:
+        regex: a regular expression that the whole answer must match.
+        json_schema: a JSON schema, as JSON text or as a mapping (kept as text); keywords that outlines would not hold
+            to (`minimum`, `uniqueItems`, ...) are refused.
+        choices: the answer is one of these texts.
+
+    Raises:
+        MissingExtra: when it is compiled without outlines.
+        TypeError, ValueError: unless exactly one of the three is given, or for what outlines cannot read.
+
+    >>> StructuredAnswer(choices=("yes", "no"))
+    StructuredAnswer(choices=('yes', 'no'))
+
+    Source: Willard and Louf, arXiv 2307.09702; the automaton is outlines-core's.
+    """
+
+    regex: str | None = None
+    json_schema: str | Mapping[str, Any] | None = None
+    choices: tuple[str, ...] | None = None
+
+    phases: ClassVar[tuple[str, ...]] = ("answer",)
+    rules_answer: ClassVar[bool] = True
+
+    @classmethod
+    def examples(cls) -> tuple[Control, ...]:
+        return (cls(choices=("yes", "no")),)
+
+    def __post_init__(self) -> None:
+        given = [name for name in ("regex", "json_schema", "choices") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give one of regex, json_schema and choices, got {' and '.join(given) or 'none'}")
+        if self.choices is not None:
+            object.__setattr__(self, "choices", checked_texts("choices", self.choices))
+        if isinstance(self.json_schema, Mapping):
+            object.__setattr__(self, "json_schema", json.dumps(self.json_schema))
+        for name in ("regex", "json_schema"):
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, str):
+                raise TypeError(f"{name} must be a text, got {value!r}")
+            if value == "":
+                raise ValueError(f"{name} must not be empty")
+        if isinstance(self.json_schema, str):
+            try:
+                schema = json.loads(self.json_schema)
+            except ValueError as error:
+                raise ValueError(f"json_schema is no JSON: {error}") from None
+            for keyword in not_enforced(schema):
+                raise ValueError(
+                    f"json_schema uses {keyword}, which outlines would not enforce: leave it out, or write a regex"
+                )
+
+    def compile(self, binding: Binding) -> Structure:
+        return Structure(pattern_index(binding.vocabulary, self._pattern()), binding)
+
+    def _pattern(self) -> str:
+        if self.choices is not None:
+            return "|".join(f"({escape(choice)})" for choice in self.choices)
+        if self.regex is not None:
+            return self.regex
+        try:
+            from outlines_core.json_schema import build_regex_from_schema
+        except ModuleNotFoundError as error:
+            raise MissingExtra("StructuredAnswer", "structured") from error
+        try:
+            return str(build_regex_from_schema(self.json_schema))
+        except Exception as error:
+            raise ValueError(f"outlines cannot read this json_schema: {error}") from error
+
+
+class AnswerState(NamedTuple):
+    """Args: node: of the automaton; -1 after something that it does not allow. said: whether anything was said."""
+
+    node: int
+    said: bool = False
+
+
+class Structure(Processor[AnswerState]):
+    """The processor of `StructuredAnswer`.
+
+    Args:
+        automaton: of the pattern.
+        binding: where.
+    """
+
+    __slots__ = ("_edits", "automaton", "eos", "opens")
+
+    def __init__(self, automaton: outlines_core.Index, binding: Binding) -> None:
+        self.automaton = automaton
+        self.eos = binding.vocabulary.eos
+        self.opens = matcher(binding.markers.opens)
+        self._edits: dict[tuple[int, int], Edit] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            setattr(self, name, value)
+
+    def init(self, track: Track) -> AnswerState:
+        return AnswerState(self.automaton.get_initial_state())
+
+    def observe(self, state: AnswerState, before: Track, after: Track, token: int, drawn: int) -> AnswerState:
+        if before.phase is not Phase.ANSWER or after.phase is not Phase.ANSWER:
+            return self.init(after)  # what comes after thinking is another answer
+        if drawn < 0 or token in self.eos or state.node < 0:
+            return state
+        node = self.automaton.get_next_state(state.node, token)
+        return AnswerState(-1 if node is None else node, True)
+
+    def decide(self, state: AnswerState, track: Track) -> Edit:
+        if track.phase is not Phase.ANSWER:
+            return KEEP
+        opening = -1 if track.opened or (state.said and track.cursor == START) else track.cursor
+        if state.node < 0 and (opening < 0 or track.cursor == START):
+            return KEEP
+        key = state.node, opening
+        known = self._edits.get(key)
+        if known is None:
+            known = self._edits[key] = Edit(only=self.allowed(state.node, opening))
+        return known
+
+    def allowed(self, node: int, opening: int) -> frozenset[int]:
+        allowed: set[int] = set()
+        if node >= 0:
+            allowed |= set(self.automaton.get_allowed_tokens(node) or ()) - self.eos
+            if self.automaton.is_final_state(node) or not allowed:
+                allowed |= self.eos
+        if opening >= 0:
+            allowed |= self.opens.advances(opening)
+        return frozenset(allowed)
+
+    def quiet(self, state: AnswerState, track: Track) -> int:
+        return 0 if track.phase is Phase.ANSWER else FOREVER

@@ -1,0 +1,125 @@
+"""`ThoughtBudget`: a number of thoughts, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from thinkpace.processors.controls._thoughts import ThoughtState, follow_thought, skip_thought
+from thinkpace.processors.core.binding import Binding
+from thinkpace.processors.core.control import Control
+from thinkpace.processors.core.decisions import FOREVER, NO_TOKENS, Close, Decision
+from thinkpace.processors.core.edit import KEEP, Edit, redirect
+from thinkpace.processors.core.processor import Processor
+from thinkpace.processors.core.tracker import Track
+from thinkpace.processors.core.validators import checked_count, checked_texts
+from thinkpace.processors.text.expressions import THOUGHT_SWITCHES
+from thinkpace.processors.text.phrases import Phrases, phrases
+from thinkpace.processors.text.vocabulary import line_break
+from thinkpace.types import Phase
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class ThoughtBudget(Control):
+    """Close thinking instead of beginning thought number `max_thoughts` + 1.
+
+    Where the model would complete an expression that begins another thought, a line break comes instead (its
+    probability moves there), and thinking is closed by force. The first thought begins where thinking is opened; a
+    phrase that a control writes ("Wait") begins none.
+
+    Args:
+        max_thoughts: at most, 1 or more, all blocks of thinking together.
+        expressions: what begins another thought, as in `ThoughtSwitchPenalty`.
+
+    Raises:
+        TypeError, ValueError: for a number out of range, or no expressions.
+
+    >>> ThoughtBudget(8)
+    ThoughtBudget(max_thoughts=8)
+
+    Source: `max_thoughts` of ThinkDeeper (optillm a5e3588, optillm/thinkdeeper.py), which tests the token that was
+    drawn and closes after it; here the close comes in its place.
+    """
+
+    max_thoughts: int
+    expressions: tuple[str, ...] = THOUGHT_SWITCHES
+
+    phases: ClassVar[tuple[str, ...]] = ("thinking",)
+
+    @classmethod
+    def examples(cls) -> tuple[Control, ...]:
+        return (cls(8),)
+
+    def __post_init__(self) -> None:
+        checked_count("max_thoughts", self.max_thoughts, 1)
+        object.__setattr__(self, "expressions", checked_texts("expressions", self.expressions))
+
+    @property
+    def moves_probability(self) -> bool:
+        return True
+
+    def compile(self, binding: Binding) -> Thoughts:
+        table = phrases(binding.vocabulary, self.expressions, apart=binding.markers.single)
+        return Thoughts(self.max_thoughts, table, line_break(binding.vocabulary, "ThoughtBudget"))
+
+
+class Thoughts(Processor[ThoughtState]):
+    """The processor of `ThoughtBudget`."""
+
+    __slots__ = ("_edits", "_watched", "line_break", "most", "phrases")
+
+    def __init__(self, most: int, table: Phrases, line_break: int) -> None:
+        self.most = most
+        self.phrases = table
+        self.line_break = line_break
+        self._edits: dict[int, Edit] = {}
+        self._watched = table.alert | {line_break}
+
+    def init(self, track: Track) -> ThoughtState:
+        return ThoughtState(thoughts=int(track.phase is Phase.THINKING))
+
+    def observe(self, state: ThoughtState, before: Track, after: Track, token: int, drawn: int) -> ThoughtState:
+        followed = follow_thought(state, self.phrases, before, after, token, own=drawn == token)
+        return followed._replace(over=True) if self._replaced(state, before, token, drawn) else followed
+
+    def _replaced(self, state: ThoughtState, before: Track, token: int, drawn: int) -> bool:
+        return (
+            drawn >= 0
+            and drawn != token == self.line_break
+            and before.phase is Phase.THINKING
+            and drawn in self._edit(state).redirect
+        )
+
+    def _edit(self, state: ThoughtState) -> Edit:
+        if state.thoughts < self.most:
+            return KEEP
+        known = self._edits.get(state.cursor)
+        if known is None:
+            known = self._edits[state.cursor] = redirect(self.phrases.completions(state.cursor), self.line_break)
+        return known
+
+    def decide(self, state: ThoughtState, track: Track) -> Decision:
+        if track.phase is not Phase.THINKING:
+            return KEEP
+        edit = self._edit(state)
+        return Close("thoughts", edit) if state.over or state.thoughts > self.most else edit
+
+    def explain(self, state: ThoughtState, before: Track, token: int, drawn: int) -> str:
+        return "thoughts" if self._replaced(state, before, token, drawn) else ""
+
+    def quiet(self, state: ThoughtState, track: Track) -> int:
+        if track.phase is not Phase.THINKING:
+            return FOREVER
+        if state.over or state.thoughts > self.most:
+            return 0
+        ready = self.phrases.at_rest if state.thoughts < self.most else self.phrases.settled
+        return FOREVER if ready(state.cursor) else 0
+
+    def heeds(self, state: ThoughtState, track: Track) -> frozenset[int]:
+        if track.phase is not Phase.THINKING:
+            return NO_TOKENS
+        return self.phrases.heeds if state.thoughts < self.most else self._watched
+
+    def skip(self, state: ThoughtState, track: Track, tokens: Sequence[int]) -> ThoughtState:
+        return skip_thought(state, self.phrases, track, tokens)

@@ -1,0 +1,1 @@
+"""What tokens spell: vocabularies, words, phrases, sentences, markers and patterns."""

@@ -1,0 +1,252 @@
+"""Thinking markers found by rendering a chat template: no list of models, and no guess where nothing shows.
+
+A conversation whose assistant has thought is rendered, and what stands around the thought is taken apart. Where a
+template drops the thought, the tags that it names for it are taken, if they are one pair.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+from thinkpace.errors import MissingExtra, UnsupportedControl
+
+_SYSTEM, _USER, _THOUGHT, _SAID = "qq-system-qq", "qq-user-qq", "qq-thought-qq", "qq-answer-qq"  # no template has them
+
+ON = {"enable_thinking": True, "thinking": True, "reasoning": True}
+OFF = {"enable_thinking": False, "thinking": False, "reasoning": False}
+#: arguments by which templates in the wild switch thinking; `switches` tries each by itself
+SWITCHES: tuple[tuple[str, Any], ...] = (
+    *((name, value) for name in ON for value in (True, False)),
+    *(("reasoning_effort", value) for value in ("none", "low", "high")),
+    ("thinking_budget", 0),
+    ("thinking_budget", 512),
+    ("thinking_mode", "disabled"),
+)
+
+_TAG = re.compile(r"<[^<>\s]{1,48}>|\[[^\[\]\s]{1,48}\]|◁[^◁▷\s]{1,48}▷")
+_NAMED = re.compile(r"think|thought|reason", re.IGNORECASE)
+
+
+class ChatTemplate:
+    """A chat template, rendered as transformers does.
+
+    Args:
+        source: jinja text.
+        arguments: of the rendering, such as `enable_thinking` or `bos_token`.
+
+    Raises:
+        MissingExtra: without jinja2.
+        UnsupportedControl: if it is no template.
+    """
+
+    def __init__(self, source: str, arguments: Mapping[str, Any]) -> None:
+        self.source = source
+        self.arguments = {"bos_token": "", "eos_token": "", **arguments}
+        self._template = _compiled(source)
+
+    def render(self, messages: list[dict[str, Any]], **arguments: Any) -> str | None:
+        """The text; None if the template refuses such messages."""
+        try:
+            return str(self._template.render(messages=messages, **{**arguments, **self.arguments}))
+        except Exception:  # noqa: BLE001  # templates raise whatever they like for messages they do not know
+            return None
+
+    def prompt(self, **arguments: Any) -> str:
+        """What is rendered for a question that the model is to answer, with a system message and then without."""
+        asked = [_message("user", _USER)]
+        texts = [
+            self.render(messages, add_generation_prompt=True, **arguments)
+            for messages in ([_message("system", _SYSTEM), *asked], asked)
+        ]
+        return "".join(text for text in texts if text is not None)
+
+    def tail(self, **arguments: Any) -> str:
+        """The end of the prompt, from after the question."""
+        return self.prompt(**arguments).rpartition(_USER)[2]
+
+    def thoughts(self) -> Iterator[tuple[str, str, str, bool]]:
+        """Renderings of an answer with a thought: (before the turn, before the thought, after it, with tool calls)."""
+        fields = dict.fromkeys(("reasoning_content", "reasoning", "thinking", "thought"), _THOUGHT)
+        blocks = [{"type": "thinking", "thinking": _THOUGHT}, {"type": "text", "text": _SAID}]
+        call = {"type": "function", "id": "call00001", "function": {"name": "f", "arguments": {"x": 1}}}
+        said: list[tuple[dict[str, Any], bool]] = [
+            (_message("assistant", _SAID) | fields, False),
+            ({"role": "assistant", "content": blocks}, False),
+            (_message("assistant", _SAID) | fields | {"tool_calls": [call]}, True),
+        ]
+        result = {"role": "tool", "content": "1", "tool_call_id": "call00001", "name": "f"}
+        for arguments in ({}, ON):
+            for answer, calls in said:
+                for before in ([_message("system", _SYSTEM)], []):
+                    messages = [*before, _message("user", _USER), answer, *([result] if calls else [])]
+                    text = self.render(messages, **arguments)
+                    if text is None or _THOUGHT not in text:
+                        continue
+                    start, _, rest = text.partition(_USER)
+                    opening, _, after = rest.partition(_THOUGHT)
+                    yield start + _USER, opening, after, calls
+                    break
+
+
+def _message(role: str, content: str) -> dict[str, Any]:
+    return {"role": role, "content": content}
+
+
+@lru_cache(maxsize=64)
+def _compiled(source: str) -> Any:
+    try:
+        from jinja2 import TemplateError, nodes
+        from jinja2.ext import Extension
+        from jinja2.sandbox import ImmutableSandboxedEnvironment
+    except ModuleNotFoundError as error:
+        raise MissingExtra("reading a chat template", "hf") from error
+
+    class Generation(Extension):
+        """`{% generation %}`, by which transformers marks what an assistant has said: rendered as what it holds."""
+
+        tags = {"generation"}  # noqa: RUF012  # what jinja wants
+
+        def parse(self, parser: Any) -> list[nodes.Node]:
+            next(parser.stream)
+            body: list[nodes.Node] = parser.parse_statements(("name:endgeneration",), drop_needle=True)
+            return body
+
+    def refuse(text: str) -> None:
+        raise ValueError(text)
+
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols", Generation]
+    )
+    environment.filters["tojson"] = lambda value, **_: json.dumps(value)
+    environment.globals["raise_exception"] = refuse
+    environment.globals["strftime_now"] = lambda _: "2026-01-01"
+    try:
+        return environment.from_string(source)
+    except (TemplateError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise UnsupportedControl(f"this is no chat template that can be read: {error}") from None
+
+
+def find_pair(source: str, arguments: Mapping[str, Any]) -> tuple[str, str, str, bool]:
+    """(open, close, what is written to close by force, whether the prompt opens thinking) of a chat template.
+
+    Raises:
+        MissingExtra: without jinja2.
+        UnsupportedControl: where it cannot be known; says what to pass.
+    """
+    if not isinstance(source, str) or not source.strip():
+        raise no_markers("there is no chat template")
+    switching = {name for name, _ in SWITCHES}
+    neutral = ChatTemplate(source, {name: value for name, value in arguments.items() if name not in switching})
+    found = _rendered_pair(neutral) or _named_pair(neutral)  # what the markers are does not depend on the switches
+    opened, closed, _ = found
+    if opened == closed:
+        raise no_markers(f"the chat template opens and closes with the same {opened!r}")
+    tail = ChatTemplate(source, arguments).tail()
+    return *found, tail.rfind(opened.strip()) > tail.rfind(closed.strip())
+
+
+def no_markers(reason: str) -> UnsupportedControl:
+    """The error where thinking markers cannot be known."""
+    return UnsupportedControl(
+        f"no thinking markers found: {reason}; pass markers=Markers('<open tag>', '<close tag>')", field="markers"
+    )
+
+
+def _rendered_pair(template: ChatTemplate) -> tuple[str, str, str] | None:
+    prompts = [template.tail(**arguments) for arguments in ({}, ON, OFF)]
+    for start, before, after, calls in template.thoughts():
+        between = after.partition(_SAID)[0].lstrip() if _SAID in after else ""
+        closing = _TAG.match(between or after.lstrip())
+        opened = _opening(before, start, prompts[0])
+        if closing is None or opened is None:
+            continue
+        closed = closing.group(0)
+        if between and closed in start:  # it ends other things too: what comes after it belongs to the marker
+            closed = between.rstrip()
+        if calls and not any(opened in prompt for prompt in prompts):
+            continue  # what is written around calls of tools only need not be what the model thinks in
+        whole = between if between.startswith(closed) and not calls else closed
+        return opened, closed, whole
+    return None
+
+
+def _opening(before: str, start: str, prompt: str) -> str | None:
+    """What opens a thought: from the last tag before it on, or further back where that tag opens other things too."""
+    tags = list(_TAG.finditer(before))
+    for tag in reversed(tags):
+        text = before[tag.start() :].rstrip()
+        if text in start:
+            continue
+        if prompt[-1:].isalnum() and (last := list(_TAG.finditer(prompt))):  # the prompt leaves its header unfinished
+            unfinished = prompt[last[-1].start() :]
+            at = before.rfind(unfinished)
+            if 0 <= at < tag.start():
+                text = before[at:].rstrip()
+        return text
+    return None
+
+
+def _named_pair(template: ChatTemplate) -> tuple[str, str, str]:
+    """The one pair of tags for thinking that the template names, if it ever writes what opens it."""
+    prompts = "".join(template.tail(**arguments) for arguments in ({}, ON, OFF))
+    answered = [_message("user", _USER), _message("assistant", _SAID)]
+    shown = "".join((template.render(answered, **given) or "") + template.prompt(**given) for given in ({}, ON, OFF))
+    named = {tag for tag in _TAG.findall(template.source + prompts) if _NAMED.search(tag)}
+    pairs = sorted({(tag, closed) for tag in named for closed in _closings(tag) if closed in named})
+    for text in (prompts, shown):
+        found = [pair for pair in pairs if pair[0] in text]
+        if len(found) == 1:
+            opened, closed = found[0]
+            return opened, closed, closed
+    which = f"pairs of thinking tags ({len(pairs)}), and does not itself write just one of them"
+    which = which if pairs else "no thinking tags"
+    raise no_markers(f"the chat template names {which}")
+
+
+def _closings(tag: str) -> Iterator[str]:
+    """The tags that would close this one, by the ways in which tags come in pairs."""
+    inner = tag[1:-1]
+    if not inner.startswith("/"):
+        yield f"{tag[0]}/{inner}{tag[-1]}"
+    for start, end in (("START", "END"), ("BEGIN", "END"), ("start", "end"), ("begin", "end")):
+        if start in inner:
+            yield f"{tag[0]}{inner.replace(start, end)}{tag[-1]}"
+
+
+def switches(source: str, **arguments: Any) -> dict[str, str]:
+    """What arguments of the template do to thinking.
+
+    Args:
+        source: jinja text.
+        arguments: of every rendering.
+
+    Returns:
+        For each argument that changes the prompt, such as "enable_thinking=False": "opens" or "closes" thinking,
+        "leaves it to the model", or "says so in the prompt".
+    """
+    opened, closed, _, _ = find_pair(source, arguments)
+    template = ChatTemplate(source, arguments)
+    usual, out = template.prompt(), dict[str, str]()
+    for name, value in SWITCHES:
+        text = template.prompt(**{name: value})
+        if text in ("", usual):
+            continue
+        tail, before = text.rpartition(_USER)[2], usual.rpartition(_USER)[2]
+        out[f"{name}={value}"] = "says so in the prompt" if tail == before else _stance(tail, opened, closed)
+    return out
+
+
+def stance(source: str, **arguments: Any) -> str:
+    """What the generation prompt does to thinking under these arguments: as in `switches`."""
+    opened, closed, _, _ = find_pair(source, arguments)
+    return _stance(ChatTemplate(source, arguments).tail(), opened, closed)
+
+
+def _stance(tail: str, opened: str, closed: str) -> str:
+    if tail.rfind(opened) > tail.rfind(closed):
+        return "opens"
+    return "closes" if closed in tail else "leaves it to the model"

@@ -1,0 +1,173 @@
+"""What the tokens of a vocabulary are made of, found out once per vocabulary.
+
+A token is a piece of bytes. Words, sentences and characters are facts about bytes, and hold however a tokenizer cuts
+them: a word may be one token or seven, and a token may end in the middle of a character.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from functools import cached_property, lru_cache
+
+from thinkpace.processors.text.vocabulary import Vocabulary
+
+
+class Sort(IntEnum):
+    """What a byte is to the words around it."""
+
+    OTHER = 0
+    SPACE = 1
+    WORD = 2  #: letters, digits, underscore
+
+
+def sort_of(byte: int, before: Sort) -> Sort:
+    """The sort of a byte; inside a character of several bytes, that of its first one.
+
+    Of characters outside ASCII, those of alphabets are of words; ideographs, punctuation and symbols stand alone.
+    """
+    if byte < 0x80:
+        return _ASCII[byte]
+    if byte < 0xC0:
+        return Sort.OTHER if before is Sort.SPACE else before  # after a space it belongs to no character
+    return Sort.WORD if 0xC3 <= byte <= 0xDF or byte in _ALPHABETS else Sort.OTHER
+
+
+_ASCII = [
+    Sort.WORD if chr(b).isalnum() or b == 0x5F else Sort.SPACE if b in b" \t\n\r\v\f" else Sort.OTHER
+    for b in range(0x80)
+]
+
+
+_ALPHABETS = (0xE0, 0xE1, 0xEA, 0xEB, 0xEC, 0xED)  # Indic and other scripts; Hangul
+
+
+def missing_bytes(piece: bytes) -> int:
+    """How many bytes the last character of a piece lacks; below 0: how many bytes it holds of an earlier character.
+
+    >>> missing_bytes(b"a"), missing_bytes("é".encode()[:1]), missing_bytes("漢".encode()[1:])
+    (0, 1, -2)
+    """
+    held = 0
+    while held < len(piece) and 0x80 <= piece[-1 - held] < 0xC0:
+        held += 1
+    if held == len(piece):
+        return -held
+    length = _length(piece[-1 - held])
+    return max(0, length - 1 - held)
+
+
+def _length(first: int) -> int:
+    return 1 if first < 0xC2 else 2 if first < 0xE0 else 3 if first < 0xF0 else 4 if first < 0xF5 else 1
+
+
+class Lexicon:
+    """The pieces of one vocabulary. Made by `lexicon`.
+
+    Args:
+        vocabulary: whose.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._apart = vocabulary.special | vocabulary.eos | vocabulary.unused
+        self.pieces = tuple(vocabulary.pieces)
+
+    @cached_property
+    def words(self) -> tuple[bytes, ...]:
+        """The pieces as words are compared: small letters (ASCII), white space as single spaces; b"" for no text."""
+        return tuple(b"" if i in self._apart else folded(piece) for i, piece in enumerate(self.pieces))
+
+    @cached_property
+    def texts(self) -> tuple[bytes, ...]:
+        """The pieces as they are, b"" for no text."""
+        return tuple(b"" if i in self._apart else piece for i, piece in enumerate(self.pieces))
+
+    @cached_property
+    def partial(self) -> dict[int, int]:
+        """For tokens that end or go on inside a character: `missing_bytes`."""
+        found = ((i, missing_bytes(piece)) for i, piece in enumerate(self.texts) if piece and piece[-1] >= 0x80)
+        return {i: missing for i, missing in found if missing}
+
+    @cached_property
+    def line_ends(self) -> frozenset[int]:
+        """Tokens that end a line."""
+        return frozenset(i for i, piece in enumerate(self.texts) if b"\n" in piece)
+
+    @cached_property
+    def _sorted_words(self) -> list[tuple[bytes, int]]:
+        return sorted((word, i) for i, word in enumerate(self.words) if word)
+
+    @cached_property
+    def _sorted_texts(self) -> list[tuple[bytes, int]]:
+        return sorted((text, i) for i, text in enumerate(self.texts) if text)
+
+    def beginning_with(self, start: bytes, *, words: bool) -> Iterable[int]:
+        """The ids whose piece begins with some bytes; `words`: as words are compared."""
+        pieces = self._sorted_words if words else self._sorted_texts
+        at = bisect_left(pieces, (start, -1))
+        while at < len(pieces) and pieces[at][0].startswith(start):
+            yield pieces[at][1]
+            at += 1
+
+    def spelled(self, piece: bytes, *, words: bool) -> Iterable[int]:
+        """The ids whose piece is exactly this; `words`: as words are compared."""
+        pieces = self._sorted_words if words else self._sorted_texts
+        at = bisect_left(pieces, (piece, -1))
+        while at < len(pieces) and pieces[at][0] == piece:
+            yield pieces[at][1]
+            at += 1
+
+    @cached_property
+    def last_sorts(self) -> tuple[Sort, ...]:
+        """What the last byte of each piece is; OTHER for no text."""
+        out = []
+        for piece in self.texts:
+            at = len(piece) - 1
+            while at > 0 and 0x80 <= piece[at] < 0xC0:
+                at -= 1
+            out.append(sort_of(piece[at], Sort.OTHER) if piece else Sort.OTHER)
+        return tuple(out)
+
+    @cached_property
+    def not_word_ends(self) -> frozenset[int]:
+        """Tokens after which no word is under way."""
+        return frozenset(i for i, sort in enumerate(self.last_sorts) if sort is not Sort.WORD)
+
+
+def folded(piece: bytes) -> bytes:
+    """Small letters (ASCII), and runs of white space as one space."""
+    lower = piece.lower()
+    if lower.isalnum():
+        return lower
+    out = bytearray()
+    for byte in lower:
+        if byte in b" \t\n\r\v\f":
+            if not out or out[-1] != 0x20:
+                out.append(0x20)
+        else:
+            out.append(byte)
+    return bytes(out)
+
+
+def shapes(pieces: Sequence[bytes], alike: bytes) -> tuple[list[int], list[int]]:
+    """Pieces that are the same once every byte is replaced by one that does the same (`alike`, as in `translate`).
+
+    Returns:
+        The class of every piece, and the place of a piece of every class.
+    """
+    known: dict[bytes, int] = {}
+    classes, samples = list[int](), list[int]()
+    for at, piece in enumerate(pieces):
+        shape = piece.translate(alike)
+        if shape not in known:
+            known[shape] = len(samples)
+            samples.append(at)
+        classes.append(known[shape])
+    return classes, samples
+
+
+@lru_cache(maxsize=8)
+def lexicon(vocabulary: Vocabulary) -> Lexicon:
+    """The lexicon of a vocabulary, made on first use."""
+    return Lexicon(vocabulary)

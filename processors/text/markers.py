@@ -1,0 +1,196 @@
+"""Markers: what opens thinking, what closes it naturally, and what is written to close it by force.
+
+The three are never confused: a template may open thinking with more than the marker, and a forced close usually
+holds more than the natural one.
+"""
+
+from __future__ import annotations
+
+import string
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from thinkpace.errors import UnsupportedControl
+from thinkpace.processors.text.chat_template import find_pair
+from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary, spell
+
+
+@dataclass(frozen=True, slots=True)
+class Markers:
+    """The markers of a model's thinking, as text.
+
+    Args:
+        open: what opens thinking, such as `<think>`.
+        close: what closes it naturally, such as `</think>`.
+        forced_close: what is written to close thinking by force; it must hold `close`. Default: `close`.
+        opened_by_prompt: whether the prompt has already opened thinking. None: read it from the prompt's ids (the last
+            marker decides, and an end-of-sequence id after it ends its turn).
+
+    Raises:
+        TypeError: if one is no text.
+        ValueError: if a marker is empty, open and close are the same, or `forced_close` lacks `close`.
+
+    >>> Markers("<think>", "</think>").forced_close
+    '</think>'
+    """
+
+    open: str
+    close: str
+    forced_close: str = ""
+    opened_by_prompt: bool | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("open", "close", "forced_close"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"{name} must be a text, got {getattr(self, name)!r}")
+        if not self.open or not self.close:
+            raise ValueError(f"both markers need a text, got open={self.open!r}, close={self.close!r}")
+        if self.open == self.close:
+            raise ValueError(f"open and close must differ, both are {self.open!r}")
+        if not self.forced_close:
+            object.__setattr__(self, "forced_close", self.close)
+        if self.close not in self.forced_close:
+            raise ValueError(f"forced_close must hold the close {self.close!r}, got {self.forced_close!r}")
+
+    @classmethod
+    def from_chat_template(cls, template: str, **render_kwargs: Any) -> Markers:
+        """The markers of a chat template, found by rendering it.
+
+        An answer with a thought is rendered, and what stands around the thought is taken; where the template drops
+        it, the one pair of tags that the template names for thinking. `opened_by_prompt` tells what the generation
+        prompt does under these arguments.
+
+        Args:
+            template: jinja text, as in a tokenizer's `chat_template`.
+            render_kwargs: what you pass to the template, such as `enable_thinking=False`; special tokens such as
+                `bos_token` are empty unless given.
+
+        Raises:
+            MissingExtra: without jinja2.
+            UnsupportedControl: where the markers cannot be known; then write `Markers(open, close)`.
+
+        >>> template = "{{ messages[-1].content }}{% if add_generation_prompt %}<think>{% endif %}{# until </think> #}"
+        >>> Markers.from_chat_template(template).opened_by_prompt
+        True
+        """
+        return cls(*find_pair(template, render_kwargs))
+
+    def bind(self, vocabulary: Vocabulary) -> BoundMarkers:
+        """The markers as ids of this vocabulary.
+
+        Raises:
+            UnsupportedControl: if the vocabulary cannot spell a marker, or spells the close otherwise inside
+                `forced_close`.
+        """
+        opens = marker_spellings(vocabulary, self.open, "the opening marker")
+        closes = marker_spellings(vocabulary, self.close, "the closing marker")
+        forced = spell(vocabulary, self.forced_close, "the forced close")
+        if not any(_find(forced, close) is not None for close in closes):
+            raise UnsupportedControl(
+                f"inside the forced close {self.forced_close!r} this vocabulary spells {self.close!r} in another way, "
+                "so that the end of thinking would not be seen: pass a forced_close without the text around the marker"
+            )
+        return BoundMarkers(opens, closes, forced, self.opened_by_prompt)
+
+
+@dataclass(frozen=True, slots=True)
+class BoundMarkers:
+    """Markers as token ids.
+
+    Args:
+        opens: every spelling of the opening marker.
+        closes: every spelling of the closing marker.
+        forced_close: what is written to close by force; holds one of `closes`.
+        opened_by_prompt: as in `Markers`.
+    """
+
+    opens: tuple[TokenIds, ...]
+    closes: tuple[TokenIds, ...]
+    forced_close: TokenIds
+    opened_by_prompt: bool | None = None
+
+    @property
+    def single(self) -> frozenset[int]:
+        """Markers that are one token: no words of the text, whatever they are spelled like."""
+        return frozenset(ids[0] for ids in (*self.opens, *self.closes) if len(ids) == 1)
+
+    @property
+    def after_close(self) -> TokenIds:
+        """What the forced close holds after its marker."""
+        for close in self.closes:
+            at = _find(self.forced_close, close)
+            if at is not None:
+                return self.forced_close[at + len(close) :]
+        return ()
+
+    def rests_of_close(self) -> dict[TokenIds, TokenIds]:
+        """What is left to write of the forced close, by what has been written of its marker.
+
+        >>> markers = BoundMarkers(((1,),), ((7, 8, 9),), (5, 7, 8, 9, 6))
+        >>> markers.rests_of_close()[()], markers.rests_of_close()[7, 8]
+        ((5, 7, 8, 9, 6), (9, 6))
+        """
+        rests: dict[TokenIds, TokenIds] = {(): self.forced_close}
+        for close in self.closes:
+            at = _find(self.forced_close, close)
+            if at is None:
+                continue
+            for length in range(1, len(close) + 1):
+                rests.setdefault(close[:length], self.forced_close[at + length :])
+        for close in self.closes:  # begun in a spelling that the forced close does not use: finish that one
+            for length in range(1, len(close) + 1):
+                rests.setdefault(close[:length], close[length:])
+        return rests
+
+    def shortest_rests(self) -> dict[TokenIds, TokenIds]:
+        """The least that is left to write of any closing marker, by what has been written of one.
+
+        >>> BoundMarkers(((1,),), ((7, 8, 9), (7, 6)), (7, 6)).shortest_rests()
+        {(): (7, 6), (7,): (6,), (7, 8): (9,)}
+        """
+        rests: dict[TokenIds, TokenIds] = {}
+        for close in sorted(self.closes, key=len):
+            for length in range(len(close)):
+                rests.setdefault(close[:length], close[length:])
+        return rests
+
+
+@lru_cache(maxsize=32)
+def marker_spellings(vocabulary: Vocabulary, marker: str, what: str) -> tuple[TokenIds, ...]:
+    """A marker alone, and as it is spelled where it merges with a space, a line break or punctuation beside it.
+
+    A marker that is one special token has one spelling: nothing merges with it.
+    """
+    own = spell(vocabulary, marker, what)
+    if len(own) == 1:
+        return (own,)
+    found = {own: None}
+    beside = ("", "\n", "\n\n", "\n\n\n", " ", *string.punctuation)
+    for before in beside:
+        for after in beside:
+            ids = vocabulary.encode(before + marker + after)
+            if vocabulary.decode(ids).strip() != (before + marker + after).strip():
+                continue
+            while len(ids) > 1 and marker in vocabulary.decode(ids[1:]):
+                ids = ids[1:]
+            while len(ids) > 1 and marker in vocabulary.decode(ids[:-1]):
+                ids = ids[:-1]
+            if marker in vocabulary.decode(ids):
+                found[ids] = None
+    pieces = vocabulary.pieces
+    for token in range(vocabulary.size):  # and with whatever else the vocabulary has merged onto its ends
+        if token in vocabulary.unused or token in vocabulary.special:
+            continue
+        if token != own[0] and pieces[token].endswith(pieces[own[0]]):
+            found[(token, *own[1:])] = None
+        if token != own[-1] and pieces[token].startswith(pieces[own[-1]]):
+            found[(*own[:-1], token)] = None
+    return tuple(found)
+
+
+def _find(tokens: TokenIds, pattern: TokenIds) -> int | None:
+    for at in range(len(tokens) - len(pattern) + 1):
+        if tokens[at : at + len(pattern)] == pattern:
+            return at
+    return None

@@ -1,0 +1,244 @@
+"""Words and phrases in a stream of tokens, however they are spelled.
+
+The matching is of bytes, with word boundaries, so it sees a word in one token or in seven, after a space, a line
+break or nothing, in any case; and it never sees `any` in `company`. A cursor is an integer that the caller keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thinkpace.processors.text.automaton import START, Matcher
+from thinkpace.processors.text.lexicon import Lexicon, Sort, folded, lexicon, missing_bytes, sort_of
+from thinkpace.processors.text.vocabulary import Vocabulary
+
+_BOUNDARY = 256  # stands before every word, beside the 256 bytes
+_SORTS = len(Sort)
+NO_TOKENS: frozenset[int] = frozenset()
+BEGIN = START * _SORTS + Sort.OTHER  #: the cursor where nothing has been said
+INSIDE = START * _SORTS + Sort.WORD  #: the cursor inside a word that belongs to no phrase
+
+
+class Phrases:
+    """An automaton over the tokens of one vocabulary. Made by `phrases`.
+
+    A phrase is whole words: where it begins or ends with a letter or digit, none may stand beside it. White space in
+    it stands for any white space, ASCII letters for both cases. A phrase is complete with the token that holds its
+    last letter, whether or not the next token goes on with the word: that cannot be known in time.
+
+    Args:
+        vocabulary: whose tokens.
+        expressions: the phrases; `exact` ones are matched byte by byte, anywhere, such as a blank line.
+        exact: see `expressions`.
+        apart: tokens that are no text, such as markers.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        expressions: Sequence[str],
+        *,
+        exact: bool = False,
+        apart: frozenset[int] = NO_TOKENS,
+    ) -> None:
+        self.expressions = tuple(expressions)
+        self.exact = exact
+        self._lexicon: Lexicon = lexicon(vocabulary)
+        self._texts = tuple(b"" if i in apart else text for i, text in enumerate(self._lexicon.texts))
+        self._needles = {self._needle(text): text for text in expressions}
+        self._symbols = {self._encoded(needle): needle for needle in self._needles}
+        self._matcher = Matcher(self._symbols)
+        self._steps: dict[tuple[int, int], tuple[int, bytes | None]] = {}
+        self._completions: dict[int, tuple[int, ...]] = {}
+        self._going_on: dict[int, frozenset[int]] = {}
+        self._within = self._holders()
+        #: tokens that begin or hold a phrase; from a resting cursor all others lead to a resting cursor
+        self.heeds = frozenset(self._within) | self._openers()
+        #: these, and the tokens that lead away from `INSIDE`
+        self.alert = self.heeds if exact else self.heeds | self._lexicon.not_word_ends | apart
+
+    def _needle(self, text: str) -> bytes:
+        return text.encode() if self.exact else folded(text.encode())
+
+    def _encoded(self, needle: bytes) -> tuple[int, ...]:
+        """The symbols that the automaton sees of a phrase."""
+        out, before = list[int](), Sort.OTHER
+        for byte in needle:
+            sort = sort_of(byte, before)
+            if sort is Sort.WORD is not before and not self.exact:
+                out.append(_BOUNDARY)
+            out.append(byte)
+            before = sort
+        return tuple(out)
+
+    def _walk(self, cursor: int, piece: bytes) -> tuple[int, bytes | None]:
+        """The cursor after a piece, and the last phrase that is complete in it."""
+        node, before = cursor // _SORTS, Sort(cursor % _SORTS)
+        found: bytes | None = None
+        for at, byte in enumerate(piece):
+            if self.exact:
+                node = self._matcher.step(node, byte)
+                found = self._symbols.get(self._matcher.found(node) or (), found)
+                continue
+            sort = sort_of(byte, before)
+            if sort is Sort.SPACE:
+                if before is Sort.SPACE:
+                    continue
+                byte = 0x20
+            elif 0x41 <= byte <= 0x5A:
+                byte += 0x20
+            if sort is Sort.WORD is not before:
+                node = self._matcher.step(node, _BOUNDARY)
+            node = self._matcher.step(node, byte)
+            if (whole := self._matcher.found(node)) is not None and (
+                sort is not Sort.WORD or at + 1 == len(piece) or sort_of(piece[at + 1], sort) is not Sort.WORD
+            ):
+                found = self._symbols[whole]
+            before = sort
+        return node * _SORTS + before, found
+
+    def step(self, cursor: int, token: int) -> tuple[int, bytes | None]:
+        """The cursor after one more token, and the phrase that it completes, if any (as it is compared)."""
+        known = self._steps.get((cursor, token))
+        if known is None:
+            if len(self._steps) > 1 << 16:  # a cache, not a register
+                self._steps.clear()
+            piece = self._texts[token] if token < len(self._texts) else b""
+            if not piece:
+                known = BEGIN, None
+            elif self.at_rest(cursor) and token not in self.heeds and piece[-1] < 0x80:
+                known = self.rested((token,)), None
+            else:
+                known = self._walk(cursor, piece)
+            self._steps[cursor, token] = known
+        return known
+
+    def heeds_from(self, cursor: int) -> frozenset[int]:
+        """The tokens that must be seen after a cursor of `exact` phrases: all others lead to `BEGIN`."""
+        if self.at_rest(cursor):
+            return self.heeds
+        known = self._going_on.get(cursor)
+        if known is None:
+            firsts = {rest[:1] for rest in self._rests(cursor)}
+            found = (self._lexicon.beginning_with(first, words=False) for first in firsts)
+            known = self._going_on[cursor] = self.heeds.union(*found)
+        return known
+
+    def at_rest(self, cursor: int) -> bool:
+        """Whether no phrase has been begun."""
+        return cursor // _SORTS == START
+
+    def rested(self, tokens: Sequence[int]) -> int:
+        """The resting cursor after tokens none of which is heeded."""
+        if self.exact or not self._texts[tokens[-1]]:
+            return BEGIN
+        return START * _SORTS + self._lexicon.last_sorts[tokens[-1]]
+
+    def settled(self, cursor: int) -> bool:
+        """Whether the tokens that `alert` leaves out lead nowhere else."""
+        return cursor == (BEGIN if self.exact else INSIDE)
+
+    @property
+    def cursors(self) -> int:
+        """How many cursors there are; they run from 0."""
+        return len(self._matcher) * _SORTS
+
+    def going_on(self, cursor: int) -> frozenset[int]:
+        """The tokens from which it matters that a phrase has been begun: all others do as from a resting cursor."""
+        if self.at_rest(cursor):
+            return NO_TOKENS
+        found = set[int]()
+        for rest in self._rests(cursor):
+            found.update(self._lexicon.beginning_with(rest, words=not self.exact))
+            for end in range(1, len(rest)):
+                found.update(self._lexicon.spelled(rest[:end], words=not self.exact))
+        return frozenset(found)
+
+    def alike(self, size: int) -> tuple[NDArray[np.int64], list[int]]:
+        """The tokens that no phrase heeds, in classes: what they lead to depends on nothing else.
+
+        Returns:
+            The class of each of `size` tokens, those that are heeded included, and a token of every class.
+        """
+        known: dict[tuple[object, ...], int] = {}
+        samples, classes = list[int](), np.zeros(size, dtype=np.int64)
+        for token in range(size):
+            piece = self._texts[token] if token < len(self._texts) else b""
+            sort = self._lexicon.last_sorts[token] if piece else None
+            key = sort, bool(piece) and missing_bytes(piece) == -len(piece), token in self.heeds
+            if key not in known:
+                known[key] = len(samples)
+                samples.append(token)
+            classes[token] = known[key]
+        return classes, samples
+
+    def expression(self, found: bytes) -> str:
+        """The phrase as it was given."""
+        return self._needles[found]
+
+    def completions(self, cursor: int) -> tuple[int, ...]:
+        """The tokens that would complete a phrase as the next token."""
+        known = self._completions.get(cursor)
+        if known is None:
+            candidates = set(self._within)
+            for rest in self._rests(cursor):
+                candidates.update(self._lexicon.beginning_with(rest, words=not self.exact))
+            known = tuple(
+                sorted(token for token in candidates if self._walk(cursor, self._texts[token])[1] is not None)
+            )
+            self._completions[cursor] = known
+        return known
+
+    def _rests(self, cursor: int) -> set[bytes]:
+        """What is left of every phrase that the stream has begun, as bytes."""
+        begun = self._matcher.begun(cursor // _SORTS)
+        out: set[bytes] = set()
+        for start in range(len(begun)):
+            tail = begun[start:]
+            for symbols in self._symbols:
+                if symbols[: len(tail)] == tail and len(symbols) > len(tail):
+                    rest = bytes(symbol for symbol in symbols[len(tail) :] if symbol != _BOUNDARY)
+                    out |= {rest, b" " + rest} if cursor % _SORTS == Sort.SPACE else {rest}
+        return out
+
+    def _holders(self) -> tuple[int, ...]:
+        """Tokens that hold a whole phrase."""
+        pieces = self._texts if self.exact else self._lexicon.words
+        needles = sorted(self._needles)
+        return tuple(
+            i
+            for i, piece in enumerate(pieces)
+            if piece
+            and self._texts[i]
+            and any(needle in piece for needle in needles)
+            and any(self._walk(start, self._texts[i])[1] is not None for start in (BEGIN, INSIDE))
+        )
+
+    def _openers(self) -> frozenset[int]:
+        """Tokens that end with the beginning of a phrase."""
+        pieces = self._texts if self.exact else self._lexicon.words
+        prefixes = {needle[:k] for needle in self._needles for k in range(1, len(needle))}
+        longest = max(map(len, prefixes), default=0)
+        found = set()
+        for i, piece in enumerate(pieces):
+            if self._texts[i] and any(piece[-k:] in prefixes for k in range(1, min(longest, len(piece)) + 1)):
+                after = [self._walk(start, self._texts[i])[0] // _SORTS for start in (BEGIN, INSIDE)]
+                if any(self._matcher.begun(node) for node in after):
+                    found.add(i)
+        return frozenset(found)
+
+
+@lru_cache(maxsize=64)
+def phrases(
+    vocabulary: Vocabulary,
+    expressions: tuple[str, ...],
+    *,
+    exact: bool = False,
+    apart: frozenset[int] = NO_TOKENS,
+) -> Phrases:
+    """The automaton for some phrases, made on first use and then kept."""
+    return Phrases(vocabulary, expressions, exact=exact, apart=apart)

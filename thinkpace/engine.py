@@ -1,0 +1,187 @@
+"""Requests and completions: what every engine takes and gives, so that eval and controllers need to know none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from thinkpace.errors import UnsupportedControl
+from thinkpace.processors.core.control import Control
+from thinkpace.processors.core.replay import Told
+from thinkpace.processors.core.token_kinds import Kind
+from thinkpace.processors.text.markers import Markers
+from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary
+from thinkpace.types import Receipt, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How the next token is drawn.
+
+    Args:
+        temperature: 0 for greedy, otherwise above 0.
+        top_p: nucleus, in (0, 1]; 1 for all.
+        top_k: the k likeliest only; 0 for all.
+        min_p: only what has at least this part of the likeliest one's probability, in [0, 1); 0 for all. The filters
+            follow the temperature, in the order top-k, top-p, min-p, as in transformers.
+
+    Raises:
+        ValueError: out of range.
+    """
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("temperature", "top_p", "top_k", "min_p"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int if name == "top_k" else int | float):
+                raise TypeError(f"{name} must be a number, got {value!r}")
+        if not 0 <= self.temperature < float("inf"):
+            raise ValueError(f"temperature must be >= 0 (0 is greedy), got {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must be in (0, 1], got {self.top_p}")
+        if self.top_k < 0:
+            raise ValueError(f"top_k must be >= 0 (0 is off), got {self.top_k}")
+        if not 0 <= self.min_p < 1:
+            raise ValueError(f"min_p must be in [0, 1) (0 is off), got {self.min_p}")
+
+    @property
+    def filters(self) -> bool:
+        """Whether anything but the temperature shapes the distribution."""
+        return self.temperature > 0 and bool(self.top_k or self.top_p < 1 or self.min_p)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One generation to be made.
+
+    Args:
+        prompt: token ids, the chat template already applied.
+        controls: what holds for this generation, in order.
+        max_new_tokens: output tokens at most, 1 or more.
+        sampling: how tokens are drawn.
+        seed: of this sample alone: its result does not depend on what is generated beside it.
+        begun: output ids that are there already, which generation goes on from. They count as output, and are what the
+            controls would have let come; replays are made of them.
+        told: what was drawn along them, where another id came.
+
+    Raises:
+        ValueError: for an empty prompt, a limit below 1, or more output than the limit.
+    """
+
+    prompt: TokenIds
+    controls: tuple[Control, ...] = ()
+    max_new_tokens: int = 1024
+    sampling: Sampling = field(default_factory=Sampling)
+    seed: int = 0
+    begun: TokenIds = ()
+    told: Told = field(default_factory=Told)
+
+    def __post_init__(self) -> None:
+        if not self.prompt:
+            raise ValueError("the prompt must have at least one token")
+        if not isinstance(self.max_new_tokens, int) or self.max_new_tokens is True or self.max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens must be a whole number >= 1, got {self.max_new_tokens!r}")
+        if not isinstance(self.controls, tuple):
+            raise TypeError(f"controls must be a tuple of controls, got {self.controls!r}")
+        if not isinstance(self.seed, int):
+            raise TypeError(f"seed must be a whole number, got {self.seed!r}")
+        if len(self.begun) > self.max_new_tokens:
+            raise ValueError(f"begun holds {len(self.begun)} tokens, more than max_new_tokens={self.max_new_tokens}")
+
+    def check_room(self, context_tokens: int | None) -> None:
+        """Refuse what a model that holds `context_tokens` cannot do.
+
+        Raises:
+            UnsupportedControl: if the prompt and the limit are more.
+        """
+        if context_tokens is not None and len(self.prompt) + self.max_new_tokens > context_tokens:
+            raise UnsupportedControl(
+                f"a prompt of {len(self.prompt)} tokens and max_new_tokens={self.max_new_tokens} do not fit the "
+                f"model's {context_tokens} positions",
+                field="max_new_tokens",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What came of a request.
+
+    Args:
+        tokens: output ids, the end-of-sequence token included, nothing after it.
+        kinds: of every token: "thinking", "injected", "closing", "marker" or "answer".
+        text: of all of them, for people.
+        thinking: text of the thinking tokens, without markers.
+        answer: text after thinking was closed for the last time, special tokens left out; empty if it never was
+            although it had been opened.
+        receipt: what the controls did.
+        finish_reason: "stop" if the sequence ended by itself, "length" at the limit.
+        seed: the request's.
+        first_answer_s: seconds from the start of the call that generated it to the first token of the answer; None
+            where the engine does not tell, or there is none. No part of what makes two completions equal.
+    """
+
+    tokens: TokenIds
+    kinds: tuple[Kind, ...]
+    text: str
+    thinking: str
+    answer: str
+    receipt: Receipt
+    finish_reason: Literal["stop", "length"]
+    seed: int
+    first_answer_s: float | None = field(default=None, compare=False)
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens by kind."""
+        return self.receipt.usage
+
+
+class Engine(Protocol):
+    """Something that generates. All engines mean the same by a request."""
+
+    @property
+    def name(self) -> str:
+        """What the journal and the reports call it."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Tells models apart that go by one name, so that a journal is never continued with another one."""
+        ...
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Of its tokenizer."""
+        ...
+
+    @property
+    def markers(self) -> Markers:
+        """Of its model's thinking."""
+        ...
+
+    @property
+    def context_tokens(self) -> int | None:
+        """How many tokens its model can hold, prompt included; None if that is not known."""
+        ...
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether it can go on from output that is there (`Request.begun`), which replays need."""
+        ...
+
+    def chat(self, messages: Sequence[dict[str, str]]) -> TokenIds:
+        """The prompt ids of a conversation, ready for the model to answer."""
+        ...
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        """One completion per request, in their order.
+
+        Raises:
+            UnsupportedControl: before anything is generated, if a control cannot work here.
+        """
+        ...
