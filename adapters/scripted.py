@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from thinkpace.adapters.logits.attribution import Evidence, SeenRow
+from thinkpace.adapters.logits.attribution import DrawAttribution, RowCopy
 from thinkpace.adapters.logits.randomness import draw, probabilities, uniform
 from thinkpace.adapters.logits.reference import Row, edited
-from thinkpace.adapters.logits.statistics import confidence, measured
+from thinkpace.adapters.logits.statistics import confidence, row_statistic
 from thinkpace.adapters.sequences.requests import begin, compile_requests, completion, is_done
 from thinkpace.adapters.sequences.sequence_log import SequenceLog
 from thinkpace.engine import Completion, Request, Sampling
-from thinkpace.processors.core.decisions import Need
+from thinkpace.processors.core.decisions import RowStatistic
 from thinkpace.processors.text.markers import Markers
 from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary
 
@@ -107,7 +107,7 @@ class ScriptedEngine:
 
     name = "scripted"
     identity = "a function"
-    goes_on = True
+    can_continue = True
 
     def __init__(
         self, model: Model, vocabulary: Vocabulary, markers: Markers, context_tokens: int | None = None
@@ -128,10 +128,12 @@ class ScriptedEngine:
         sampling = request.sampling
         while not is_done(log, request):
             row = self._row(log, log.tokens)
-            if log.needs:
-                log.inform({need: self._number(need, row, log) for need in log.needs})
+            if log.wants:
+                log.receive({need: self._number(need, row, log) for need in log.wants})
             changed = edited(row, log.edit, sampling.temperature)
-            log.saw(Evidence(SeenRow(row, log.edit, sampling.temperature), sampling.temperature, request.seed))
+            log.record_row(
+                DrawAttribution(RowCopy(row, log.edit, sampling.temperature), sampling.temperature, request.seed)
+            )
             u = uniform(request.seed, len(log.tokens), "token")
             log.advance(draw(filtered(changed, sampling), sampling.temperature, u))
         return completion(log, request, self.vocabulary)
@@ -141,11 +143,11 @@ class ScriptedEngine:
         row[[*log.program.unused, *range(log.program.size, len(row))]] = -np.inf
         return row
 
-    def _number(self, need: Need, row: Row, log: SequenceLog) -> float:
+    def _number(self, need: RowStatistic, row: Row, log: SequenceLog) -> float:
         if need.kind == "uniform":
             return uniform(log.seed, len(log.tokens), "control")
         if need.kind != "trial":
-            return measured(row, need.kind, log.closes)
+            return row_statistic(row, need.kind, log.close_ids)
         output, logs = [*log.tokens, *need.suffix], list[float]()
         log.trials = (log.trials[0], log.trials[1] + len(log.prompt) + len(output))
         while len(logs) < need.max_tokens:

@@ -15,7 +15,7 @@ from typing import Any
 from thinkpace.adapters.sequences.requests import begin, completion, is_done
 from thinkpace.adapters.sequences.sequence_log import SequenceLog
 from thinkpace.adapters.vllm.served_model import ServedModel
-from thinkpace.adapters.vllm.terms import Terms
+from thinkpace.adapters.vllm.terms import WireRequest
 from thinkpace.engine import Completion, Request
 from thinkpace.errors import MissingExtra, UnsupportedControl
 from thinkpace.processors.controls.budget_forcing import BudgetForcing
@@ -56,7 +56,7 @@ class SegmentedEngine:
         timeout: seconds that a segment may take.
     """
 
-    goes_on = True
+    can_continue = True
 
     def __init__(
         self,
@@ -117,7 +117,7 @@ class SegmentedEngine:
             for control in request.controls:
                 _check(control)
             request.check_room(self.context_tokens)
-            program = self._model.program(Terms(request.controls), request.max_new_tokens)
+            program = self._model.program(WireRequest(request.controls), request.max_new_tokens)
             logs.append(begin(program, request))
         with ThreadPoolExecutor(self._parallel) as pool:
             list(pool.map(self._run, logs, requests))
@@ -133,7 +133,7 @@ class SegmentedEngine:
                 continue
             if log.tokens:
                 log.trials = (log.trials[0], log.trials[1] + len(log.prompt) + len(log.tokens))
-            said = self._segment(log, request, min(room, max(1, log.calm)))
+            said = self._segment(log, request, min(room, max(1, log.idle_left)))
             for at, token in enumerate(said):
                 came = _take(log, token)
                 if came != token or log.pending:  # what follows was said to another text
@@ -198,7 +198,7 @@ def _take(log: SequenceLog, drawn: int) -> int:
     def evidence(_edit: Edit, _token: int, _at: int) -> int:
         return drawn
 
-    log.saw(evidence, kept=1)
+    log.record_row(evidence, kept=1)
     log.advance(came)
     return came
 

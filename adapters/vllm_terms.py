@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from thinkpace.adapters.vllm.terms import KEY, PROCESSOR, Terms, extra_args, terms_from
+from thinkpace.adapters.vllm.terms import KEY, PROCESSOR, WireRequest, extra_args, terms_from
 
-__all__ = ["KEY", "PROCESSOR", "Terms", "extra_args", "terms_from"]
+__all__ = ["KEY", "PROCESSOR", "WireRequest", "extra_args", "terms_from"]

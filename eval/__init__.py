@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from thinkpace.eval.executors.local import Here, Processes
     from thinkpace.eval.report.publish import publish
     from thinkpace.eval.runs.journal import Journal
-    from thinkpace.eval.runs.plan import Card, Plan
+    from thinkpace.eval.runs.plan import EngineInfo, Plan
     from thinkpace.eval.runs.run import run
     from thinkpace.eval.runs.settings import Setting
     from thinkpace.eval.stats.results import results
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from thinkpace.eval.tasks.registry import task_of
 
 __all__ = [
-    "Card",
+    "EngineInfo",
     "Here",
     "Journal",
     "Plan",
@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Card": "runs.plan",
+    "EngineInfo": "runs.plan",
     "Here": "executors.local",
     "Journal": "runs.journal",
     "Plan": "runs.plan",

@@ -105,7 +105,10 @@ def _vocabulary(vocabulary: Vocabulary) -> Iterator[Finding]:
 
 def _markers(vocabulary: Vocabulary, markers: Markers) -> Iterator[Finding]:
     bound = markers.bind(vocabulary)
-    for name, text, spelled in (("open", markers.open, bound.opens), ("close", markers.close, bound.closes)):
+    for name, text, spelled in (
+        ("open", markers.open, bound.open_spellings),
+        ("close", markers.close, bound.close_spellings),
+    ):
         ids = spelled[0]
         back = vocabulary.decode(ids)
         says = f"{text!r} is {_ids(ids)}, reads back as {back!r}"
@@ -145,7 +148,7 @@ def _control(
     except (ValueError, TypeError, NoLegalToken) as error:
         return Finding("control", "refused", name, str(error))
     says = []
-    if any("trial" in control.needs for control in chain):
+    if any("trial" in control.statistics for control in chain):
         if engine == "vllm":
             return Finding("control", "note" if is_usual else "refused", name, "tries answers at a fork: not on vLLM")
         own = {"hf": "HFEngine", "llama.cpp": "LlamaCppEngine"}[engine]

@@ -21,7 +21,7 @@ from thinkpace.errors import MissingExtra, UnsupportedControl
 from thinkpace.eval import embedded
 from thinkpace.eval.engines import engine_kind, open_engine
 from thinkpace.eval.runs.unit import generated, sample_seed
-from thinkpace.eval.sweeps.parse import controls_of, markers_of, what_fits
+from thinkpace.eval.sweeps.parse import controls_of, fit_new_tokens, markers_of
 
 try:
     from lm_eval.api.model import LM
@@ -114,7 +114,7 @@ class ThinkpaceLM(LM):  # type: ignore[misc]  # the harness has no types
         self._asked[context] += 1  # the harness asks again for every repetition
         asked = self._engine.chat(messages)
         given = settings.get("max_gen_toks") or settings.get("max_new_tokens")
-        limit = int(given) if given else what_fits(NEW_TOKENS, self._engine.context_tokens, len(asked))
+        limit = int(given) if given else fit_new_tokens(NEW_TOKENS, self._engine.context_tokens, len(asked))
         return Request(asked, self._controls, limit, sampling, seed)
 
     def _keep(self, context: str, request: Request, done: Completion) -> None:

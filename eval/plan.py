@@ -1,7 +1,9 @@
-"""The earlier place of `thinkpace.eval.runs.plan`."""
+"""The earlier place of `thinkpace.eval.runs.plan`; `Card` is called `EngineInfo` there."""
 
 from __future__ import annotations
 
-from thinkpace.eval.runs.plan import Card, Plan
+from thinkpace.eval.runs.plan import EngineInfo, Plan
 
-__all__ = ["Card", "Plan"]
+Card = EngineInfo
+
+__all__ = ["Card", "EngineInfo", "Plan"]

@@ -13,18 +13,28 @@ from thinkpace.processors.controls.suppress_expressions import NOWAIT
 from thinkpace.processors.core.binding import Binding
 from thinkpace.processors.core.chain import chain
 from thinkpace.processors.core.control import Control
-from thinkpace.processors.core.decisions import Close, Need, Script
+from thinkpace.processors.core.decisions import FOREVER, Close, Decision, RowStatistic, Script, Statistics
 from thinkpace.processors.core.edit import KEEP, Edit, ban, bias, force, only, redirect, redraw
 from thinkpace.processors.core.processor import Processor
 from thinkpace.processors.core.program import Program, State, compile_program
-from thinkpace.processors.core.replay import Told, replay
-from thinkpace.processors.core.token_kinds import kinds
+from thinkpace.processors.core.replay import DrawHistory, replay
+from thinkpace.processors.core.token_kinds import token_kinds
 from thinkpace.processors.core.tracker import Track, Tracker
+from thinkpace.processors.core.validators import (
+    checked_choice,
+    checked_count,
+    checked_number,
+    checked_text,
+    checked_texts,
+)
 from thinkpace.processors.spec import control_from_json, controls_from_text, controls_from_toml
 from thinkpace.processors.text.automaton import Matcher
 from thinkpace.processors.text.expressions import THOUGHT_SWITCHES
+from thinkpace.processors.text.lexicon import lexicon
 from thinkpace.processors.text.markers import BoundMarkers, Markers
-from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary
+from thinkpace.processors.text.phrases import BEGIN as PHRASE_START
+from thinkpace.processors.text.phrases import Phrases, phrases
+from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary, spell
 
 if TYPE_CHECKING:
     from thinkpace.engine import Completion, Engine, Request, Sampling
@@ -32,8 +42,10 @@ if TYPE_CHECKING:
 __all__ = [
     "CONTROLS",
     "EFFORTS",
+    "FOREVER",
     "KEEP",
     "NOWAIT",
+    "PHRASE_START",
     "QWEN3_MESSAGE",
     "THOUGHT_SWITCHES",
     "Binding",
@@ -41,19 +53,22 @@ __all__ = [
     "Close",
     "Completion",
     "Control",
+    "Decision",
+    "DrawHistory",
     "Edit",
     "Engine",
     "Markers",
     "Matcher",
-    "Need",
+    "Phrases",
     "Processor",
     "Program",
     "Request",
+    "RowStatistic",
     "Sampling",
     "Script",
     "State",
+    "Statistics",
     "TokenIds",
-    "Told",
     "Track",
     "Tracker",
     "Vocabulary",
@@ -61,17 +76,25 @@ __all__ = [
     "ban",
     "bias",
     "chain",
+    "checked_choice",
+    "checked_count",
+    "checked_number",
+    "checked_text",
+    "checked_texts",
     "compile_program",
     "control_from_json",
     "controls_from_text",
     "controls_from_toml",
     "during",
     "force",
-    "kinds",
+    "lexicon",
     "only",
+    "phrases",
     "redirect",
     "redraw",
     "replay",
+    "spell",
+    "token_kinds",
 ]
 __all__ += controls.__all__
 

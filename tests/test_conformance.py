@@ -2,68 +2,64 @@
 
 from __future__ import annotations
 
-import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conformance import CASES, Case, prompt_of
-from scripted_hf import ScriptedHF, WordTokenizer
-from strategies import VOCABULARY
+from support.conformance import CASES
 
-from thinkpace.adapters.hf.engine import HFEngine
-from thinkpace.adapters.scripted import Model, ScriptedEngine, says
-from thinkpace.processors import Engine, Request, Sampling
+from thinkpace import Engine, Request, Sampling
+from thinkpace.adapters.scripted import ScriptedEngine
+from thinkpace.testing import VOCABULARY, Case, run_case
+from thinkpace.testing.scripted_hf import hf_engine
 
-SCRATCH = tempfile.TemporaryDirectory(prefix="thinkpace-")
-
-
-def scripted(model: Model, case: Case) -> Engine:
-    return ScriptedEngine(model, VOCABULARY, case.markers)
+Build = Callable[[Case, Path], Engine]
 
 
-def hugging_face(model: Model, case: Case) -> Engine:
-    fake = ScriptedHF(model, VOCABULARY, len(prompt_of(case)), width=VOCABULARY.size + 3)
-    return HFEngine(fake, WordTokenizer(VOCABULARY), markers=case.markers)
+def scripted(case: Case, _folder: Path) -> Engine:
+    return ScriptedEngine(case.model, VOCABULARY, case.markers)
 
 
-def llama_cpp(model: Model, case: Case) -> Engine:
-    pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: pip install '.[llama-cpp]'")
-    from scripted_llama import scripted_llama
+def hugging_face(case: Case, _folder: Path) -> Engine:
+    return hf_engine(case)
 
-    return scripted_llama(Path(SCRATCH.name), model, VOCABULARY, len(prompt_of(case)), case.markers)
+
+def llama_cpp(case: Case, folder: Path) -> Engine:
+    pytest.importorskip("llama_cpp", reason="llama-cpp-python is not installed: see docs/llama_cpp.md")
+    from support.scripted_llama import scripted_llama
+
+    return scripted_llama(folder, case.model, VOCABULARY, len(case.prompt_ids), case.markers)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where models are made up, one for all cases."""
+    return tmp_path_factory.mktemp("models")
 
 
 @pytest.mark.parametrize("build", [scripted, hugging_face, llama_cpp])
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_case(case: Case, build) -> None:  # type: ignore[no-untyped-def]  # one of the three above
-    model = says(VOCABULARY.encode(case.says), VOCABULARY.size, min(VOCABULARY.eos))
-    request = Request(prompt_of(case), case.controls, case.limit, Sampling(temperature=0))
-    [made] = build(model, case).generate([request])
-    receipt = made.receipt
-    assert made.text == case.text
-    assert (receipt.thinking_tokens, receipt.end, receipt.waits) == (case.thinking_tokens, case.end, case.waits)
-    assert receipt.usage.completion == len(made.tokens)
-    assert receipt.usage.prompt == len(request.prompt)
-    assert receipt.diverged == 0
-    kinds = made.kinds
-    assert receipt.usage.thinking == kinds.count("thinking")
-    assert receipt.usage.forced == kinds.count("injected") + kinds.count("closing")
-    assert receipt.usage.marker == kinds.count("marker")
-    assert receipt.usage.answer == kinds.count("answer")
-    assert made.finish_reason == ("stop" if case.text.endswith("<eos>") else "length")
+@pytest.mark.parametrize("name", CASES)
+def test_case(name: str, build: Build, folder: Path) -> None:
+    run_case(CASES[name], build(CASES[name], folder))
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
-def test_engines_agree_token_for_token_when_sampling(temperature: float) -> None:
+def test_engines_agree_token_for_token_when_sampling(temperature: float, folder: Path) -> None:
     """The same seeds draw the same tokens on both engines: they share the sampler's arithmetic, not its code."""
     import numpy as np
 
-    def model(_prompt, output):  # type: ignore[no-untyped-def]  # a Model
-        return np.random.default_rng([len(output), *output[-2:]]).normal(size=VOCABULARY.size)
+    class Drawn(Case):
+        @property
+        def model(self):  # type: ignore[no-untyped-def]  # a Model
+            def row(_prompt, output):  # type: ignore[no-untyped-def]
+                return np.random.default_rng([len(output), *output[-2:]]).normal(size=VOCABULARY.size)
 
-    case = next(case for case in CASES if case.name == "one wait")
+            return row
+
+    known = CASES["one wait"]
+    case = Drawn(known.says, known.text, known.thinking_tokens, known.end, known.controls)
     sampling = Sampling(temperature, top_p=0.95, top_k=8)
-    requests = [Request(prompt_of(case), case.controls, 25, sampling, seed) for seed in range(40)]
-    one, other = scripted(model, case).generate(requests), hugging_face(model, case).generate(requests)
+    requests = [Request(case.prompt_ids, case.controls, 25, sampling, seed) for seed in range(40)]
+    one, other = scripted(case, folder).generate(requests), hugging_face(case, folder).generate(requests)
     assert [(c.tokens, c.receipt) for c in one] == [(c.tokens, c.receipt) for c in other]
     assert temperature == 0 or len({c.tokens for c in one}) > 10

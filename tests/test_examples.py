@@ -6,8 +6,9 @@ import runpy
 from pathlib import Path
 
 import pytest
+from support.places import ROOT
 
-EXAMPLES = sorted((Path(__file__).parents[1] / "examples").glob("*.py"))
+EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)

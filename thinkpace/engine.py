@@ -8,8 +8,8 @@ from typing import Literal, Protocol
 
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.core.control import Control
-from thinkpace.processors.core.replay import Told
-from thinkpace.processors.core.token_kinds import Kind
+from thinkpace.processors.core.replay import DrawHistory
+from thinkpace.processors.core.token_kinds import TokenKind
 from thinkpace.processors.text.markers import Markers
 from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary
 from thinkpace.types import Receipt, Usage
@@ -65,9 +65,9 @@ class Request:
         max_new_tokens: output tokens at most, 1 or more.
         sampling: how tokens are drawn.
         seed: of this sample alone: its result does not depend on what is generated beside it.
-        begun: output ids that are there already, which generation goes on from. They count as output, and are what the
-            controls would have let come; replays are made of them.
-        told: what was drawn along them, where another id came.
+        continue_from: output ids to continue from. They count as output, and must be tokens that the controls would
+            have allowed; replays are made of them.
+        history: what was drawn along them, where another id came.
 
     Raises:
         ValueError: for an empty prompt, a limit below 1, or more output than the limit.
@@ -78,8 +78,8 @@ class Request:
     max_new_tokens: int = 1024
     sampling: Sampling = field(default_factory=Sampling)
     seed: int = 0
-    begun: TokenIds = ()
-    told: Told = field(default_factory=Told)
+    continue_from: TokenIds = ()
+    history: DrawHistory = field(default_factory=DrawHistory)
 
     def __post_init__(self) -> None:
         if not self.prompt:
@@ -90,8 +90,10 @@ class Request:
             raise TypeError(f"controls must be a tuple of controls, got {self.controls!r}")
         if not isinstance(self.seed, int):
             raise TypeError(f"seed must be a whole number, got {self.seed!r}")
-        if len(self.begun) > self.max_new_tokens:
-            raise ValueError(f"begun holds {len(self.begun)} tokens, more than max_new_tokens={self.max_new_tokens}")
+        if len(self.continue_from) > self.max_new_tokens:
+            raise ValueError(
+                f"continue_from holds {len(self.continue_from)} tokens, more than max_new_tokens={self.max_new_tokens}"
+            )
 
     def check_room(self, context_tokens: int | None) -> None:
         """Refuse what a model that holds `context_tokens` cannot do.
@@ -126,7 +128,7 @@ class Completion:
     """
 
     tokens: TokenIds
-    kinds: tuple[Kind, ...]
+    kinds: tuple[TokenKind, ...]
     text: str
     thinking: str
     answer: str
@@ -170,8 +172,8 @@ class Engine(Protocol):
         ...
 
     @property
-    def goes_on(self) -> bool:
-        """Whether it can go on from output that is there (`Request.begun`), which replays need."""
+    def can_continue(self) -> bool:
+        """Whether it can go on from output that is there (`Request.continue_from`), which replays need."""
         ...
 
     def chat(self, messages: Sequence[dict[str, str]]) -> TokenIds:

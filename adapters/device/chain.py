@@ -8,18 +8,18 @@ from typing import Any
 import torch
 
 from thinkpace.adapters.device.columns import Columns, Ids, Mask
-from thinkpace.adapters.device.machine import Known, Machine, Wish, wish
-from thinkpace.processors.core.decisions import Kind
+from thinkpace.adapters.device.machine import Decisions, DeviceMachine, KnownStatistics, decisions
+from thinkpace.processors.core.decisions import Statistic
 
 
-class TensorChain(Machine):
+class DeviceChain(DeviceMachine):
     """Several machines as one.
 
     Args:
         parts: in the order of their edits.
     """
 
-    def __init__(self, parts: Sequence[Machine]) -> None:
+    def __init__(self, parts: Sequence[DeviceMachine]) -> None:
         self._parts = tuple(parts)
 
     def columns(self, states: Sequence[Any], device: torch.device) -> Columns:
@@ -30,25 +30,25 @@ class TensorChain(Machine):
             part.observe(own, before, after, token, drawn) for part, own in zip(self._parts, state, strict=True)
         )
 
-    def wants(self, state: Columns, track: Columns) -> Mapping[Kind, Mask]:
-        found: dict[Kind, Mask] = {}
+    def wants(self, state: Columns, track: Columns) -> Mapping[Statistic, Mask]:
+        found: dict[Statistic, Mask] = {}
         for part, own in zip(self._parts, state, strict=True):
             for kind, mask in part.wants(own, track).items():
                 found[kind] = found[kind] | mask if kind in found else mask
         return found
 
-    def inform(self, state: Columns, track: Columns, known: Known) -> Columns:
-        return tuple(part.inform(own, track, known) for part, own in zip(self._parts, state, strict=True))
+    def receive(self, state: Columns, track: Columns, known: KnownStatistics) -> Columns:
+        return tuple(part.receive(own, track, known) for part, own in zip(self._parts, state, strict=True))
 
-    def decide(self, state: Columns, track: Columns) -> Wish:
-        all_ = wish(track)
+    def decide(self, state: Columns, track: Columns) -> Decisions:
+        all_ = decisions(track)
         for part, own in zip(self._parts, state, strict=True):
             one = part.decide(own, track)
-            torn = (all_.script >= 0) & (one.script >= 0) & (all_.script != one.script)
-            all_ = Wish(
+            conflict = (all_.script >= 0) & (one.script >= 0) & (all_.script != one.script)
+            all_ = Decisions(
                 torch.where(all_.script < 0, one.script, all_.script),
                 all_.close | one.close,
-                all_.torn | one.torn | torn,
+                all_.conflict | one.conflict | conflict,
                 (*all_.writes, *one.writes),
             )
         return all_

@@ -12,12 +12,12 @@ Mask = torch.Tensor  # Bool[rows]
 Columns = Any  # a tensor of rows, or a tuple of columns
 
 
-def mapped(function: Callable[..., Any], *columns: Columns) -> Columns:
+def map_columns(function: Callable[..., Any], *columns: Columns) -> Columns:
     """`function` of the tensors at every place of columns of one shape."""
     first = columns[0]
     if not isinstance(first, tuple):
         return function(*columns)
-    parts = [mapped(function, *places) for places in zip(*columns, strict=True)]
+    parts = [map_columns(function, *places) for places in zip(*columns, strict=True)]
     return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
 
 
@@ -27,27 +27,27 @@ def where(mask: Mask, one: Columns, other: Columns) -> Columns:
     def chosen(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return a if a is b else torch.where(mask if a.dim() == 1 else mask.unsqueeze(1), a, b)
 
-    return mapped(chosen, one, other)
+    return map_columns(chosen, one, other)
 
 
-def of_host(states: Sequence[Any], device: torch.device) -> Columns:
+def from_host(states: Sequence[Any], device: torch.device) -> Columns:
     """The columns of states, one per row."""
     first = states[0]
     if isinstance(first, torch.Tensor):
         return torch.stack(list(states)).to(device)
     if isinstance(first, tuple):
-        parts = [of_host([state[i] for state in states], device) for i in range(len(first))]
+        parts = [from_host([state[i] for state in states], device) for i in range(len(first))]
         return type(first)(*parts) if hasattr(first, "_fields") else tuple(parts)
     kind = torch.bool if isinstance(first, bool) else torch.float64 if isinstance(first, float) else torch.long
     return torch.tensor(states, dtype=kind, device=device)
 
 
-def made(kind: Any, *columns: Columns) -> Columns:
+def build(kind: Any, *columns: Columns) -> Columns:
     """The host's named tuple `kind`, of columns."""
     return kind(*columns)
 
 
-def with_(columns: Columns, mask: Mask, **fields: Any) -> Columns:
+def replace_where(columns: Columns, mask: Mask, **fields: Any) -> Columns:
     """The columns with some fields replaced where the mask is true."""
     made = {}
     for name, value in fields.items():

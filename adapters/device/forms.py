@@ -2,70 +2,86 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from typing import Any
 
-from thinkpace.adapters.device.chain import TensorChain
-from thinkpace.adapters.device.controls.budget import TensorEnding
-from thinkpace.adapters.device.controls.confidence_exit import TensorConfidence
-from thinkpace.adapters.device.controls.draft_limit import TensorDrafts
-from thinkpace.adapters.device.controls.gates import TensorGate
-from thinkpace.adapters.device.controls.guard import TensorGuard
-from thinkpace.adapters.device.controls.loop_breaker import TensorLoops
-from thinkpace.adapters.device.controls.phased_speed import TensorSpeed
-from thinkpace.adapters.device.controls.step_budget import TensorSteps
-from thinkpace.adapters.device.controls.structured_answer import TensorStructure
-from thinkpace.adapters.device.controls.suppress_expressions import TensorSuppression
-from thinkpace.adapters.device.controls.thought_budget import TensorThoughts
-from thinkpace.adapters.device.controls.thought_switch_penalty import TensorPenalty
-from thinkpace.adapters.device.machine import Book, Machine
+from thinkpace.adapters.device.chain import DeviceChain
+from thinkpace.adapters.device.controls.budget import DeviceBudget
+from thinkpace.adapters.device.controls.confidence_exit import DeviceConfidenceExit
+from thinkpace.adapters.device.controls.draft_limit import DeviceDraftLimit
+from thinkpace.adapters.device.controls.gates import DeviceGate
+from thinkpace.adapters.device.controls.guard import DeviceGuard
+from thinkpace.adapters.device.controls.loop_breaker import DeviceLoopBreaker
+from thinkpace.adapters.device.controls.phased_speed import DevicePhasedSpeed
+from thinkpace.adapters.device.controls.step_budget import DeviceStepBudget
+from thinkpace.adapters.device.controls.structured_answer import DeviceStructuredAnswer
+from thinkpace.adapters.device.controls.suppress_expressions import DeviceSuppressExpressions
+from thinkpace.adapters.device.controls.thought_budget import DeviceThoughtBudget
+from thinkpace.adapters.device.controls.thought_switch_penalty import DeviceThoughtSwitchPenalty
+from thinkpace.adapters.device.machine import DeviceMachine, Tables
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.budgeting.guard import Guard
-from thinkpace.processors.budgeting.machine import Ending
-from thinkpace.processors.controls.confidence_exit import Confidence
-from thinkpace.processors.controls.draft_limit import Drafts
+from thinkpace.processors.budgeting.machine import BudgetMachine
+from thinkpace.processors.controls.confidence_exit import ConfidenceExitMachine
+from thinkpace.processors.controls.draft_limit import DraftLimitMachine
 from thinkpace.processors.controls.gates import Gate
-from thinkpace.processors.controls.loop_breaker import Loops
-from thinkpace.processors.controls.phased_speed import Speed
-from thinkpace.processors.controls.step_budget import Steps
-from thinkpace.processors.controls.structured_answer import Structure
-from thinkpace.processors.controls.suppress_expressions import Suppression
-from thinkpace.processors.controls.thought_budget import Thoughts
-from thinkpace.processors.controls.thought_switch_penalty import Penalty
+from thinkpace.processors.controls.loop_breaker import LoopBreakerMachine
+from thinkpace.processors.controls.phased_speed import PhasedSpeedMachine
+from thinkpace.processors.controls.step_budget import StepBudgetMachine
+from thinkpace.processors.controls.structured_answer import StructuredAnswerMachine
+from thinkpace.processors.controls.suppress_expressions import SuppressExpressionsMachine
+from thinkpace.processors.controls.thought_budget import ThoughtBudgetMachine
+from thinkpace.processors.controls.thought_switch_penalty import ThoughtSwitchPenaltyMachine
 from thinkpace.processors.core.chain import Chain
 from thinkpace.processors.core.processor import Processor
 
 
-def machine(processor: Processor[Any], book: Book) -> Machine:
-    """The tensor form of a processor.
+def device_form(processor: Processor[Any], tables: Tables) -> DeviceMachine:
+    """A processor on the device.
 
     Raises:
         UnsupportedControl: if it has none.
     """
     match processor:
         case Chain():
-            return TensorChain([machine(part, book) for part in processor.parts])
+            return DeviceChain([device_form(part, tables) for part in processor.parts])
         case Gate():
-            return TensorGate(processor, machine(processor.inner, book))
-        case Confidence() if processor.kind == "trial":
+            return DeviceGate(processor, device_form(processor.inner, tables))
+        case ConfidenceExitMachine() if processor.kind == "trial":
             raise UnsupportedControl("a trial answer is a fork, which no device form has: use another rule")
-    form = _FORMS.get(type(processor))
-    if form is None:
-        raise UnsupportedControl(f"{type(processor).__name__} has no form for devices")
-    made: Machine = form(processor, book)
-    return made
+    form = _FORMS.get(type(processor)) or _named(processor)
+    machine: DeviceMachine = form(processor, tables)
+    return machine
+
+
+def _named(processor: Processor[Any]) -> Any:
+    """The device form that a processor of another package names."""
+    name = type(processor).__name__
+    if processor.device_form is None:
+        raise UnsupportedControl(
+            f"{name} has no form for devices: use an engine that runs controls on the host (on vLLM: start it with "
+            "VLLM_USE_V2_MODEL_RUNNER=0), or give it one (docs/extending.md)"
+        )
+    module, _, form = processor.device_form.partition(":")
+    try:
+        return getattr(importlib.import_module(module), form)
+    except (ImportError, AttributeError) as error:
+        raise UnsupportedControl(
+            f"the device form {processor.device_form!r} of {name} cannot be loaded: {error}"
+        ) from error
 
 
 _FORMS: Mapping[type, Any] = {
-    Confidence: TensorConfidence,
-    Drafts: TensorDrafts,
-    Ending: TensorEnding,
-    Guard: TensorGuard,
-    Loops: TensorLoops,
-    Penalty: TensorPenalty,
-    Speed: TensorSpeed,
-    Steps: TensorSteps,
-    Structure: TensorStructure,
-    Suppression: TensorSuppression,
-    Thoughts: TensorThoughts,
+    ConfidenceExitMachine: DeviceConfidenceExit,
+    DraftLimitMachine: DeviceDraftLimit,
+    BudgetMachine: DeviceBudget,
+    Guard: DeviceGuard,
+    LoopBreakerMachine: DeviceLoopBreaker,
+    ThoughtSwitchPenaltyMachine: DeviceThoughtSwitchPenalty,
+    PhasedSpeedMachine: DevicePhasedSpeed,
+    StepBudgetMachine: DeviceStepBudget,
+    StructuredAnswerMachine: DeviceStructuredAnswer,
+    SuppressExpressionsMachine: DeviceSuppressExpressions,
+    ThoughtBudgetMachine: DeviceThoughtBudget,
 }

@@ -1,4 +1,4 @@
-"""What the machines want of the next token of many rows: the decisions of `processors.base`, in columns."""
+"""Machines on a device: the decisions of `processors.core.decisions`, one tensor element per row."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from typing import Any, Literal
 
 import torch
 
-from thinkpace.adapters.device.columns import Columns, Ids, Mask, of_host
+from thinkpace.adapters.device.columns import Columns, Ids, Mask, from_host
 from thinkpace.adapters.device.tables import Masks, PhrasesTable, Sets, bounded, known_ids
-from thinkpace.processors.core.decisions import Kind, Script
+from thinkpace.processors.core.decisions import Script, Statistic
 from thinkpace.processors.text.phrases import Phrases
 from thinkpace.processors.text.vocabulary import Vocabulary
 
-#: of every kind of number that some row wants: the numbers, and which rows want one
-Known = Mapping[Kind, tuple[torch.Tensor, Mask]]
+#: per statistic: its value for every row, and the rows in which a machine asked for it
+KnownStatistics = Mapping[Statistic, tuple[torch.Tensor, Mask]]
 
 
 _NOTHING = torch.empty(0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Write:
+class EditStep:
     """One step of an edit, as in `Edit`.
 
     Args:
-        kind: what is done to the tokens of a set.
-        sets: that `which` speaks of; masks for "only".
-        which: the number of the set, per row; 0 leaves the row alone, for "only" too.
-        value: for "bias" what is added, for "redirect" the id that gains, per row.
+        kind: the kind of the step.
+        sets: the token sets that `which` indexes; masks for "only".
+        which: the index of the set, per row; 0 leaves the row unchanged.
+        value: per row: for "bias" the number to add, for "redirect" the id that gains the mass.
     """
 
     kind: Literal["ban", "redraw", "bias", "redirect", "only"]
@@ -38,37 +38,37 @@ class Write:
     which: Ids
     value: torch.Tensor = _NOTHING
 
-    def where(self, mask: Mask) -> Write:
-        """This write in some rows only."""
-        return Write(self.kind, self.sets, torch.where(mask, self.which, 0), self.value)
+    def where(self, mask: Mask) -> EditStep:
+        """This step in the rows of `mask` only."""
+        return EditStep(self.kind, self.sets, torch.where(mask, self.which, 0), self.value)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Wish:
+class Decisions:
     """A decision in columns.
 
     Args:
-        writes: the edit, one after the other.
-        script: the number of a phrase to write, per row; -1 for none.
-        close: whether thinking is to end.
-        torn: where two machines want to write different phrases.
+        script: the phrase to write, as an index of `Tables.scripts`, per row; -1 for none.
+        close: rows in which thinking must end.
+        conflict: rows where two machines start different phrases.
+        writes: the steps of the edit, in order.
     """
 
     script: Ids
     close: Mask
-    torn: Mask
-    writes: tuple[Write, ...] = ()
+    conflict: Mask
+    writes: tuple[EditStep, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
-class Book:
-    """What the machines of one program enter while they are built.
+class Tables:
+    """Scripts and phrase tables that the machines of one program share. Machines add to it while they are built.
 
     Args:
         vocabulary: of the program.
-        device: where its tables are.
-        scripts: that are written; a number is a place in it.
-        tables: of phrases, which machines share.
+        device: holds the tables.
+        scripts: the phrases that can be written; `Decisions.script` indexes them.
+        tables: phrase tables, by the identity of their host phrases.
     """
 
     vocabulary: Vocabulary
@@ -78,11 +78,11 @@ class Book:
 
     @property
     def size(self) -> int:
-        """Ids that tables have columns for."""
+        """Number of token ids that tables have a column for."""
         return known_ids(self.vocabulary)
 
     def script(self, script: Script | None) -> int:
-        """The number of a phrase, whatever it is written for; -1 for none."""
+        """The index of a phrase, added if it is new; -1 for `None`."""
         if script is None:
             return -1
         script = replace(script, why="")
@@ -91,48 +91,51 @@ class Book:
         return self.scripts.index(script)
 
     def phrases(self, phrases: Phrases) -> PhrasesTable:
-        """The table of some phrases."""
+        """The table of `phrases`, built once."""
         if id(phrases) not in self.tables:
             self.tables[id(phrases)] = PhrasesTable(phrases, self.size, self.device)
         return self.tables[id(phrases)]
 
     def sets(self) -> Sets:
-        """Sets of tokens, of the caller's own: all of them take the room of the largest."""
+        """A new, empty collection of token sets. Memory grows with the largest set times their number."""
         return Sets(self.size, self.device)
 
     def ids(self, *numbers: int) -> Ids:
-        """Numbers as a tensor."""
+        """Integers as a tensor on the device."""
         return torch.tensor([bounded(number) for number in numbers], device=self.device)
 
 
-class Machine(ABC):
-    """A processor in columns; what its methods take and give is as in `Processor`, for many rows."""
+class DeviceMachine(ABC):
+    """The device form of a processor: the methods of `Processor`, over columns of one element per row.
+
+    A state is the named tuple of the host with tensors of shape `[rows]` for numbers.
+    """
 
     def columns(self, states: Sequence[Any], device: torch.device) -> Columns:
-        """The host's states, a row each."""
-        return of_host(states, device)
+        """The states of the host as columns, one row each."""
+        return from_host(states, device)
 
     def observe(self, state: Columns, before: Columns, after: Columns, token: Ids, drawn: Ids) -> Columns:
-        """The states after one more token each."""
+        """The states after one more token per row."""
         return state
 
-    def wants(self, state: Columns, track: Columns) -> Mapping[Kind, Mask]:
-        """The rows where it needs a number before it decides."""
+    def wants(self, state: Columns, track: Columns) -> Mapping[Statistic, Mask]:
+        """Statistics of the row that it needs before it decides, with the rows that need them."""
         return {}
 
-    def inform(self, state: Columns, track: Columns, known: Known) -> Columns:
-        """The states with the numbers they wanted."""
+    def receive(self, state: Columns, track: Columns, known: KnownStatistics) -> Columns:
+        """The states after the statistics that `wants` asked for."""
         return state
 
     @abstractmethod
-    def decide(self, state: Columns, track: Columns) -> Wish:
-        """What is to happen to the next tokens."""
+    def decide(self, state: Columns, track: Columns) -> Decisions:
+        """The decision about the next token of every row."""
 
 
-def wish(track: Columns, *writes: Write, script: Ids | None = None, close: Mask | None = None) -> Wish:
-    """A wish of which only a part is given."""
+def decisions(track: Columns, *writes: EditStep, script: Ids | None = None, close: Mask | None = None) -> Decisions:
+    """Decisions with every part that is not given left empty."""
     never = torch.zeros_like(track.ended)
-    return Wish(
+    return Decisions(
         torch.full_like(track.phase, -1) if script is None else script,
         never if close is None else close,
         never,

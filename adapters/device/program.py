@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 import torch
 
-from thinkpace.adapters.device.columns import Columns, Ids, Mask, of_host, where
-from thinkpace.adapters.device.forms import machine
-from thinkpace.adapters.device.machine import Book, Known, Wish
+from thinkpace.adapters.device.columns import Columns, Ids, Mask, from_host, where
+from thinkpace.adapters.device.forms import device_form
+from thinkpace.adapters.device.machine import Decisions, KnownStatistics, Tables
 from thinkpace.adapters.device.tables import bounded
-from thinkpace.adapters.device.tracker import TensorTracker
-from thinkpace.processors.core.decisions import FOREVER, Kind
+from thinkpace.adapters.device.tracker import DeviceTracker
+from thinkpace.processors.core.decisions import FOREVER, Statistic
 from thinkpace.processors.core.program import Program, State
 from thinkpace.processors.text.automaton import START
 from thinkpace.processors.text.vocabulary import Vocabulary
@@ -59,7 +59,7 @@ class Rows(NamedTuple):
     at: Ids
 
 
-class TensorProgram:
+class DeviceProgram:
     """A program for many rows, each with a request limit of its own.
 
     Args:
@@ -73,26 +73,29 @@ class TensorProgram:
 
     def __init__(self, program: Program, vocabulary: Vocabulary, device: torch.device) -> None:
         self._device = device
-        self._tracker = TensorTracker(program.tracker, vocabulary, device)
-        book = Book(vocabulary, device)
+        self._tracker = DeviceTracker(program.tracker, vocabulary, device)
+        tables = Tables(vocabulary, device)
         self._nothing = vocabulary.size
-        self._machine = machine(program.processor, book)
-        closes = program.tracker.closes
-        self._scripts = book.scripts
-        self._close = book.ids(*(book.script(program.closing.script("limit", c)) for c in range(len(closes))))
-        self._completions = book.sets()
+        self._machine = device_form(program.processor, tables)
+        closes = program.tracker.close_matcher
+        self._scripts = tables.scripts
+        self._close = tables.ids(*(tables.script(program.closing.script("limit", c)) for c in range(len(closes))))
+        self._completions = tables.sets()
         self._completing = self._completions.added(closes.completions(cursor) for cursor in range(len(closes)))
         self._least = bounded(program.closing.min_tokens)
-        self._begun = book.ids(*(len(closes.begun(cursor)) for cursor in range(len(closes))))
-        scripts = book.scripts
+        self._begun = tables.ids(*(len(closes.partial_match(cursor)) for cursor in range(len(closes))))
+        scripts = tables.scripts
         longest = max(len(script.ids) for script in scripts)
-        self._ids = book.ids(*(i for s in scripts for i in (*s.ids, *[-1] * (longest - len(s.ids))))).view(-1, longest)
-        self._lengths = book.ids(*(len(script.ids) for script in scripts))
-        self._closes, self._forced = (
-            torch.tensor([getattr(script, name) for script in scripts], device=device) for name in ("closes", "forced")
+        self._ids = tables.ids(*(i for s in scripts for i in (*s.ids, *[-1] * (longest - len(s.ids))))).view(
+            -1, longest
         )
-        self._script_begun = book.ids(*(len(script.begun) for script in scripts))
-        self._replaced = book.ids(*(script.replaced for script in scripts))
+        self._lengths = tables.ids(*(len(script.ids) for script in scripts))
+        self._closes, self._forced = (
+            torch.tensor([getattr(script, name) for script in scripts], device=device)
+            for name in ("ends_thinking", "forced")
+        )
+        self._script_begun = tables.ids(*(len(script.typed_marker) for script in scripts))
+        self._replaced = tables.ids(*(script.replaced for script in scripts))
 
     def number(self, state: State) -> int:
         """The number of the phrase that a host's state is writing; -1 for none."""
@@ -110,13 +113,13 @@ class TensorProgram:
         limits = [FOREVER if most is None else bounded(most) for most in max_new]
         tracks = [(*state.track, limit) for state, limit in zip(states, limits, strict=True)]
         return Rows(
-            TrackColumns(*of_host(tracks, self._device)),
+            TrackColumns(*from_host(tracks, self._device)),
             self._machine.columns([state.inner for state in states], self._device),
             torch.tensor([self.number(s) if s.at else -1 for s in states], device=self._device),
             torch.tensor([state.at for state in states], device=self._device),
         )
 
-    def wants(self, rows: Rows) -> Mapping[Kind, Mask]:
+    def wants(self, rows: Rows) -> Mapping[Statistic, Mask]:
         """The rows where a number is needed before the decision."""
         free = (rows.script < 0) & ~rows.track.ended
         return {kind: mask & free for kind, mask in self._machine.wants(rows.inner, rows.track).items()}
@@ -127,7 +130,7 @@ class TensorProgram:
         ids, counts = self._completions.of(self._completing[torch.where(thinks, rows.track.cursor, START)])
         return scores.gather(1, ids).masked_fill(~counts, -torch.inf).amax(1)
 
-    def decide(self, rows: Rows, known: Known) -> tuple[Rows, Ids, Wish]:
+    def decide(self, rows: Rows, known: KnownStatistics) -> tuple[Rows, Ids, Decisions]:
         """Decide about the next tokens.
 
         Args:
@@ -139,7 +142,7 @@ class TensorProgram:
             writes leave the other rows alone.
         """
         free = (rows.script < 0) & ~rows.track.ended
-        inner = where(free, self._machine.inform(rows.inner, rows.track, known), rows.inner) if known else rows.inner
+        inner = where(free, self._machine.receive(rows.inner, rows.track, known), rows.inner) if known else rows.inner
         found = self._machine.decide(inner, rows.track)
         track = rows.track
         thinks = track.phase == Phase.THINKING
@@ -151,7 +154,11 @@ class TensorProgram:
         edited = free & (script < 0)
         forced = torch.where(script >= 0, self._ids[script, rows.at.clamp(max=self._ids.shape[1] - 1)], -1)
         writes = tuple(step.where(edited) for step in found.writes)
-        return rows._replace(inner=inner, script=script), forced, Wish(script, found.close, found.torn & free, writes)
+        return (
+            rows._replace(inner=inner, script=script),
+            forced,
+            Decisions(script, found.close, found.conflict & free, writes),
+        )
 
     def _known(self, token: Ids) -> Ids:
         """Ids that stand for something, and one for all others."""
@@ -170,10 +177,10 @@ class TensorProgram:
         number = rows.script.clamp(min=0)
         writing = rows.script >= 0
         written = writing & (token == self._ids[number, rows.at.clamp(max=self._ids.shape[1] - 1)])
-        before = self._tracker.abandoned(rows.track, writing & ~written)
+        before = self._tracker.after_divergence(rows.track, writing & ~written)
         done = written & (rows.at + 1 >= self._lengths[number])
         first = written & (rows.at == 0)
-        closing = self._tracker.closing(
+        closing = self._tracker.after_close_token(
             before,
             token,
             torch.where(first, self._script_begun[number], 0),
@@ -181,7 +188,7 @@ class TensorProgram:
             done,
             self._forced[number],
         )
-        after = where(written & self._closes[number], closing, self._tracker.drawn(before, token, written))
+        after = where(written & self._closes[number], closing, self._tracker.after_token(before, token, written))
         replaced = ~written & (drawn != token) & ~redrew
         thinks = (before.phase == Phase.THINKING) & (after.phase == Phase.THINKING)
         moved = (replaced & thinks).long()

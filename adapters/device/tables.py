@@ -143,7 +143,7 @@ class MatcherTable:
         steps = np.array([[0, *(matcher.step(cursor, token) for token in tokens)] for cursor in cursors])
         self.step = ByToken(classes, steps, device)
         self.found = torch.tensor([len(matcher.found(cursor) or ()) for cursor in cursors], device=device)  #: lengths
-        self.begun = torch.tensor([len(matcher.begun(cursor)) for cursor in cursors], device=device)  #: lengths
+        self.begun = torch.tensor([len(matcher.partial_match(cursor)) for cursor in cursors], device=device)  #: lengths
 
 
 class PhrasesTable:
@@ -157,7 +157,7 @@ class PhrasesTable:
 
     def __init__(self, phrases: Phrases, size: int, device: torch.device) -> None:
         going_on = [sorted(phrases.going_on(cursor)) for cursor in range(phrases.cursors)]
-        single = sorted(set(phrases.heeds).union(*going_on))
+        single = sorted(set(phrases.wake_tokens).union(*going_on))
         classes, samples = phrases.alike(size)
         classes[single] = np.arange(len(single)) + len(samples)
         columns = [*samples, *single]

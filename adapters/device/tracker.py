@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from thinkpace.adapters.device.columns import Columns, Ids, Mask, with_
+from thinkpace.adapters.device.columns import Columns, Ids, Mask, replace_where
 from thinkpace.adapters.device.tables import MatcherTable, known_ids, per_token
 from thinkpace.processors.core.tracker import Tracker
 from thinkpace.processors.text.automaton import START
@@ -13,7 +13,7 @@ from thinkpace.processors.text.vocabulary import Vocabulary
 from thinkpace.types import Phase
 
 
-class TensorTracker:
+class DeviceTracker:
     """Follows the markers in many rows.
 
     Args:
@@ -24,13 +24,13 @@ class TensorTracker:
 
     def __init__(self, tracker: Tracker, vocabulary: Vocabulary, device: torch.device) -> None:
         size = known_ids(vocabulary)
-        self.opens = MatcherTable(tracker.opens, size, device)
-        self.closes = MatcherTable(tracker.closes, size, device)
+        self.opens = MatcherTable(tracker.open_matcher, size, device)
+        self.closes = MatcherTable(tracker.close_matcher, size, device)
         self._eos = per_token(dict.fromkeys(tracker.eos, 1), size, device, torch.bool)
         self._missing = per_token(lexicon(vocabulary).partial, size, device)
 
-    def drawn(self, track: Columns, token: Ids, written: Mask) -> Columns:
-        """`Tracker.drawn`; `written` says for every row whether its token was."""
+    def after_token(self, track: Columns, token: Ids, written: Mask) -> Columns:
+        """`Tracker.after_token`; `written` says for every row whether its token was."""
         thinks = track.phase == Phase.THINKING
         close_cursor = torch.where(thinks, track.cursor, START)
         open_cursor = torch.where(thinks, START, track.cursor)
@@ -66,8 +66,10 @@ class TensorTracker:
         found = self._missing[token]
         return torch.where(found < 0, (track.missing + found).clamp(min=0), found)
 
-    def closing(self, track: Columns, token: Ids, begun: Ids, replaced: Ids, done: Mask, forced: Mask) -> Columns:
-        """`Tracker.closing`; what it takes per script, here per row."""
+    def after_close_token(
+        self, track: Columns, token: Ids, begun: Ids, replaced: Ids, done: Mask, forced: Mask
+    ) -> Columns:
+        """`Tracker.after_close_token`; what it takes per script, here per row."""
         begun = torch.minimum(begun - replaced, track.thinking)
         cursor = self.closes.step(track.cursor, token)
         closed = self.closes.found[cursor] > 0
@@ -84,9 +86,9 @@ class TensorTracker:
             missing=self._still_missing(track, token),
         )
 
-    def abandoned(self, track: Columns, mask: Mask) -> Columns:
-        """`Tracker.abandoned` where the mask is true."""
+    def after_divergence(self, track: Columns, mask: Mask) -> Columns:
+        """`Tracker.after_divergence` where the mask is true."""
         left = mask & (track.phase == Phase.CLOSING)
         closed = left & (track.answer_from >= 0)
-        after = with_(track, closed, phase=Phase.ANSWER, cursor=START)
-        return with_(after, left & ~closed, phase=Phase.THINKING, forced_end=False)
+        after = replace_where(track, closed, phase=Phase.ANSWER, cursor=START)
+        return replace_where(after, left & ~closed, phase=Phase.THINKING, forced_end=False)

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import torch
 
 from thinkpace.adapters.device.columns import Ids, Mask
-from thinkpace.adapters.device.machine import Write
+from thinkpace.adapters.device.machine import EditStep
 from thinkpace.adapters.device.tables import Masks
 
-CERTAIN = 3e4  # a logit that nothing else has
+FORCED_LOGIT = 3e4  # a logit that nothing else has
 
 
 class Drawn(NamedTuple):
@@ -62,8 +62,8 @@ def _shifted(number: Ids, bits: int) -> Ids:
 def write(
     logits: torch.Tensor,
     rows: Ids,
-    writes: Sequence[Write],
-    heat: torch.Tensor,
+    writes: Sequence[EditStep],
+    temperature: torch.Tensor,
     chance: Sequence[torch.Tensor],
 ) -> Drawn:
     """Apply an edit to some rows.
@@ -102,14 +102,14 @@ def write(
             own = logits[rows, target.clamp(min=0)]
             sources = torch.cat((own.unsqueeze(1), members), 1)
             found = torch.cat((target.clamp(min=0).unsqueeze(1), ids), 1)
-            origin = found.gather(1, _chosen(sources, heat, u).unsqueeze(1)).squeeze(1)
+            origin = found.gather(1, _chosen(sources, temperature, u).unsqueeze(1)).squeeze(1)
             for earlier, came_from in zip(targets, origins, strict=True):
                 origin = torch.where(origin == earlier, came_from, origin)
-            merged = torch.where(some.squeeze(1), _merged(sources, heat).to(own.dtype), own)
+            merged = torch.where(some.squeeze(1), _merged(sources, temperature).to(own.dtype), own)
             logits[rows, target.clamp(min=0)] = merged
             targets.append(target)
             origins.append(origin)
-    came = _refused(logits, rows, *refused, heat, chance[len(writes)])
+    came = _refused(logits, rows, *refused, temperature, chance[len(writes)])
     return Drawn(came, _stacked(targets, rows), _stacked(origins, rows))
 
 
@@ -118,33 +118,40 @@ def _stacked(found: Sequence[Ids], rows: Ids) -> torch.Tensor:
 
 
 def _refused(
-    logits: torch.Tensor, rows: Ids, members: torch.Tensor, ids: torch.Tensor, heat: torch.Tensor, u: torch.Tensor
+    logits: torch.Tensor,
+    rows: Ids,
+    members: torch.Tensor,
+    ids: torch.Tensor,
+    temperature: torch.Tensor,
+    u: torch.Tensor,
 ) -> Ids:
     """The ids that would have come and are refused; -1 where none is."""
     if not members.shape[1]:
         return torch.full_like(rows, -1)
-    rest = torch.cat((_merged(members, heat).unsqueeze(1), _merged(logits[rows], heat).unsqueeze(1)), 1)
+    rest = torch.cat((_merged(members, temperature).unsqueeze(1), _merged(logits[rows], temperature).unsqueeze(1)), 1)
     cold = (rest[:, 0] > rest[:, 1]).double()
-    share = torch.where(heat == 0, cold, torch.softmax(rest / _warm(heat), 1)[:, 0])
+    share = torch.where(temperature == 0, cold, torch.softmax(rest / _warm(temperature), 1)[:, 0])
     share = torch.where(torch.isneginf(rest[:, 0]), 0.0, share)
-    place = _chosen(members, heat, u / share.clamp(min=1e-300))
+    place = _chosen(members, temperature, u / share.clamp(min=1e-300))
     return torch.where(u < share, ids.gather(1, place.unsqueeze(1)).squeeze(1), -1)
 
 
-def _warm(heat: torch.Tensor) -> torch.Tensor:
-    return torch.where(heat == 0, 1.0, heat).unsqueeze(1)
+def _warm(temperature: torch.Tensor) -> torch.Tensor:
+    return torch.where(temperature == 0, 1.0, temperature).unsqueeze(1)
 
 
-def _merged(values: torch.Tensor, heat: torch.Tensor) -> torch.Tensor:
+def _merged(values: torch.Tensor, temperature: torch.Tensor) -> torch.Tensor:
     """T * logsumexp(values / T) of every row, the largest at temperature 0; Double[rows]."""
-    warm = _warm(heat)
-    return torch.where(heat == 0, values.amax(1).double(), torch.logsumexp(values.double() / warm, 1) * warm.squeeze(1))
+    warm = _warm(temperature)
+    return torch.where(
+        temperature == 0, values.amax(1).double(), torch.logsumexp(values.double() / warm, 1) * warm.squeeze(1)
+    )
 
 
-def _chosen(values: torch.Tensor, heat: torch.Tensor, u: torch.Tensor) -> Ids:
+def _chosen(values: torch.Tensor, temperature: torch.Tensor, u: torch.Tensor) -> Ids:
     """A place in every row by weight; at temperature 0 that of the largest."""
     top = values.amax(1, keepdim=True).double()
-    weights = torch.exp((values.double() - torch.where(torch.isneginf(top), 0.0, top)) / _warm(heat))
+    weights = torch.exp((values.double() - torch.where(torch.isneginf(top), 0.0, top)) / _warm(temperature))
     share = weights.cumsum(1)
     place = (share <= (u * share[:, -1]).unsqueeze(1)).sum(1).clamp(max=values.shape[1] - 1)
-    return torch.where(heat == 0, values.argmax(1), place)
+    return torch.where(temperature == 0, values.argmax(1), place)

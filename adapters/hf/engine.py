@@ -38,7 +38,7 @@ from thinkpace.adapters.sequences.requests import begin, compile_requests, compl
 from thinkpace.adapters.sequences.sequence_log import SequenceLog
 from thinkpace.adapters.vocabularies.hf import HFVocabulary, find_markers
 from thinkpace.engine import Completion, Request, Sampling
-from thinkpace.processors.core.decisions import Need
+from thinkpace.processors.core.decisions import RowStatistic
 from thinkpace.processors.core.program import Program
 from thinkpace.processors.text.markers import Markers
 from thinkpace.processors.text.vocabulary import TokenIds
@@ -61,7 +61,7 @@ class HFEngine:
         UnsupportedControl: if the markers cannot be found.
     """
 
-    goes_on = True
+    can_continue = True
 
     def __init__(
         self,
@@ -126,10 +126,10 @@ class HFEngine:
             if is_done(log, request):
                 out[i] = completion(log, request, self.vocabulary)
             else:
-                groups.setdefault((request.sampling, request.max_new_tokens, bool(request.begun)), []).append(i)
+                groups.setdefault((request.sampling, request.max_new_tokens, bool(request.continue_from)), []).append(i)
         for members in groups.values():
             # rows of like lengths waste the least padding; rows that share a beginning are read once
-            members.sort(key=lambda i: (len(requests[i].prompt), requests[i].prompt, len(requests[i].begun)))
+            members.sort(key=lambda i: (len(requests[i].prompt), requests[i].prompt, len(requests[i].continue_from)))
             for start in range(0, len(members), self.batch_size):
                 batch = members[start : start + self.batch_size]
                 made = self._batch([requests[i] for i in batch], [programs[i] for i in batch])
@@ -156,23 +156,23 @@ class HFEngine:
     @torch.inference_mode()
     def _batch(self, requests: list[Request], programs: list[Program]) -> list[Completion]:
         sampling = requests[0].sampling
-        rows = [request.prompt + request.begun for request in requests]
+        rows = [request.prompt + request.continue_from for request in requests]
         ids, mask = self._padded(rows)
         seeds = [request.seed for request in requests]
-        left = [request.max_new_tokens - len(request.begun) for request in requests]
-        begun = [begin(p, r) for p, r in zip(programs, requests, strict=True)] if requests[0].begun else []
+        left = [request.max_new_tokens - len(request.continue_from) for request in requests]
+        continued = [begin(p, r) for p, r in zip(programs, requests, strict=True)] if requests[0].continue_from else []
         processor = ThinkpaceLogitsProcessor(
-            programs, self._pad, sampling.temperature, seeds, self._try_answers, beams=False, begun=begun
+            programs, self._pad, sampling.temperature, seeds, self._try_answers, beams=False, continued=continued
         )
         processors = LogitsProcessorList([processor])
         if sampling.temperature > 0:
-            starts = [ids.shape[1] - len(request.begun) for request in requests]
+            starts = [ids.shape[1] - len(request.continue_from) for request in requests]
             processors.append(_SeededSampler(sampling, seeds, starts))
         clock = _Clock()
         processors.append(clock)
         limits = StoppingCriteriaList([_OwnLimits(left, ids.shape[1])] if len(set(left)) > 1 else [])
         with self._plain_generation():
-            cache = shared_cache(self.model, rows, self._padded) if begun and self._use_cache is not False else None
+            cache = shared_cache(self.model, rows, self._padded) if continued and self._use_cache is not False else None
             sequences = self.model.generate(
                 input_ids=ids,
                 attention_mask=mask,
@@ -189,7 +189,7 @@ class HFEngine:
             log.rewind(min(len(log.tokens), request.max_new_tokens))  # behind its own limit a row is padded
         return [completion(*pair, self.vocabulary, clock.times) for pair in zip(logs, requests, strict=True)]
 
-    def _try_answers(self, logs: Sequence[SequenceLog], needs: Sequence[Need]) -> list[float]:
+    def _try_answers(self, logs: Sequence[SequenceLog], needs: Sequence[RowStatistic]) -> list[float]:
         """Answer greedily after each sequence and its suffix, beside the generation that is going on."""
         prompts = [(*log.prompt, *log.tokens, *need.suffix) for log, need in zip(logs, needs, strict=True)]
         ids, mask = self._padded(prompts)

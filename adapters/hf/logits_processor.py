@@ -24,9 +24,9 @@ except ModuleNotFoundError as error:
     raise MissingExtra("the Hugging Face adapter", "hf") from error
 
 from thinkpace.adapters.hf.rows import Rows
-from thinkpace.adapters.logits.attribution import Evidence
-from thinkpace.adapters.logits.torch_statistics import NO_TRIALS, Trials, numbers_of
-from thinkpace.adapters.logits.torch_writer import ScoreWriter, SeenScores
+from thinkpace.adapters.logits.attribution import DrawAttribution
+from thinkpace.adapters.logits.torch_statistics import NO_TRIALS, Trials, row_statistics
+from thinkpace.adapters.logits.torch_writer import ScoreWriter, TorchSnapshot
 from thinkpace.adapters.sequences.sequence_log import SequenceLog
 from thinkpace.adapters.vocabularies.hf import HFVocabulary, find_markers
 from thinkpace.processors.core.control import Control
@@ -48,7 +48,7 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
             `torch.manual_seed` settles this as it settles the sampling (nothing is drawn from that generator).
         trials: what tries answers, for controls that need it; None if nothing can.
         beams: as in `ScoreWriter`.
-        begun: as in `Rows`.
+        continued: as in `Rows`.
     """
 
     #: continuous batching shows a processor the last token only: no state can be kept there
@@ -62,12 +62,12 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         seeds: Sequence[int] | int | None = None,
         trials: Trials | None = None,
         beams: bool = True,
-        begun: Sequence[SequenceLog] = (),
+        continued: Sequence[SequenceLog] = (),
     ) -> None:
         self.temperature = temperature
         self.trials = trials
         self.calls = 0
-        self._rows = Rows(programs, pad_token_id, seeds, begun)
+        self._rows = Rows(programs, pad_token_id, seeds, continued)
         self._writer = ScoreWriter(programs[0].size, temperature, programs[0].unused, beams=beams)
         self._scores_width = 0
 
@@ -92,15 +92,15 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         self._rows.follow(input_ids)
         self._writer.clear(scores)
         if self._rows.wanting:
-            asking = {row: (self._rows[row], self._rows[row].needs) for row in self._rows.wanting}
-            self._rows.inform(numbers_of(asking, scores, self.trials))
+            asking = {row: (self._rows[row], self._rows[row].wants) for row in self._rows.wanting}
+            self._rows.receive(row_statistics(asking, scores, self.trials))
         edits = self._rows.edits
         gathered = self._writer.write(scores, edits)
         if gathered is not None:
             for place, (row, edit) in enumerate(edits):
                 if edit.moved_onto or edit.redraw:
-                    seen = SeenScores(gathered, place, row)
-                    self._rows.saw(row, Evidence(seen, self.temperature, self._rows[row].seed))
+                    seen = TorchSnapshot(gathered, place, row)
+                    self._rows.record_row(row, DrawAttribution(seen, self.temperature, self._rows[row].seed))
         return scores
 
     def _check_width(self, width: int) -> None:
@@ -211,7 +211,7 @@ def logits_processors(
         row: compile_program(row, vocabulary, markers, max_new_tokens=max_new_tokens, context_tokens=context_tokens)
         for row in dict.fromkeys(lists)
     }
-    if any("trial" in control.needs for row in lists for control in row):
+    if any("trial" in control.statistics for row in lists for control in row):
         raise UnsupportedControl(NO_TRIALS)
     _refuse_continuous_batching()
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id

@@ -13,13 +13,13 @@ from typing import Any
 
 import torch
 
-from thinkpace.adapters.sequences.sequence_log import KEPT, Evidence, SequenceLog, common
+from thinkpace.adapters.sequences.sequence_log import KEPT, Attribution, SequenceLog, common
 from thinkpace.adapters.sequences.slots import Slots
 from thinkpace.errors import UnsupportedControl
-from thinkpace.processors.core.decisions import FOREVER, NO_TOKENS, Numbers
+from thinkpace.processors.core.decisions import FOREVER, NO_TOKENS, Statistics
 from thinkpace.processors.core.edit import KEEP
 from thinkpace.processors.core.program import Program
-from thinkpace.processors.core.replay import Told
+from thinkpace.processors.core.replay import DrawHistory
 
 
 class Rows:
@@ -30,7 +30,7 @@ class Rows:
         pad_token_id: stripped from the left of prompts; None if there is none.
         seeds: one per row; or one number, from which each row of each call gets its own; or None to take it from the
             state of torch's generator at the start of a call.
-        begun: instead of seeds, sequences that are under way, one per row: a row is its prompt and its tokens.
+        continued: instead of seeds, sequences that are under way, one per row: a row is its prompt and its tokens.
     """
 
     def __init__(
@@ -38,12 +38,12 @@ class Rows:
         programs: Sequence[Program],
         pad_token_id: int | None,
         seeds: Sequence[int] | int | None,
-        begun: Sequence[SequenceLog] = (),
+        continued: Sequence[SequenceLog] = (),
     ) -> None:
         self._programs = tuple(programs)
         self._pad = pad_token_id
         self._seeds = seeds
-        self._given = tuple(begun)
+        self._given = tuple(continued)
         self._started = 0  # calls of `generate` so far
         self.reset()
 
@@ -52,11 +52,11 @@ class Rows:
         self._width = 0  # of the padded prompt
         self._prompts: list[list[int]] = []  # padded, per row
         self._logs: list[SequenceLog] = []  # per row
-        self._begun: list[list[int]] = []  # the output of a row that stood in its ids from the beginning
+        self._continued: list[list[int]] = []  # the output of a row that stood in its ids from the beginning
         self._last: torch.Tensor | None = None
         self._longest = 0  # ids of a row that have been seen in this call
         # beams that were dropped: (prompt, tokens) -> what was told along them
-        self._past: dict[tuple[tuple[int, ...], tuple[int, ...]], Told] = {}
+        self._past: dict[tuple[tuple[int, ...], tuple[int, ...]], DrawHistory] = {}
         self._told_all(0)
 
     def follow(self, input_ids: torch.Tensor) -> None:
@@ -79,12 +79,14 @@ class Rows:
         due = self._soonest < length
         woken = [
             row
-            for row, (token, heeds, marks) in enumerate(zip(newest, self._heeds, self._marks, strict=True))
-            if token in heeds or token in marks or (due and self._until[row] < length)
+            for row, (token, wake_tokens, marks) in enumerate(
+                zip(newest, self._wake_tokens, self._marker_wake_tokens, strict=True)
+            )
+            if token in wake_tokens or token in marks or (due and self._until[row] < length)
         ]
         for row in woken:
             log = self._logs[row]
-            log.passed([column[row] for column in self._columns[self._seen(row) - self._since : -1]])
+            log.append_idle([column[row] for column in self._columns[self._seen(row) - self._since : -1]])
             log.advance(newest[row])
             self._note(row)
         if woken:
@@ -92,11 +94,11 @@ class Rows:
 
     def _seen(self, row: int) -> int:
         """How many tokens that `generate` added to a row its log has been told of."""
-        return len(self._logs[row].tokens) - len(self._begun[row])
+        return len(self._logs[row].tokens) - len(self._continued[row])
 
     def _output(self, row: int, ids: list[int]) -> list[int]:
         """The output of a row, from its ids."""
-        return self._begun[row] + _until_end(ids[self._width :], self._programs[0])
+        return self._continued[row] + _until_end(ids[self._width :], self._programs[0])
 
     def _told_all(self, length: int) -> None:
         """Every row has been brought to its tokens, of which there are `length`."""
@@ -105,7 +107,7 @@ class Rows:
         self._since = length
         # of every row: output tokens up to which it sleeps, unless one comes that it heeds
         self._until = [0] * count
-        self._heeds, self._marks = [NO_TOKENS] * count, [NO_TOKENS] * count
+        self._wake_tokens, self._marker_wake_tokens = [NO_TOKENS] * count, [NO_TOKENS] * count
         self._ended, self._wants, self._edits = [False] * count, [False] * count, [KEEP] * count
         for row in range(count):
             self._note(row)
@@ -114,9 +116,11 @@ class Rows:
     def _note(self, row: int) -> None:
         """Write down what has to be known of a row while it sleeps."""
         log = self._logs[row]
-        self._until[row] = FOREVER if log.ended else self._seen(row) + log.calm
-        self._heeds[row], self._marks[row] = (NO_TOKENS, NO_TOKENS) if log.ended else (log.heeds, log.marks)
-        self._ended[row], self._wants[row], self._edits[row] = log.ended, bool(log.needs), log.edit
+        self._until[row] = FOREVER if log.ended else self._seen(row) + log.idle_left
+        self._wake_tokens[row], self._marker_wake_tokens[row] = (
+            (NO_TOKENS, NO_TOKENS) if log.ended else (log.wake_tokens, log.marker_wake_tokens)
+        )
+        self._ended[row], self._wants[row], self._edits[row] = log.ended, bool(log.wants), log.edit
 
     def _list(self) -> None:
         self._soonest = min(self._until, default=0)
@@ -131,25 +135,25 @@ class Rows:
         """The rows, each at its tokens."""
         for row, log in enumerate(self._logs):
             if not log.ended:
-                log.passed([column[row] for column in self._columns[self._seen(row) - self._since :]])
+                log.append_idle([column[row] for column in self._columns[self._seen(row) - self._since :]])
         return self._logs
 
     def __getitem__(self, row: int) -> SequenceLog:
         """The log of a row, which may not have been told its last tokens yet, unless it wants numbers."""
         return self._logs[row]
 
-    def inform(self, numbers: Mapping[int, Numbers]) -> None:
+    def receive(self, statistics: Mapping[int, Statistics]) -> None:
         """Give rows the numbers that they want."""
-        for row, found in numbers.items():
-            self._logs[row].inform(found)
+        for row, found in statistics.items():
+            self._logs[row].receive(found)
             self._note(row)
         self._list()
 
-    def saw(self, row: int, evidence: Evidence) -> None:
+    def record_row(self, row: int, attribution: Attribution) -> None:
         """Keep what tells where the next token of a row came from."""
         kept = KEPT if len(self._logs) == 1 else 1  # drafts are of one row; others never go back
-        at = len(self._begun[row]) + self._since + len(self._columns)
-        self._logs[row].saw(evidence, at=at, kept=kept)
+        at = len(self._continued[row]) + self._since + len(self._columns)
+        self._logs[row].record_row(attribution, at=at, kept=kept)
 
     def of(self, sequences: torch.Tensor) -> list[SequenceLog]:
         """The logs of what `generate` returned: Long[sequences, length].
@@ -160,26 +164,26 @@ class Rows:
         logs, out = self.logs, []
         for row, ids in enumerate(sequences.tolist()):
             log = self._nearest(logs, ids, row)
-            log.sync(self._output(min(row, len(self._begun) - 1), ids))
+            log.sync(self._output(min(row, len(self._continued) - 1), ids))
             out.append(log)
         return out
 
     def _nearest(self, logs: list[SequenceLog], ids: list[int], row: int) -> SequenceLog:
         """A log of the sequence's own, with all that is known of what was drawn along it."""
-        prompt, tokens = ids[: self._width], self._output(min(row, len(self._begun) - 1), ids)
+        prompt, tokens = ids[: self._width], self._output(min(row, len(self._continued) - 1), ids)
         candidates = [log for log, own in zip(logs, self._prompts, strict=True) if own == prompt]
         if not candidates:
             raise ValueError(f"row {row} does not begin with a prompt of the last call: pass what that call returned")
         if row < len(self._prompts) and self._prompts[row] == prompt:
             candidates.insert(0, logs[row])
         log = max(candidates, key=lambda log: common(log.tokens, tokens)).fork()
-        own = [(past, told) for (of, past), told in self._past.items() if of == log.prompt]
-        known, told = max(own, key=lambda one: common(one[0], tokens), default=((), Told()))
+        own = [(past, history) for (of, past), history in self._past.items() if of == log.prompt]
+        known, history = max(own, key=lambda one: common(one[0], tokens), default=((), DrawHistory()))
         shared = common(known, tokens)
         if shared > common(log.tokens, tokens):
             log.rewind(0)
-            log.drawn.update({at: origin for at, origin in told.drawn.items() if at < shared})
-            log.numbers.update({at: numbers for at, numbers in told.numbers.items() if at <= shared})
+            log.drawn.update({at: origin for at, origin in history.drawn.items() if at < shared})
+            log.statistics.update({at: statistics for at, statistics in history.statistics.items() if at <= shared})
         return log
 
     def _catch_up(self, input_ids: torch.Tensor) -> None:
@@ -196,8 +200,8 @@ class Rows:
             return
         for row in set(range(len(rows))) - set(sources):
             log = logs[row]
-            if log.drawn or log.numbers:
-                self._past[log.prompt, tuple(log.tokens)] = Told(dict(log.drawn), dict(log.numbers))
+            if log.drawn or log.statistics:
+                self._past[log.prompt, tuple(log.tokens)] = DrawHistory(dict(log.drawn), dict(log.statistics))
         slots = Slots(logs)
         slots.reorder(sources)  # forks are made before any log moves on
         self._logs = [log for _, log in slots.items()]
@@ -219,7 +223,8 @@ class Rows:
                 other
                 for other in same_row_first
                 if self._prompts[other] == prompt
-                and common(self._logs[other].tokens, self._begun[other] + body) >= len(self._begun[other] + body) - 1
+                and common(self._logs[other].tokens, self._continued[other] + body)
+                >= len(self._continued[other] + body) - 1
             )
             source = next(found, None)
             if source is None:
@@ -237,10 +242,10 @@ class Rows:
         self._width = len(rows[0])
         self._prompts = rows
         if self._given:
-            self._logs, self._begun = [*self._given], [[*log.tokens] for log in self._given]
+            self._logs, self._continued = [*self._given], [[*log.tokens] for log in self._given]
             self._told_all(0)
             return
-        self._begun = [[] for _ in rows]
+        self._continued = [[] for _ in rows]
         seeds = self._row_seeds(count, device)
         self._started += 1
         for row, ids in enumerate(rows):

@@ -52,7 +52,7 @@ class LlamaCppEngine:
         ValueError: for bad numbers, and what llama.cpp cannot load.
     """
 
-    goes_on = True
+    can_continue = True
 
     def __init__(
         self,
@@ -190,7 +190,7 @@ class LlamaCppEngine:
                     f"got {request.sampling.temperature:g}",
                     field="temperature",
                 )
-            bad = [i for i in request.prompt + request.begun if not 0 <= i < self.vocabulary.size]
+            bad = [i for i in request.prompt + request.continue_from if not 0 <= i < self.vocabulary.size]
             if bad:
                 raise ValueError(f"the prompt holds ids that this vocabulary does not have, such as {bad[0]}")
         programs = compile_requests(requests, self.vocabulary, self.markers, self.context_tokens)
@@ -233,5 +233,5 @@ class LlamaCppEngine:
 
 def _generator_seed(request: Request) -> int:
     """A request's seed as a number of 32 bits; another one where it goes on, so that no number is drawn twice."""
-    text = f"{request.seed}/{len(request.begun)}" if request.begun else str(request.seed)
+    text = f"{request.seed}/{len(request.continue_from)}" if request.continue_from else str(request.seed)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little")

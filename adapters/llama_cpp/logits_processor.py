@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 
 from thinkpace.adapters.llama_cpp.vocabulary import file_key, find_markers, vocabulary_of
-from thinkpace.adapters.logits.attribution import Evidence
-from thinkpace.adapters.logits.numpy_writer import BARRED, Logits, RowWriter
+from thinkpace.adapters.logits.attribution import DrawAttribution
+from thinkpace.adapters.logits.numpy_writer import BARRED_LOGIT, Logits, RowWriter
 from thinkpace.adapters.logits.randomness import uniform
-from thinkpace.adapters.logits.statistics import measured
+from thinkpace.adapters.logits.statistics import row_statistic
 from thinkpace.adapters.sequences.requests import completion
 from thinkpace.adapters.sequences.sequence_log import SequenceLog
 from thinkpace.engine import Completion, Request
@@ -58,7 +58,7 @@ class ThinkpaceProcessor:
         self._error: BaseException | None = None
         self._asked = False  # whether the next token was decided about
         self._unused = np.array(sorted(program.unused), dtype=np.int64)
-        self._writer = RowWriter(1.0, BARRED)
+        self._writer = RowWriter(1.0, BARRED_LOGIT)
 
     def begin(self, prompt: Sequence[int], temperature: float, seed: int) -> None:
         """A new call, with its own seed."""
@@ -66,7 +66,7 @@ class ThinkpaceProcessor:
         self._error = None
         self._asked = False
         if self._writer.temperature != temperature:
-            self._writer = RowWriter(temperature, BARRED)
+            self._writer = RowWriter(temperature, BARRED_LOGIT)
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
         """Write what holds for the next token.
@@ -87,15 +87,15 @@ class ThinkpaceProcessor:
         if log is None or length != len(log.prompt) + len(log.tokens):
             raise UnsupportedControl(_OUTSIDE)
         self._asked = True
-        row[self._unused] = BARRED
-        if log.needs:
+        row[self._unused] = BARRED_LOGIT
+        if log.wants:
             whole = row.astype(np.float64)
-            log.inform(
+            log.receive(
                 {
                     need: uniform(log.seed, len(log.tokens), "control")
                     if need.kind == "uniform"
-                    else measured(whole, need.kind, log.closes)
-                    for need in log.needs
+                    else row_statistic(whole, need.kind, log.close_ids)
+                    for need in log.wants
                 }
             )
         edit = log.edit
@@ -103,7 +103,7 @@ class ThinkpaceProcessor:
             return
         seen = self._writer.write(row, edit)
         if seen is not None:
-            log.saw(Evidence(seen, self._writer.temperature, log.seed), kept=1)
+            log.record_row(DrawAttribution(seen, self._writer.temperature, log.seed), kept=1)
 
     def check(self) -> None:
         """Raise what went wrong where nobody could be told."""
@@ -212,7 +212,7 @@ def logits_processors(
     if strangers:
         raise TypeError(f"logits_processors takes controls one by one, such as ThinkBudget(512), got {strangers[0]!r}")
     _refuse_drafts(llama)
-    if any("trial" in control.needs for control in controls):
+    if any("trial" in control.statistics for control in controls):
         raise UnsupportedControl(
             "a control tries answers at a fork, which a logits processor cannot: use LlamaCppEngine, or another rule "
             "of ConfidenceExit"

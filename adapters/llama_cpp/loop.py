@@ -12,15 +12,15 @@ from functools import partial
 import numpy as np
 
 from thinkpace.adapters.llama_cpp.native import Candidates, Context, Feed, Logits, Sampler
-from thinkpace.adapters.logits.attribution import Evidence
-from thinkpace.adapters.logits.draw_then_edit import looked
+from thinkpace.adapters.logits.attribution import DrawAttribution
+from thinkpace.adapters.logits.draw_then_edit import draw_then_edit
 from thinkpace.adapters.logits.numpy_writer import RowWriter
 from thinkpace.adapters.logits.randomness import uniform
-from thinkpace.adapters.logits.statistics import confidence, measured
+from thinkpace.adapters.logits.statistics import confidence, row_statistic
 from thinkpace.adapters.sequences.sequence_log import SequenceLog, common
 from thinkpace.engine import Request
 from thinkpace.errors import UnsupportedControl
-from thinkpace.processors.core.decisions import Need
+from thinkpace.processors.core.decisions import RowStatistic
 from thinkpace.processors.core.edit import KEEP
 from thinkpace.processors.text.vocabulary import TokenIds
 
@@ -65,7 +65,7 @@ class Job:
     @property
     def known(self) -> TokenIds:
         """What is read before anything is generated: the prompt, and what is there of the output."""
-        return self.request.prompt + self.request.begun
+        return self.request.prompt + self.request.continue_from
 
     @property
     def cells(self) -> int:
@@ -148,7 +148,7 @@ class Loop:
                 if feed.wanted:
                     ready.append((fed, rows[len(ready)]))
             # a trial decodes, which overwrites the rows: it comes after all others, on a copy
-            tries = [any(need.kind == "trial" for need in job.log.needs) for job, _ in ready]
+            tries = [any(need.kind == "trial" for need in job.log.wants) for job, _ in ready]
             late = [(job, row.copy()) for (job, row), trying in zip(ready, tries, strict=True) if trying]
             prompt = [pair for pair, trying in zip(ready, tries, strict=True) if not trying]
             for job, row in prompt + late:
@@ -210,7 +210,7 @@ class Loop:
         reading = [
             job.known
             for job in self._jobs
-            if job is not None and len(job.log.tokens) == len(job.request.begun) and job.feed
+            if job is not None and len(job.log.tokens) == len(job.request.continue_from) and job.feed
         ]
         return any(min(len(prompt) - 1, common(other, prompt)) >= shared + SHARED for other in reading)
 
@@ -230,8 +230,8 @@ class Loop:
         """The next token of a sequence, and what is written after it."""
         log = job.log
         row[self._unused] = -np.inf
-        if log.needs:
-            log.inform({need: self._number(job, need, row) for need in log.needs})
+        if log.wants:
+            log.receive({need: self._number(job, need, row) for need in log.wants})
         if not log.pending:
             job.take(self._drawn(job, row))
         self._write(job)
@@ -254,22 +254,22 @@ class Loop:
             temperature = job.request.sampling.temperature
             seen = job.writer.write(row, edit)
             if seen is not None:
-                job.log.saw(Evidence(seen, temperature, job.log.seed), kept=1)
+                job.log.record_row(DrawAttribution(seen, temperature, job.log.seed), kept=1)
             return job.sampler.draw(row) if edit.forced is None else edit.forced
-        drawn, token = looked(row, edit, job.sampler.draw)
+        drawn, token = draw_then_edit(row, edit, job.sampler.draw)
         if drawn != token:
-            job.log.saw(lambda _edit, _token, _at: drawn, kept=1)
+            job.log.record_row(lambda _edit, _token, _at: drawn, kept=1)
         return token
 
-    def _number(self, job: Job, need: Need, row: Logits) -> float:
+    def _number(self, job: Job, need: RowStatistic, row: Logits) -> float:
         log = job.log
         if need.kind == "uniform":
             return uniform(log.seed, len(log.tokens), "control")
         if need.kind == "trial":
             return self._tried(job, need)
-        return measured(row, need.kind, log.closes)
+        return row_statistic(row, need.kind, log.close_ids)
 
-    def _tried(self, job: Job, need: Need) -> float:
+    def _tried(self, job: Job, need: RowStatistic) -> float:
         """Answer greedily after a copy of the sequence and a suffix."""
         if len(need.suffix) + need.max_tokens > TRIAL_CELLS:
             raise UnsupportedControl(

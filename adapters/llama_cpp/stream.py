@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from thinkpace.adapters.llama_cpp.loop import Job
-from thinkpace.processors.core.token_kinds import Kind, Kinds
+from thinkpace.processors.core.token_kinds import TokenKind, TokenKindTracker
 from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary
 
 
@@ -23,7 +23,7 @@ class Piece:
         answers: whether they follow the close: with "closing", a text such as "Final Answer:".
     """
 
-    kind: Kind
+    kind: TokenKind
     tokens: TokenIds
     text: str
     answers: bool
@@ -34,7 +34,7 @@ class Pieces:
 
     def __init__(self, job: Job, vocabulary: Vocabulary) -> None:
         self._job = job
-        self._kinds = Kinds(job.log.program, job.request.prompt)
+        self._kinds = TokenKindTracker(job.log.program, job.request.prompt)
         self._pieces = vocabulary.pieces
         self._special = vocabulary.special
         self._text = codecs.getincrementaldecoder("utf-8")("replace")
@@ -43,7 +43,7 @@ class Pieces:
     def new(self) -> Iterator[Piece]:
         """Pieces of tokens that were not given yet; after the end of the job, all that is left."""
         log, done = self._job.log, self._job.done
-        self._kinds.follow(log.tokens, log.told)
+        self._kinds.follow(log.tokens, log.history)
         settled = len(self._kinds.found) if done else self._kinds.settled
         sorts = [self._sort(i) for i in range(self._given, settled)]
         for (kind, answers, _), run in itertools.groupby(sorts):
@@ -54,7 +54,7 @@ class Pieces:
             text = self._text.decode(data, final=done and self._given == settled)
             yield Piece(kind, tokens, text, answers)
 
-    def _sort(self, i: int) -> tuple[Kind, bool, int]:
+    def _sort(self, i: int) -> tuple[TokenKind, bool, int]:
         """What tokens of one piece have in common; a special token is a piece of its own."""
         kind, begins, token = self._kinds.found[i], self._kinds.answer_from, self._job.log.tokens[i]
         answers = kind == "answer" or (kind == "closing" and 0 <= begins <= i)

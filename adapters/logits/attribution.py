@@ -13,7 +13,7 @@ from thinkpace.adapters.logits.reference import Row, edited, with_bias
 from thinkpace.processors.core.edit import Edit
 
 
-class Seen(Protocol):
+class RowSnapshot(Protocol):
     """What an adapter keeps of a row from before the write, to be read only if it is needed."""
 
     def refused(self) -> tuple[float, NDArray[np.floating]]:
@@ -25,7 +25,7 @@ class Seen(Protocol):
         ...
 
 
-def origin(seen: Seen, edit: Edit, token: int, temperature: float, u: float) -> int:
+def attribute_draw(seen: RowSnapshot, edit: Edit, token: int, temperature: float, u: float) -> int:
     """Which id the model drew, given that `token` came of it.
 
     Args:
@@ -48,27 +48,27 @@ def origin(seen: Seen, edit: Edit, token: int, temperature: float, u: float) -> 
 
 
 @dataclass(slots=True)  # not frozen: one is made per row and step
-class Evidence:
+class DrawAttribution:
     """Tells where the next token of a sequence came from, by a random number of its seed and position alone."""
 
-    seen: Seen
+    seen: RowSnapshot
     temperature: float
     seed: int
 
     def __call__(self, edit: Edit, token: int, at: int) -> int:
-        return origin(self.seen, edit, token, self.temperature, uniform(self.seed, at, "origin"))
+        return attribute_draw(self.seen, edit, token, self.temperature, uniform(self.seed, at, "origin"))
 
 
 @dataclass(frozen=True, slots=True)
-class SeenRow:
-    """A whole row, before the write. Implements `Seen`."""
+class RowCopy:
+    """A whole row, before the write. Implements `RowSnapshot`."""
 
     row: Row
     edit: Edit
     temperature: float
 
     def refused(self) -> tuple[float, Row]:
-        return refused(self.row, self.edit, self.temperature), _barred(self.row, self.edit)
+        return redraw_probability(self.row, self.edit, self.temperature), _barred(self.row, self.edit)
 
     def sources(self, token: int) -> Row:
         return with_bias(self.row, self.edit.moved_onto[token])
@@ -78,7 +78,7 @@ def _barred(row: Row, edit: Edit) -> Row:
     return with_bias(row, [(i, edit.bias.get(i, 0.0)) for i in sorted(edit.redraw)])
 
 
-def refused(row: Row, edit: Edit, temperature: float) -> float:
+def redraw_probability(row: Row, edit: Edit, temperature: float) -> float:
     """The probability that the draw falls on an id that is drawn again; at temperature 0 it is 0 or 1."""
     barred = _barred(row, edit)
     rest = edited(row, edit, temperature)

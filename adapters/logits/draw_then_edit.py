@@ -10,7 +10,7 @@ from thinkpace.adapters.logits.numpy_writer import Logits
 from thinkpace.processors.core.edit import Edit
 
 
-def looked(row: Logits, edit: Edit, draw: Callable[[Logits], int]) -> tuple[int, int]:
+def draw_then_edit(row: Logits, edit: Edit, draw: Callable[[Logits], int]) -> tuple[int, int]:
     """Draw a token and look at it before it is taken: the same distribution as writing the edit and drawing.
 
     Without filters only, which would see the moved probability where it was before.

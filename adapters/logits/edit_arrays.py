@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Cells:
+class EditArrays:
     """The ids that are written: those that keep their weight, then those that are merged, then those that are dropped.
 
     Args:
@@ -37,7 +37,7 @@ class Cells:
     owners: Ids
 
 
-def cells(edit: Edit, *, without: Collection[int] = (), dropped: bool = True) -> Cells:
+def cells(edit: Edit, *, without: Collection[int] = (), dropped: bool = True) -> EditArrays:
     """The arrays of an edit.
 
     Args:
@@ -50,7 +50,7 @@ def cells(edit: Edit, *, without: Collection[int] = (), dropped: bool = True) ->
     pairs = [pair for _, sources in made for pair in sources]
     counts = [len(sources) for _, sources in made]
     gone = np.array(sorted(edit.dropped) if dropped else [], dtype=np.int64)
-    return Cells(
+    return EditArrays(
         len(single),
         tuple(i for i, _ in made),
         np.concatenate((single, np.array([i for i, _ in made], dtype=np.int64), gone)),
@@ -60,7 +60,7 @@ def cells(edit: Edit, *, without: Collection[int] = (), dropped: bool = True) ->
     )
 
 
-class PerEdit(Generic[T]):
+class PerEditCache(Generic[T]):
     """What was made of edits, which are few objects used again and again.
 
     Args:

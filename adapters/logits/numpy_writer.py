@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from thinkpace.adapters.logits.edit_arrays import Cells, PerEdit, cells
+from thinkpace.adapters.logits.edit_arrays import EditArrays, PerEditCache, cells
 from thinkpace.processors.core.edit import Edit
 
 Logits = NDArray[np.float32]
@@ -15,10 +15,10 @@ Logits = NDArray[np.float32]
 
 # Finite, so that penalties that follow cannot make it NaN, and no larger: llama.cpp sorts by buckets whose number
 # overflows from 3e8 on.
-CERTAIN = np.float32(1e6)  # a score that nothing else has
+FORCED_LOGIT = np.float32(1e6)  # a score that nothing else has
 
 
-BARRED = -1e6  # a score that is never drawn, unless all else is barred too
+BARRED_LOGIT = -1e6  # a score that is never drawn, unless all else is barred too
 
 
 class RowWriter:
@@ -34,9 +34,9 @@ class RowWriter:
     def __init__(self, temperature: float, barred: float = -np.inf) -> None:
         self.temperature = temperature
         self.barred = barred
-        self._cells: PerEdit[Cells] = PerEdit(cells)
+        self._cells: PerEditCache[EditArrays] = PerEditCache(cells)
 
-    def write(self, row: Logits, edit: Edit) -> SeenSources | None:
+    def write(self, row: Logits, edit: Edit) -> NumpySnapshot | None:
         """Apply an edit.
 
         A token that comes for certain gets a score that nothing else has, and the rest of the row stays: one number is
@@ -56,7 +56,7 @@ class RowWriter:
         if barred is not None:
             barred += np.array([edit.bias.get(i, 0.0) for i in sorted(edit.redraw)], np.float32)
         if edit.forced is not None:
-            row[edit.forced] = CERTAIN
+            row[edit.forced] = FORCED_LOGIT
         else:
             if edit.only is not None:
                 row[:] = self.barred
@@ -66,9 +66,9 @@ class RowWriter:
         if barred is None and not edit.redirect:
             return None
         share = 0.0 if barred is None else self._share(barred, row)
-        return SeenSources(made, values, barred, share)
+        return NumpySnapshot(made, values, barred, share)
 
-    def _merged(self, values: Logits, made: Cells) -> Logits:
+    def _merged(self, values: Logits, made: EditArrays) -> Logits:
         """T * logsumexp(values / T) of every cell, the largest at temperature 0."""
         starts = np.flatnonzero(np.diff(made.owners, prepend=-1))
         if len(starts) == len(values):
@@ -91,10 +91,10 @@ class RowWriter:
 
 
 @dataclass(frozen=True, slots=True)
-class SeenSources:
-    """What was written into a row was made of these. Implements `Seen`."""
+class NumpySnapshot:
+    """What was written into a row was made of these. Implements `RowSnapshot`."""
 
-    made: Cells
+    made: EditArrays
     values: Logits
     barred: Logits | None
     share: float

@@ -13,7 +13,7 @@ from thinkpace.processors.core.edit import Edit
 Row = NDArray[np.float64]
 
 
-def merged(logits: NDArray[np.float64], temperature: float) -> float:
+def merged_logit(logits: NDArray[np.float64], temperature: float) -> float:
     """The logit of several tokens as one: T * logsumexp(l / T), and the largest at temperature 0."""
     if temperature == 0 or not np.isfinite(logits.max(initial=-np.inf)):
         return float(logits.max(initial=-np.inf))
@@ -40,7 +40,7 @@ def edited(row: Row, edit: Edit, temperature: float) -> Row:
         kept = list(edit.kept)
         out[kept] = row[kept]
     for token, sources in edit.merged.items():
-        out[token] = merged(with_bias(row, sources), temperature)
+        out[token] = merged_logit(with_bias(row, sources), temperature)
     if edit.only is not None and not np.isfinite(out).any():
         if edit.forced is None:
             raise NoLegalToken(f"all of {sorted(edit.only)} are barred by the logits themselves")

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def measured(row: NDArray[np.floating], kind: str, closes: Sequence[int]) -> float:
+def row_statistic(row: NDArray[np.floating], kind: str, closes: Sequence[int]) -> float:
     """A number about a row at temperature 1.
 
     Args:

@@ -10,7 +10,7 @@ import torch
 from thinkpace.adapters.logits.randomness import uniform
 from thinkpace.adapters.sequences.sequence_log import SequenceLog
 from thinkpace.errors import UnsupportedControl
-from thinkpace.processors.core.decisions import Need, Numbers
+from thinkpace.processors.core.decisions import RowStatistic, Statistics
 
 NO_TRIALS = (
     "a control tries answers at a fork, which a logits processor alone cannot: use HFEngine, or another rule of "
@@ -21,14 +21,16 @@ NO_TRIALS = (
 class Trials(Protocol):
     """Tries answers at a fork: the second engine that a plain logits processor does not have."""
 
-    def __call__(self, logs: Sequence[SequenceLog], needs: Sequence[Need]) -> list[float]:
+    def __call__(self, logs: Sequence[SequenceLog], needs: Sequence[RowStatistic]) -> list[float]:
         """For each log, the number that its need of kind "trial" asks for; counts the tokens in the log."""
         ...
 
 
-def numbers_of(
-    asking: Mapping[int, tuple[SequenceLog, Collection[Need]]], scores: torch.Tensor, trials: Trials | None = None
-) -> Mapping[int, Numbers]:
+def row_statistics(
+    asking: Mapping[int, tuple[SequenceLog, Collection[RowStatistic]]],
+    scores: torch.Tensor,
+    trials: Trials | None = None,
+) -> Mapping[int, Statistics]:
     """The numbers that are wanted.
 
     Args:
@@ -39,8 +41,8 @@ def numbers_of(
     Raises:
         UnsupportedControl: if a trial is wanted and nothing can try.
     """
-    numbers: dict[int, dict[Need, float]] = {row: {} for row in asking}
-    wanted: dict[Need, list[int]] = {}
+    numbers: dict[int, dict[RowStatistic, float]] = {row: {} for row in asking}
+    wanted: dict[RowStatistic, list[int]] = {}
     for row, (_, needs) in asking.items():
         for need in needs:
             wanted.setdefault(need, []).append(row)
@@ -49,7 +51,7 @@ def numbers_of(
         if need.kind == "uniform":
             found = [uniform(log.seed, len(log.tokens), "control") for log in logs]
         elif need.kind != "trial":
-            found = measured(scores[rows], need.kind, [log.closes for log in logs])
+            found = batch_statistic(scores[rows], need.kind, [log.close_ids for log in logs])
         elif trials is None:
             raise UnsupportedControl(NO_TRIALS)
         else:
@@ -59,8 +61,8 @@ def numbers_of(
     return numbers
 
 
-def measured(scores: torch.Tensor, kind: str, closes: Sequence[Sequence[int]]) -> list[float]:
-    """A number about each row at temperature 1, as `_rows.measured`.
+def batch_statistic(scores: torch.Tensor, kind: str, closes: Sequence[Sequence[int]]) -> list[float]:
+    """A number about each row at temperature 1, as `_rows.batch_statistic`.
 
     Args:
         scores: Float[rows, vocabulary], before any edit.
@@ -71,11 +73,17 @@ def measured(scores: torch.Tensor, kind: str, closes: Sequence[Sequence[int]]) -
     if kind == "close_margin":
         never = scores.new_tensor(-torch.inf)
         likeliest = torch.stack([scores[row, list(ids)].amax() if ids else never for row, ids in enumerate(closes)])
-    return [float(number) for number in quantity(scores, kind, likeliest).tolist()]
+    return [float(number) for number in device_statistic(scores, kind, likeliest).tolist()]
 
 
-def quantity(scores: torch.Tensor, kind: str, likeliest: torch.Tensor | None) -> torch.Tensor:
-    """`measured` on the device, Double[rows]; `likeliest`: for "close_margin", the largest score of a closing id."""
+def device_statistic(scores: torch.Tensor, kind: str, likeliest: torch.Tensor | None) -> torch.Tensor:
+    """A statistic of every row, left on the device: Double[rows].
+
+    Args:
+        scores: Float[rows, vocabulary], before any edit.
+        kind: as in `batch_statistic`.
+        likeliest: Float[rows], the largest score of a closing id; for "close_margin" only.
+    """
     if likeliest is not None:  # of logits as of log-probabilities
         return scores.amax(1).double() - likeliest.double()
     logs = torch.log_softmax(scores.double(), 1)

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from thinkpace.adapters.logits.edit_arrays import Cells, PerEdit, cells
+from thinkpace.adapters.logits.edit_arrays import EditArrays, PerEditCache, cells
 from thinkpace.processors.core.edit import Edit
 
 PLANS = 4  # batches of edits that are kept: prose goes to and fro between inside and outside of words
 WIDE = 1 << 20  # sources of a batch above which its plan is not kept
 MANY = 1024  # ids that one token is made of, or that are dropped: from here on whole rows are worked on
 TABLES = 32  # wide edits whose tensors are kept, each about the size of two rows
-CERTAIN = 3e4  # a score that nothing else has; finite, and within half precision
+FORCED_LOGIT = 3e4  # a score that nothing else has; finite, and within half precision
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class _Parts:
 
     many: tuple[int, ...]
     wide: bool
-    cells: Cells
+    cells: EditArrays
 
 
 def _parts(edit: Edit) -> _Parts:
@@ -60,8 +60,8 @@ class _Plan:
     """A batch of edits as tensors on the device."""
 
     edits: tuple[tuple[int, Edit], ...]
-    heats: tuple[float, ...] | None  # temperatures of their rows, where these differ
-    heat: torch.Tensor | None  # (cells,), of these
+    temperatures: tuple[float, ...] | None  # temperatures of their rows, where these differ
+    temperature: torch.Tensor | None  # (cells,), of these
     tables: dict[int, _Table]  # of rows with wide edits
     made: list[tuple[int, ...]]  # of each row, the ids whose cells are merged
     offsets: list[int]  # of the first of these cells
@@ -97,7 +97,7 @@ class ScoreWriter:
         self._unused = torch.tensor(sorted(unused), dtype=torch.long)
         self._barred: torch.Tensor | None = None  # all ids that stand for nothing, for scores of `_barred_of`
         self._barred_of: tuple[int, torch.device] | None = None
-        self._parts: PerEdit[_Parts] = PerEdit(_parts)
+        self._parts: PerEditCache[_Parts] = PerEditCache(_parts)
         self._plans: deque[_Plan] = deque(maxlen=PLANS)
         self._tables: dict[int, _Table] = {}
 
@@ -126,7 +126,7 @@ class ScoreWriter:
         return self._barred
 
     def write(
-        self, scores: torch.Tensor, edits: Sequence[tuple[int, Edit]], heats: Sequence[float] | None = None
+        self, scores: torch.Tensor, edits: Sequence[tuple[int, Edit]], temperatures: Sequence[float] | None = None
     ) -> Gathered | None:
         """Apply `edits`, pairs of (row, edit), to `scores`.
 
@@ -141,9 +141,11 @@ class ScoreWriter:
         """
         if not edits:
             return None
-        heats = None if heats is None or len({*heats, self.temperature}) == 1 else tuple(heats)
-        plan = self._planned(tuple(edits), heats, scores)
-        heat = dict(zip((row for row, _ in edits), heats, strict=True)) if heats else {}
+        temperatures = (
+            None if temperatures is None or len({*temperatures, self.temperature}) == 1 else tuple(temperatures)
+        )
+        plan = self._planned(tuple(edits), temperatures, scores)
+        temperature = dict(zip((row for row, _ in edits), temperatures, strict=True)) if temperatures else {}
         values = scores[plan.source_rows, plan.sources] + plan.biases
         wide = {row: _gathered(scores[row], table) for row, table in plan.tables.items()}
         merged = values if plan.one_to_one else self._merged(values, plan)
@@ -157,21 +159,25 @@ class ScoreWriter:
             # a written token comes even if another processor has barred it
             merged = merged.masked_fill(torch.isneginf(merged) & plan.certain, 0.0)
         elif plan.certain is not None:
-            highest = min(max(CERTAIN, 100 * max(heats or (self.temperature,))), torch.finfo(scores.dtype).max / 4)
+            highest = min(
+                max(FORCED_LOGIT, 100 * max(temperatures or (self.temperature,))), torch.finfo(scores.dtype).max / 4
+            )
             merged = merged.masked_fill(plan.certain, highest)
         scores.index_put_((plan.rows, plan.ids), merged.to(scores.dtype))
         for row, made in wide.items():
             for token, logits in made.items():
-                scores[row, token] = _as_one(logits, heat.get(row, self.temperature))
-        shares = {row: _share(logits, scores[row], heat.get(row, self.temperature)) for row, logits in barred.items()}
+                scores[row, token] = _as_one(logits, temperature.get(row, self.temperature))
+        shares = {
+            row: _share(logits, scores[row], temperature.get(row, self.temperature)) for row, logits in barred.items()
+        }
         return Gathered(plan, values, wide, barred, shares)
 
     def _planned(
-        self, edits: tuple[tuple[int, Edit], ...], heats: tuple[float, ...] | None, scores: torch.Tensor
+        self, edits: tuple[tuple[int, Edit], ...], temperatures: tuple[float, ...] | None, scores: torch.Tensor
     ) -> _Plan:
         device = scores.device
         for plan in self._plans:
-            if plan.ids.device == device and plan.heats == heats and _same(plan.edits, edits):
+            if plan.ids.device == device and plan.temperatures == temperatures and _same(plan.edits, edits):
                 return plan
         parts = [self._parts(edit) for _, edit in edits]
         found = [(row, part.cells) for (row, _), part in zip(edits, parts, strict=True)]
@@ -191,8 +197,8 @@ class ScoreWriter:
 
         plan = _Plan(
             edits=edits,
-            heats=heats,
-            heat=there(np.repeat(np.array(heats), sizes)) if heats else None,
+            temperatures=temperatures,
+            temperature=there(np.repeat(np.array(temperatures), sizes)) if temperatures else None,
             tables={
                 row: self._table(edit, part.many, scores)
                 for (row, edit), part in zip(edits, parts, strict=True)
@@ -241,16 +247,18 @@ class ScoreWriter:
         """T * logsumexp(values / T) of every cell, the largest at temperature 0, -inf for cells of nothing."""
         top = torch.full((len(plan.ids),), -torch.inf, dtype=values.dtype, device=values.device)
         top.scatter_reduce_(0, plan.owners, values, "amax")
-        if plan.heat is None and self.temperature == 0:
+        if plan.temperature is None and self.temperature == 0:
             return top
         base = torch.where(torch.isneginf(top), 0.0, top)
-        if plan.heat is None:
+        if plan.temperature is None:
             weights = torch.exp((values - base[plan.owners]) / self.temperature)
             return base + self.temperature * torch.zeros_like(top).index_add_(0, plan.owners, weights).log()
-        cold = plan.heat == 0
-        heat = plan.heat.masked_fill(cold, 1.0).to(values.dtype)
-        weights = torch.exp((values - base[plan.owners]) / heat[plan.owners])
-        return torch.where(cold, top, base + heat * torch.zeros_like(top).index_add_(0, plan.owners, weights).log())
+        cold = plan.temperature == 0
+        temperature = plan.temperature.masked_fill(cold, 1.0).to(values.dtype)
+        weights = torch.exp((values - base[plan.owners]) / temperature[plan.owners])
+        return torch.where(
+            cold, top, base + temperature * torch.zeros_like(top).index_add_(0, plan.owners, weights).log()
+        )
 
 
 def _same(one: Sequence[tuple[int, Edit]], other: Sequence[tuple[int, Edit]]) -> bool:
@@ -306,8 +314,8 @@ class Gathered:
 
 
 @dataclass(slots=True)  # not frozen: one is made per row and step, and a frozen one takes three times as long
-class SeenScores:
-    """One row of a write. Implements `Seen`."""
+class TorchSnapshot:
+    """One row of a write. Implements `RowSnapshot`."""
 
     gathered: Gathered
     place: int  # in the plan

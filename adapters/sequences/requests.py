@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from thinkpace.adapters.sequences.sequence_log import SequenceLog
 from thinkpace.engine import Completion, Request
 from thinkpace.processors.core.program import Program, compile_program
-from thinkpace.processors.core.token_kinds import kinds
+from thinkpace.processors.core.token_kinds import token_kinds
 from thinkpace.processors.text.markers import Markers
 from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary
 
@@ -44,9 +44,9 @@ def begin(program: Program, request: Request, prompt: TokenIds | None = None) ->
         prompt: where the engine has another form of it than the request.
     """
     log = SequenceLog(program, request.prompt if prompt is None else prompt, request.seed)
-    log.drawn.update(request.told.drawn)
-    log.numbers.update(request.told.numbers)
-    log.sync(request.begun)
+    log.drawn.update(request.history.drawn)
+    log.statistics.update(request.history.statistics)
+    log.sync(request.continue_from)
     return log
 
 
@@ -65,11 +65,11 @@ def completion(log: SequenceLog, request: Request, vocabulary: Vocabulary, times
         times: seconds at which each token that was not there before came; empty if that is not known.
     """
     tokens, special = tuple(log.tokens), vocabulary.special
-    sorts = kinds(log.program, log.prompt, log.tokens, log.told)
+    sorts = token_kinds(log.program, log.prompt, log.tokens, log.history)
     thinking = [token for token, kind in zip(tokens, sorts, strict=True) if kind in ("thinking", "injected")]
     track = log.state.track
     answer = [token for token in tokens[track.answer_from :] if token not in special] if track.answer_from >= 0 else []
-    first = track.answer_from - len(request.begun)
+    first = track.answer_from - len(request.continue_from)
     return Completion(
         tokens=tokens,
         kinds=sorts,

@@ -10,14 +10,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Self
 
-from thinkpace.processors.core.decisions import NO_TOKENS, Need, Numbers
+from thinkpace.processors.core.decisions import NO_TOKENS, RowStatistic, Statistics
 from thinkpace.processors.core.edit import Edit
 from thinkpace.processors.core.program import Program, State
-from thinkpace.processors.core.replay import Told
+from thinkpace.processors.core.replay import DrawHistory
 from thinkpace.types import Receipt
 
 #: finds the id that was drawn, from (edit, token, output index)
-Evidence = Callable[[Edit, int, int], int]
+Attribution = Callable[[Edit, int, int], int]
 
 
 KEPT = 64  # tokens back that are still at hand, more than any draft is long; older states are found by replay
@@ -36,18 +36,18 @@ class SequenceLog:
 
     __slots__ = (
         "_asked",
-        "_evidence",
+        "_attributions",
         "_states",
-        "calm",
         "drawn",
-        "heeds",
-        "marks",
-        "numbers",
+        "idle_left",
+        "marker_wake_tokens",
         "program",
         "prompt",
         "seed",
+        "statistics",
         "tokens",
         "trials",
+        "wake_tokens",
     )
 
     def __init__(self, program: Program, prompt: tuple[int, ...], seed: int = 0) -> None:
@@ -56,12 +56,12 @@ class SequenceLog:
         self.seed = seed
         self.tokens: list[int] = []
         self.drawn: dict[int, int] = {}
-        self.numbers: dict[int, Numbers] = {}
+        self.statistics: dict[int, Statistics] = {}
         self.trials = (0, 0)  # tokens generated in trials, and tokens read again for them
-        self.calm = 0  #: how many tokens may pass before it has to be told of one, unless it heeds one of these:
-        self.heeds, self.marks = NO_TOKENS, NO_TOKENS
+        self.idle_left = 0  #: how many tokens may pass before it has to be told of one, unless it heeds one of these:
+        self.wake_tokens, self.marker_wake_tokens = NO_TOKENS, NO_TOKENS
         self._states: deque[tuple[int, State]] = deque(maxlen=KEPT)
-        self._evidence: dict[int, Evidence] = {}
+        self._attributions: dict[int, Attribution] = {}
         self._asked: tuple[int, State] | None  # the state that wanted numbers, before it got them
         self._begin()
 
@@ -71,13 +71,16 @@ class SequenceLog:
 
     def _hold(self, length: int, state: State) -> None:
         self._asked = None
-        if length in self.numbers and state.needs:
+        if length in self.statistics and state.wants:
             self._asked = length, state
-            state = self.program.inform(state, self.numbers[length])
+            state = self.program.receive(state, self.statistics[length])
         self._states.append((length, state))
-        self.calm = self.program.quiet(state)
-        if self.calm:
-            self.heeds, self.marks = self.program.heeds(state), self.program.tracker.heeds(state.track.phase)
+        self.idle_left = self.program.idle_tokens(state)
+        if self.idle_left:
+            self.wake_tokens, self.marker_wake_tokens = (
+                self.program.wake_tokens(state),
+                self.program.tracker.wake_tokens(state.track.phase),
+            )
 
     @property
     def state(self) -> State:
@@ -96,23 +99,23 @@ class SequenceLog:
     def pending(self) -> tuple[int, ...]:
         """The tokens that come next for certain, unless numbers are wanted first."""
         state = self._states[-1][1]
-        return () if state.needs else state.pending
+        return () if state.wants else state.pending
 
     @property
-    def needs(self) -> frozenset[Need]:
+    def wants(self) -> frozenset[RowStatistic]:
         """The numbers that are wanted about the next token."""
-        return self._states[-1][1].needs
+        return self._states[-1][1].wants
 
     @property
-    def asks(self) -> frozenset[Need]:
+    def asks(self) -> frozenset[RowStatistic]:
         """The numbers that are wanted about the next token, or were before they were given: a row may come again."""
         asked = self._asked
-        return asked[1].needs if asked is not None and asked[0] == len(self.tokens) else self.needs
+        return asked[1].wants if asked is not None and asked[0] == len(self.tokens) else self.wants
 
     @property
-    def closes(self) -> tuple[int, ...]:
+    def close_ids(self) -> tuple[int, ...]:
         """The ids that would complete a closing marker now."""
-        return self.program.tracker.closes.completions(self.state.track.cursor)
+        return self.program.tracker.close_matcher.completions(self.state.track.cursor)
 
     @property
     def ended(self) -> bool:
@@ -120,11 +123,11 @@ class SequenceLog:
         return self._states[-1][1].track.ended
 
     @property
-    def told(self) -> Told:
+    def history(self) -> DrawHistory:
         """What the state depends on beside the tokens."""
-        return Told(self.drawn, self.numbers)
+        return DrawHistory(self.drawn, self.statistics)
 
-    def saw(self, evidence: Evidence, *, at: int | None = None, kept: int = KEPT) -> None:
+    def record_row(self, attribution: Attribution, *, at: int | None = None, kept: int = KEPT) -> None:
         """Keep what is needed to tell where a token came from; a later look at the same place replaces it.
 
         Args:
@@ -133,35 +136,35 @@ class SequenceLog:
             kept: for how many tokens back; 1 where sequences never go back.
         """
         at = len(self.tokens) if at is None else at
-        self._evidence[at] = evidence
-        self._evidence.pop(at - kept, None)
+        self._attributions[at] = attribution
+        self._attributions.pop(at - kept, None)
 
-    def inform(self, numbers: Numbers) -> None:
+    def receive(self, statistics: Statistics) -> None:
         """The numbers that the state needs about the next token; a later look replaces them."""
         length, state = len(self.tokens), self.state
         if self._asked is not None and self._asked[0] == length:
             state = self._asked[1]
-        self.numbers[length] = numbers
+        self.statistics[length] = statistics
         self._states.pop()
         self._hold(length, state)
 
-    def passed(self, tokens: Sequence[int]) -> None:
-        """More output tokens, at most `calm` and none that it heeds: it sleeps on."""
-        self.calm -= len(tokens)
+    def append_idle(self, tokens: Sequence[int]) -> None:
+        """More output tokens, at most `idle_left` and none that it heeds: it sleeps on."""
+        self.idle_left -= len(tokens)
         self.tokens.extend(tokens)
 
     def advance(self, token: int) -> None:
         """One more output token."""
-        if self.calm and token not in self.heeds and token not in self.marks:
-            self.calm -= 1
+        if self.idle_left and token not in self.wake_tokens and token not in self.marker_wake_tokens:
+            self.idle_left -= 1
             self.tokens.append(token)
             return
         at, state = len(self.tokens), self.state
         edit = state.edit
         if state.script is None and (edit.redraw or token in edit.moved_onto):
-            evidence = self._evidence.get(at)
-            if evidence is not None:
-                drawn = evidence(edit, token, at)
+            attribution = self._attributions.get(at)
+            if attribution is not None:
+                drawn = attribution(edit, token, at)
                 if drawn != token:
                     self.drawn[at] = drawn
                 else:
@@ -182,10 +185,10 @@ class SequenceLog:
             self._states.pop()
         for past in [at for at in self.drawn if at >= length]:
             del self.drawn[past]
-        for past in [at for at in self.numbers if at > length]:
-            del self.numbers[past]
-        for past in [at for at in self._evidence if at > length]:
-            del self._evidence[past]  # it was of another prefix
+        for past in [at for at in self.statistics if at > length]:
+            del self.statistics[past]
+        for past in [at for at in self._attributions if at > length]:
+            del self._attributions[past]  # it was of another prefix
         if not self._states:
             self._begin()
         at, state = self._states.pop()
@@ -205,10 +208,10 @@ class SequenceLog:
         """A copy that goes its own way."""
         copy = self.__class__.__new__(self.__class__)
         copy.program, copy.prompt, copy.seed = self.program, self.prompt, self.seed
-        copy.tokens, copy.drawn, copy.numbers = self.tokens.copy(), self.drawn.copy(), self.numbers.copy()
-        copy.trials, copy.calm, copy._asked = self.trials, self.calm, self._asked
-        copy.heeds, copy.marks = self.heeds, self.marks
-        copy._states, copy._evidence = self._states.copy(), self._evidence.copy()
+        copy.tokens, copy.drawn, copy.statistics = self.tokens.copy(), self.drawn.copy(), self.statistics.copy()
+        copy.trials, copy.idle_left, copy._asked = self.trials, self.idle_left, self._asked
+        copy.wake_tokens, copy.marker_wake_tokens = self.wake_tokens, self.marker_wake_tokens
+        copy._states, copy._attributions = self._states.copy(), self._attributions.copy()
         return copy
 
     def receipt(self) -> Receipt:

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any, Literal
 
 from thinkpace.adapters.llama_cpp.stream import Piece
-from thinkpace.adapters.serving.runner import Runner, Ticket
+from thinkpace.adapters.serving.runner import ClientRequest, Runner
 from thinkpace.errors import MissingExtra
 from thinkpace.types import Receipt
 
@@ -23,7 +23,7 @@ except ModuleNotFoundError as error:
 LOOK_FOR_CLIENT_S = 0.25  # how often a client that waits for the whole is looked for
 
 
-class Answer:
+class ChoiceBuilder:
     """What one choice has said so far, as the protocol's fields.
 
     Args:
@@ -33,7 +33,7 @@ class Answer:
         is_chat: whether thinking is told apart.
     """
 
-    def __init__(self, ticket: Ticket, stops: Sequence[str], special: frozenset[int], is_chat: bool) -> None:
+    def __init__(self, ticket: ClientRequest, stops: Sequence[str], special: frozenset[int], is_chat: bool) -> None:
         self.ticket = ticket
         self.is_chat = is_chat
         self._stops = stops
@@ -42,7 +42,7 @@ class Answer:
         self._taken = 0  # tokens, up to the stop
         self.stopped = False
 
-    def take(self, piece: Piece) -> dict[str, str]:
+    def feed(self, piece: Piece) -> dict[str, str]:
         """The fields of a delta; empty if nothing is to be said."""
         if self.stopped:
             return {}
@@ -55,7 +55,7 @@ class Answer:
             return {}
         return self._said(piece.text)
 
-    def rest(self) -> dict[str, str]:
+    def flush(self) -> dict[str, str]:
         """What was held back, now that no stop can come of it."""
         held, self._held = self._held, ""
         return {} if self.stopped else self._field(held)
@@ -94,7 +94,7 @@ def _begun(text: str, stop: str) -> int:
 
 
 async def deltas_of(
-    answers: list[Answer], runner: Runner, request: Request | None = None
+    answers: list[ChoiceBuilder], runner: Runner, request: Request | None = None
 ) -> AsyncIterator[tuple[int, dict[str, str]]]:
     """The deltas of all choices as they come: (choice, fields)."""
     waiting = {
@@ -110,11 +110,11 @@ async def deltas_of(
             for future in done:
                 i, answer = waiting.pop(future)
                 piece = future.result()
-                delta = answer.rest() if piece is None else answer.take(piece)
+                delta = answer.flush() if piece is None else answer.feed(piece)
                 if delta:
                     yield i, delta
                 if answer.stopped and not answer.ticket.job.done:
-                    runner.give_up(answer.ticket)  # its end is waited for: until then the counts may change
+                    runner.cancel(answer.ticket)  # its end is waited for: until then the counts may change
                 if piece is not None:
                     waiting[asyncio.ensure_future(answer.ticket.queue.get())] = (i, answer)
     finally:
@@ -122,7 +122,7 @@ async def deltas_of(
             future.cancel()
 
 
-def choice_body(i: int, answer: Answer, said: dict[str, str]) -> dict[str, Any]:
+def choice_body(i: int, answer: ChoiceBuilder, said: dict[str, str]) -> dict[str, Any]:
     """One entry of `choices`, with its receipt."""
     rest = {"index": i, "finish_reason": answer.finish_reason, "receipt": asdict(answer.receipt)}
     if not answer.is_chat:
@@ -135,7 +135,7 @@ def choice_body(i: int, answer: Answer, said: dict[str, str]) -> dict[str, Any]:
     return {"message": message, **rest}
 
 
-def usage_of(answers: list[Answer]) -> dict[str, Any]:
+def usage_of(answers: list[ChoiceBuilder]) -> dict[str, Any]:
     """The field `usage` of an answer: tokens of all its choices."""
     receipts = [answer.receipt for answer in answers]
     prompt = receipts[0].usage.prompt

@@ -19,7 +19,7 @@ from typing import Any
 
 from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
 from thinkpace.adapters.serving.answers import (
-    Answer,
+    ChoiceBuilder,
     choice_body,
     deltas_of,
     error_response,
@@ -136,14 +136,14 @@ def make_app(engine: LlamaCppEngine, *, controls: Sequence[Control] = (), name: 
             jobs = await run_in_threadpool(prepared)
         except (ValueError, TypeError, MissingExtra) as error:
             raise refusal(error, body) from None
-        answers = [Answer(ticket, stops, hidden, isinstance(body, ChatBody)) for ticket in runner.submit(jobs)]
+        answers = [ChoiceBuilder(ticket, stops, hidden, isinstance(body, ChatBody)) for ticket in runner.submit(jobs)]
         head = {"id": f"{kind.split('.')[0]}-{secrets.token_hex(12)}", "created": int(time.time()), "model": name}
         if body.stream:
             parts = streamed(answers, body, {**head, "object": kind + (".chunk" if kind.startswith("chat") else "")})
             return StreamingResponse(parts, media_type="text/event-stream")
         return await whole(answers, request, {**head, "object": kind})
 
-    async def whole(answers: list[Answer], request: Request, head: dict[str, Any]) -> JSONResponse:
+    async def whole(answers: list[ChoiceBuilder], request: Request, head: dict[str, Any]) -> JSONResponse:
         said: list[dict[str, str]] = [{} for _ in answers]
         try:
             async for i, delta in deltas_of(answers, runner, request):
@@ -152,14 +152,14 @@ def make_app(engine: LlamaCppEngine, *, controls: Sequence[Control] = (), name: 
         finally:
             for answer in answers:
                 if not answer.ticket.job.done:
-                    runner.give_up(answer.ticket)
+                    runner.cancel(answer.ticket)
         failed = next((answer.ticket.job.error for answer in answers if answer.ticket.job.error is not None), None)
         if failed is not None:
             return failure_response(failed)
         choices = [choice_body(i, answer, said[i]) for i, answer in enumerate(answers)]
         return JSONResponse({**head, "choices": choices, "usage": usage_of(answers)})
 
-    async def streamed(answers: list[Answer], body: Body, head: dict[str, Any]) -> AsyncIterator[str]:
+    async def streamed(answers: list[ChoiceBuilder], body: Body, head: dict[str, Any]) -> AsyncIterator[str]:
         is_chat, usage_wanted = isinstance(body, ChatBody), body.include_usage
 
         def chunk(i: int, delta: dict[str, str], reason: str | None = None, **more: Any) -> str:
@@ -184,7 +184,7 @@ def make_app(engine: LlamaCppEngine, *, controls: Sequence[Control] = (), name: 
         finally:
             for answer in answers:
                 if not answer.ticket.job.done:
-                    runner.give_up(answer.ticket)
+                    runner.cancel(answer.ticket)
 
     return app
 

@@ -14,7 +14,7 @@ from thinkpace.adapters.llama_cpp.stream import Piece, Pieces
 
 
 @dataclass(eq=False, slots=True)
-class Ticket:
+class ClientRequest:
     """A job that somebody waits for.
 
     Args:
@@ -49,9 +49,9 @@ class Runner:
 
     def __init__(self, engine: LlamaCppEngine) -> None:
         self.engine = engine
-        self._inbox: deque[Ticket] = deque()
-        self._gone: deque[Ticket] = deque()
-        self._tickets: dict[int, Ticket] = {}  # by the identity of their jobs
+        self._inbox: deque[ClientRequest] = deque()
+        self._gone: deque[ClientRequest] = deque()
+        self._tickets: dict[int, ClientRequest] = {}  # by the identity of their jobs
         self._wake = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="thinkpace-decoding", daemon=True)
@@ -72,16 +72,16 @@ class Runner:
             self._wake.notify()
         self._thread.join()
 
-    def submit(self, jobs: Sequence[Job]) -> list[Ticket]:
+    def submit(self, jobs: Sequence[Job]) -> list[ClientRequest]:
         """Have jobs generated; called on the event loop of the one who waits."""
         loop, vocabulary = asyncio.get_running_loop(), self.engine.vocabulary
-        tickets = [Ticket(job, Pieces(job, vocabulary), loop) for job in jobs]
+        tickets = [ClientRequest(job, Pieces(job, vocabulary), loop) for job in jobs]
         with self._wake:
             self._inbox.extend(tickets)
             self._wake.notify()
         return tickets
 
-    def give_up(self, ticket: Ticket) -> None:
+    def cancel(self, ticket: ClientRequest) -> None:
         """Nobody waits any more: the place is free after the decode that is under way."""
         with self._wake:
             self._gone.append(ticket)

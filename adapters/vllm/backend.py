@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from thinkpace.adapters.vllm.notes import Noted
+from thinkpace.adapters.vllm.notes import WorkerNotes
 from thinkpace.adapters.vllm.served_model import ServedModel
-from thinkpace.adapters.vllm.terms import Terms
+from thinkpace.adapters.vllm.terms import WireRequest
 from thinkpace.engine import Request
 from thinkpace.processors.core.program import Program
 from thinkpace.processors.text.vocabulary import TokenIds
@@ -24,7 +24,7 @@ class Backend(Protocol):
     @property
     def identity(self) -> str: ...
 
-    def generate(self, asked: Sequence[Asked]) -> list[Said]:
+    def generate(self, asked: Sequence[OutgoingRequest]) -> list[EngineOutput]:
         """The output of each request."""
         ...
 
@@ -32,7 +32,7 @@ class Backend(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class OutgoingRequest:
     """A request on its way.
 
     Args:
@@ -42,12 +42,12 @@ class Asked:
     """
 
     request: Request
-    terms: Terms
+    terms: WireRequest
     program: Program
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class EngineOutput:
     """What came back.
 
     Args:
@@ -58,7 +58,7 @@ class Said:
     """
 
     tokens: TokenIds
-    noted: Noted | None
+    noted: WorkerNotes | None
     native: bool = False
     times: Sequence[float] = ()
 
@@ -67,7 +67,7 @@ def vllm_seed(request: Request) -> int | None:
     """vLLM's own: one that goes on begins another stream, or the same numbers would come once more."""
     if request.sampling.temperature == 0:
         return None
-    if not request.begun:
+    if not request.continue_from:
         return request.seed
-    digest = hashlib.blake2b(f"{request.seed}/{len(request.begun)}".encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(f"{request.seed}/{len(request.continue_from)}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from thinkpace.adapters.vllm.backend import Asked, Said, vllm_seed
+from thinkpace.adapters.vllm.backend import EngineOutput, OutgoingRequest, vllm_seed
 from thinkpace.adapters.vllm.notes import noted_from_json
 from thinkpace.adapters.vllm.served_model import ServedModel
 from thinkpace.adapters.vllm.terms import KEY, PROCESSOR
@@ -52,19 +52,19 @@ class Server:
     def close(self) -> None:
         self._client.close()
 
-    def generate(self, asked: Sequence[Asked]) -> list[Said]:
+    def generate(self, asked: Sequence[OutgoingRequest]) -> list[EngineOutput]:
         with ThreadPoolExecutor(self._parallel) as pool:
             return list(pool.map(self._one, asked))
 
-    def _one(self, asked: Asked) -> Said:
+    def _one(self, asked: OutgoingRequest) -> EngineOutput:
         from openai import BadRequestError
 
         request, sampling = asked.request, asked.request.sampling
         try:
             made = self._client.completions.create(
                 model=self.served,
-                prompt=list(request.prompt + request.begun),
-                max_tokens=request.max_new_tokens - len(request.begun),
+                prompt=list(request.prompt + request.continue_from),
+                max_tokens=request.max_new_tokens - len(request.continue_from),
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
                 seed=vllm_seed(request),
@@ -85,4 +85,4 @@ class Server:
                 "Runner V2, which keeps none"
             )
         native = said["receipt"]["enforced_by"] == "vLLM"
-        return Said(tuple(said["token_ids"]), noted_from_json(said["notes"]), native)
+        return EngineOutput(tuple(said["token_ids"]), noted_from_json(said["notes"]), native)

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 
 from thinkpace.adapters.device.columns import Ids, Mask
 from thinkpace.adapters.logits.torch_writer import ScoreWriter
-from thinkpace.adapters.vllm.device_group import Coming, Group, Held, Tokens, certain, last_id
+from thinkpace.adapters.vllm.device_group import Group, PendingRequest, SlotStates, Tokens, certain, last_id
 from thinkpace.adapters.vllm.served_model import ServedModel
-from thinkpace.adapters.vllm.terms import Terms
+from thinkpace.adapters.vllm.terms import WireRequest
 from thinkpace.errors import UnsupportedControl
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class _Parked:
     """What was kept of a slot that another request was given. Args: group: that it belonged to. held: all of it."""
 
     group: int
-    held: Held
+    held: SlotStates
 
 
 class DeviceBatch:
@@ -58,14 +58,14 @@ class DeviceBatch:
     def __init__(self, model: ServedModel, states: LogitsProcRequestState, drafts: int) -> None:
         self._model, self._states, self._drafts = model, states, drafts
         self._writer = ScoreWriter(model.vocabulary.size, 1.0, model.vocabulary.unused, beams=False)
-        self._groups: dict[int, tuple[Terms, Group]] = {}
+        self._groups: dict[int, tuple[WireRequest, Group]] = {}
         self._made = 0  # groups so far: their numbers are never used again
         self._group_of = np.full(states.max_num_reqs, _NOBODY)
-        self._coming: dict[int, Coming] = {}
+        self._coming: dict[int, PendingRequest] = {}
         self._parked: deque[_Parked] = deque(maxlen=_PARKED)
-        self._unsupported: dict[Terms, UnsupportedControl] = {}  # found out once: it may take seconds
+        self._unsupported: dict[WireRequest, UnsupportedControl] = {}  # found out once: it may take seconds
 
-    def add(self, slot: int, terms: Terms | None, params: SamplingParams, heat: float) -> bool:
+    def add(self, slot: int, terms: WireRequest | None, params: SamplingParams, temperature: float) -> bool:
         """A request gets a slot, whoever had it before.
 
         Returns:
@@ -76,16 +76,16 @@ class DeviceBatch:
         """
         before = int(self._group_of[slot])
         if before >= 0 and self._coming.pop(slot, None) is None:
-            self._parked.append(_Parked(before, self._groups[before][1].at(slot)))  # it may have been preempted
+            self._parked.append(_Parked(before, self._groups[before][1].snapshot(slot)))  # it may have been preempted
         self._group_of[slot] = _NOBODY
         if terms is None:
             return False
-        what = Terms(terms.controls, terms.markers)
+        what = WireRequest(terms.controls, terms.markers)
         self._model.program(what, params.max_tokens)  # whether its own limit leaves room
         group = self._group(what)
         given = terms.seed if terms.seed is not None else params.seed
         seed = secrets.randbits(63) if given is None else given % (1 << 63)
-        self._coming[slot] = Coming(group, params.max_tokens, seed, heat, given is not None)
+        self._coming[slot] = PendingRequest(group, params.max_tokens, seed, temperature, given is not None)
         self._group_of[slot] = group
         return True
 
@@ -95,7 +95,7 @@ class DeviceBatch:
         self._coming.pop(slot, None)
         self._group_of[slot] = _REFUSED
 
-    def _group(self, terms: Terms) -> int:
+    def _group(self, terms: WireRequest) -> int:
         for number, (known, _) in self._groups.items():
             if known == terms:
                 return number
@@ -124,17 +124,17 @@ class DeviceBatch:
             except Exception as error:  # noqa: BLE001  # one request must not end the engine, and so all others
                 self.refuse(slot, error)
 
-    def _begin(self, slot: int, coming: Coming) -> None:
+    def _begin(self, slot: int, coming: PendingRequest) -> None:
         length, prompt = int(self._states.prefill_len.np[slot]), int(self._states.prompt_len.np[slot])
         tokens = self._states.all_token_ids.gpu[slot, :length].tolist()
         group = self._groups[coming.group][1]
         if length > prompt:  # preempted, and back, perhaps in another slot: told by its tokens
             parked = [one for one in self._parked if one.group == coming.group]
-            back = group.like(coming, tokens, prompt, [one.held for one in parked])
+            back = group.find_match(coming, tokens, prompt, [one.held for one in parked])
             if back is not None:
-                group.put(slot, back)
+                group.restore(slot, back)
                 return
-        group.begin(slot, tokens, prompt, coming.max_new, coming.seed, coming.heat)
+        group.start(slot, tokens, prompt, coming.max_new, coming.seed, coming.temperature)
 
     def apply(self, logits: torch.Tensor, context: LogitsContext) -> None:
         """Edit the rows of all slots that have controls.

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import torch
 
-from thinkpace.adapters.device.columns import Ids, Mask, mapped, where
-from thinkpace.adapters.device.program import Rows, TensorProgram
+from thinkpace.adapters.device.columns import Ids, Mask, map_columns, where
+from thinkpace.adapters.device.program import DeviceProgram, Rows
 from thinkpace.adapters.device.writer import Drawn, uniform, write
-from thinkpace.adapters.logits.torch_statistics import quantity
-from thinkpace.adapters.logits.torch_writer import CERTAIN, ScoreWriter
+from thinkpace.adapters.logits.torch_statistics import device_statistic
+from thinkpace.adapters.logits.torch_writer import FORCED_LOGIT, ScoreWriter
 from thinkpace.adapters.vllm.served_model import ServedModel
-from thinkpace.processors.core.decisions import FOREVER, Kind
+from thinkpace.processors.core.decisions import FOREVER, Statistic
 from thinkpace.processors.core.program import Program
 from thinkpace.processors.core.replay import replay
 
@@ -22,23 +22,23 @@ _NUMBER, _REDRAW, _MOVE = 0, 1, 2  # what a random number is for
 
 
 @dataclass(frozen=True, slots=True)
-class Coming:
+class PendingRequest:
     """A request whose tokens are not on the device yet.
 
     Args:
         group: that it belongs to.
-        max_new, seed, heat: as in `Group.begin`.
+        max_new, seed, temperature: as in `Group.start`.
         seed_is_own: whether the request named its seed.
     """
 
     group: int
     max_new: int | None
     seed: int
-    heat: float
+    temperature: float
     seed_is_own: bool
 
 
-class Held(NamedTuple):
+class SlotStates(NamedTuple):
     """What is kept of every slot of a group, in columns.
 
     Args:
@@ -56,9 +56,9 @@ class Held(NamedTuple):
     rows: Rows
     length: Ids
     prompt: Ids
-    mark: Ids
+    digest: Ids
     seed: Ids
-    heat: torch.Tensor
+    temperature: torch.Tensor
     decided: tuple[Rows, ...]
     drawn: tuple[Drawn, ...]
     ahead: tuple[Ids, ...]
@@ -80,7 +80,7 @@ class Group:
 
     def __init__(self, program: Program, model: ServedModel, slots: int, drafts: int, device: torch.device) -> None:
         self._program = program
-        self._form = TensorProgram(program, model.vocabulary, device)
+        self._form = DeviceProgram(program, model.vocabulary, device)
         self._size, self._eos = model.vocabulary.size, last_id(model)
         self._drafts = drafts
         self._device = device
@@ -89,7 +89,7 @@ class Group:
         wants = {kind: (nothing.double(), mask) for kind, mask in self._form.wants(rows).items()}
         moves = sum(step.kind == "redirect" for step in self._form.decide(rows, wants)[2].writes)
         none = torch.full((1, moves), -1, device=device)
-        one = Held(
+        one = SlotStates(
             rows,
             *(nothing.long(),) * 4,
             nothing.double(),
@@ -97,13 +97,15 @@ class Group:
             (Drawn(none.new_full((1,), -1), none, none),) * (drafts + 1),
             (none.new_zeros((1,)),) * (drafts + 1),
         )
-        self._held: Held = mapped(lambda column: column.repeat(slots, *[1] * (column.dim() - 1)), one)
+        self._states: SlotStates = map_columns(lambda column: column.repeat(slots, *[1] * (column.dim() - 1)), one)
 
-    def at(self, slot: int) -> Held:
+    def snapshot(self, slot: int) -> SlotStates:
         """What is kept of a slot, apart."""
-        return _row(self._held, slot)
+        return _row(self._states, slot)
 
-    def like(self, coming: Coming, tokens: Sequence[int], prompt: int, parked: Sequence[Held]) -> Held | None:
+    def find_match(
+        self, coming: PendingRequest, tokens: Sequence[int], prompt: int, parked: Sequence[SlotStates]
+    ) -> SlotStates | None:
         """What is kept of a sequence with these tokens, or all but the last ones of them, under the same terms.
 
         Args:
@@ -115,29 +117,31 @@ class Group:
         Returns:
             None if there is nothing.
         """
-        *_, before, whole = (0, *_marks(tokens))  # digests of all tokens but the last one, and of all
-        places = [mapped(lambda *rows: torch.cat(rows), *parked)] if parked else []
+        *_, before, whole = (0, *_digests(tokens))  # digests of all tokens but the last one, and of all
+        places = [map_columns(lambda *rows: torch.cat(rows), *parked)] if parked else []
         for missing in range(min(self._drafts + 2, len(tokens) - prompt + 1)):  # the newest first
-            for held in (*places, self._held):
-                digest = held.ahead[missing - 1] == before if missing else held.mark == whole
-                found = digest & (held.length == len(tokens) - missing) & (held.prompt == prompt)
-                found &= held.rows.track.max_new == (FOREVER if coming.max_new is None else coming.max_new)
-                found &= held.heat == coming.heat
+            for states in (*places, self._states):
+                digest = states.ahead[missing - 1] == before if missing else states.digest == whole
+                found = digest & (states.length == len(tokens) - missing) & (states.prompt == prompt)
+                found &= states.rows.track.max_new == (FOREVER if coming.max_new is None else coming.max_new)
+                found &= states.temperature == coming.temperature
                 if coming.seed_is_own:
-                    found &= held.seed == coming.seed
+                    found &= states.seed == coming.seed
                 [rows] = torch.nonzero(found, as_tuple=True)
                 if len(rows):
-                    return _row(held, int(rows[0]))
+                    return _row(states, int(rows[0]))
         return None
 
-    def put(self, slot: int, one: Held) -> None:
+    def restore(self, slot: int, one: SlotStates) -> None:
         """Keep this of a slot."""
-        self._put(torch.tensor([slot], device=self._device), one)
+        self._restore(torch.tensor([slot], device=self._device), one)
 
-    def _put(self, slots: Ids, some: Held) -> None:
-        mapped(lambda column, values: column.index_copy_(0, slots, values), self._held, some)
+    def _restore(self, slots: Ids, some: SlotStates) -> None:
+        map_columns(lambda column, values: column.index_copy_(0, slots, values), self._states, some)
 
-    def begin(self, slot: int, tokens: Sequence[int], prompt: int, max_new: int | None, seed: int, heat: float) -> None:
+    def start(
+        self, slot: int, tokens: Sequence[int], prompt: int, max_new: int | None, seed: int, temperature: float
+    ) -> None:
         """A new sequence: its state is that after its tokens, of which nothing else is known.
 
         Args:
@@ -145,19 +149,19 @@ class Group:
             tokens: of prompt and output.
             prompt: how many of them are prompt.
             max_new: output tokens at most.
-            seed, heat: as in `Held`.
+            seed, temperature: as in `SlotStates`.
         """
         state = replay(self._program, tokens[:prompt], tokens[prompt:])
         rows = self._form.columns([state], [max_new])
-        old = self.at(slot)
+        old = self.snapshot(slot)
 
         def number(value: int) -> Ids:
             return torch.tensor([value], device=self._device)
 
-        temperature = torch.tensor([heat], dtype=torch.float64, device=self._device)
-        lengths = number(len(tokens)), number(prompt), number(mark(tokens)), number(seed)
+        heated = torch.tensor([temperature], dtype=torch.float64, device=self._device)
+        lengths = number(len(tokens)), number(prompt), number(digest(tokens)), number(seed)
         nobodys = tuple(torch.zeros_like(digest) for digest in old.ahead)
-        self.put(slot, Held(rows, *lengths, temperature, old.decided, old.drawn, nobodys))
+        self.restore(slot, SlotStates(rows, *lengths, heated, old.decided, old.drawn, nobodys))
 
     def apply(
         self, logits: torch.Tensor, slots: Ids, places: Sequence[tuple[Ids, Mask]], tokens: Tokens, writer: ScoreWriter
@@ -171,68 +175,82 @@ class Group:
             tokens: of all slots, and the drafts.
             writer: for ids that stand for nothing.
         """
-        held: Held = mapped(lambda column: column[slots], self._held)
-        held = self._caught_up(held, slots, tokens)
-        rows, decided, drawn, marks = held.rows, list(held.decided), list(held.drawn), list(held.ahead)
-        digest = held.mark
+        states: SlotStates = map_columns(lambda column: column[slots], self._states)
+        states = self._caught_up(states, slots, tokens)
+        rows, decided, drawn, marks = states.rows, list(states.decided), list(states.drawn), list(states.ahead)
+        digest = states.digest
         for ahead, (at, there) in enumerate(places):
             marks[ahead] = digest
-            decided[ahead], drawn[ahead] = self._edited(logits, at, there, rows, held, ahead, writer)
+            decided[ahead], drawn[ahead] = self._edited(logits, at, there, rows, states, ahead, writer)
             if ahead + 1 < len(places):
                 draft = tokens.drafts[places[ahead + 1][0]].long()
-                rows, digest = self._form.step(decided[ahead], draft, *drawn[ahead].of(draft)), _marked(digest, draft)
-        self._put(slots, held._replace(decided=tuple(decided), drawn=tuple(drawn), ahead=tuple(marks)))
+                rows, digest = (
+                    self._form.step(decided[ahead], draft, *drawn[ahead].of(draft)),
+                    _next_digest(digest, draft),
+                )
+        self._restore(slots, states._replace(decided=tuple(decided), drawn=tuple(drawn), ahead=tuple(marks)))
 
-    def _caught_up(self, held: Held, slots: Ids, tokens: Tokens) -> Held:
+    def _caught_up(self, states: SlotStates, slots: Ids, tokens: Tokens) -> SlotStates:
         total = tokens.total[slots].long()
-        new = (total - held.length).clamp(0, self._drafts + 1)
-        decided, drawn = held.decided[0], held.drawn[0]
+        new = (total - states.length).clamp(0, self._drafts + 1)
+        decided, drawn = states.decided[0], states.drawn[0]
         for ahead in range(1, self._drafts + 1):  # all but the newest are the drafts that were decided about
-            decided = where(new > ahead, held.decided[ahead], decided)
-            drawn = where(new > ahead, held.drawn[ahead], drawn)
-        digest = held.mark
+            decided = where(new > ahead, states.decided[ahead], decided)
+            drawn = where(new > ahead, states.drawn[ahead], drawn)
+        digest = states.digest
         for back in range(self._drafts, -1, -1):
             token = tokens.all[slots, (total - 1 - back).clamp(min=0)].long()
-            digest = torch.where(new > back, _marked(digest, token), digest)
+            digest = torch.where(new > back, _next_digest(digest, token), digest)
         stepped = self._form.step(decided, token, *drawn.of(token))
-        return held._replace(rows=where(new > 0, stepped, held.rows), length=held.length + new, mark=digest)
+        return states._replace(rows=where(new > 0, stepped, states.rows), length=states.length + new, digest=digest)
 
     def _edited(
-        self, logits: torch.Tensor, at: Ids, there: Mask, rows: Rows, held: Held, ahead: int, writer: ScoreWriter
+        self,
+        logits: torch.Tensor,
+        at: Ids,
+        there: Mask,
+        rows: Rows,
+        states: SlotStates,
+        ahead: int,
+        writer: ScoreWriter,
     ) -> tuple[Rows, Drawn]:
         """Decide about the next tokens of some rows, and write."""
         writer.clear(logits, at)
-        position = held.length - held.prompt + ahead
+        position = states.length - states.prompt + ahead
         wants = self._form.wants(rows)
         known = {
-            kind: (self._number(logits, at, kind, rows, held.seed, position), mask) for kind, mask in wants.items()
+            kind: (self._number(logits, at, kind, rows, states.seed, position), mask) for kind, mask in wants.items()
         }
-        decided, forced, wish = self._form.decide(rows, known)
-        writes = [step.where(there) for step in wish.writes]
-        chances = [uniform(held.seed, position, _MOVE + i) for i in range(len(writes))]
-        drawn = write(logits, at, writes, held.heat, [*chances, uniform(held.seed, position, _REDRAW)])
-        dead = torch.isneginf(logits[at].amax(1)) & (forced < 0) | wish.torn
+        decided, forced, decisions = self._form.decide(rows, known)
+        writes = [step.where(there) for step in decisions.writes]
+        chances = [uniform(states.seed, position, _MOVE + i) for i in range(len(writes))]
+        drawn = write(logits, at, writes, states.temperature, [*chances, uniform(states.seed, position, _REDRAW)])
+        dead = torch.isneginf(logits[at].amax(1)) & (forced < 0) | decisions.conflict
         forced = torch.where(dead, self._eos, forced)
         cell, comes = forced.clamp(min=0), (forced >= 0) & there
-        logits[at, cell] = torch.where(comes, certain(held.heat, logits.dtype), logits[at, cell])
+        logits[at, cell] = torch.where(comes, certain(states.temperature, logits.dtype), logits[at, cell])
         return decided, drawn
 
-    def _number(self, logits: torch.Tensor, at: Ids, kind: Kind, rows: Rows, seed: Ids, position: Ids) -> torch.Tensor:
+    def _number(
+        self, logits: torch.Tensor, at: Ids, kind: Statistic, rows: Rows, seed: Ids, position: Ids
+    ) -> torch.Tensor:
         if kind == "uniform":
             return uniform(seed, position, _NUMBER)
         scores = logits[at, : self._size]
-        return quantity(scores, kind, self._form.likeliest_close(scores, rows) if kind == "close_margin" else None)
+        return device_statistic(
+            scores, kind, self._form.likeliest_close(scores, rows) if kind == "close_margin" else None
+        )
 
 
-def _row(held: Held, row: int) -> Held:
+def _row(states: SlotStates, row: int) -> SlotStates:
     """One row apart."""
-    one: Held = mapped(lambda column: column[row : row + 1].clone(), held)
+    one: SlotStates = map_columns(lambda column: column[row : row + 1].clone(), states)
     return one
 
 
-def certain(heat: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+def certain(temperature: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """A logit that nothing else has, at these temperatures."""
-    return (100 * heat).clamp(CERTAIN, torch.finfo(dtype).max / 4).to(dtype)
+    return (100 * temperature).clamp(FORCED_LOGIT, torch.finfo(dtype).max / 4).to(dtype)
 
 
 def last_id(model: ServedModel) -> int:
@@ -255,13 +273,13 @@ class Tokens(NamedTuple):
     drafts: torch.Tensor
 
 
-def mark(tokens: Sequence[int]) -> int:
-    """The digest of tokens that `Held.mark` holds: a signed number of 64 bits."""
-    *_, last = _marks(tokens)
+def digest(tokens: Sequence[int]) -> int:
+    """The digest of tokens that `SlotStates.digest` holds: a signed number of 64 bits."""
+    *_, last = _digests(tokens)
     return last
 
 
-def _marks(tokens: Sequence[int]) -> Iterator[int]:
+def _digests(tokens: Sequence[int]) -> Iterator[int]:
     """The digests of no tokens, of the first one, of the first two, and so on."""
     found = 0
     yield found
@@ -273,5 +291,5 @@ def _marks(tokens: Sequence[int]) -> Iterator[int]:
 _FACTOR = 6364136223846793005  # Knuth's multiplier for numbers modulo 2^64
 
 
-def _marked(digest: Ids, token: Ids) -> Ids:
+def _next_digest(digest: Ids, token: Ids) -> Ids:
     return digest * _FACTOR + token + 1

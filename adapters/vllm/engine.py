@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thinkpace.adapters.sequences.requests import begin, completion, is_done
-from thinkpace.adapters.vllm.backend import Asked, Backend, Said
+from thinkpace.adapters.vllm.backend import Backend, EngineOutput, OutgoingRequest
 from thinkpace.adapters.vllm.client import Server
-from thinkpace.adapters.vllm.notes import Noted
+from thinkpace.adapters.vllm.notes import WorkerNotes
 from thinkpace.adapters.vllm.offline import Offline
 from thinkpace.adapters.vllm.served_model import replayed
-from thinkpace.adapters.vllm.terms import PROCESSOR, Terms
+from thinkpace.adapters.vllm.terms import PROCESSOR, WireRequest
 from thinkpace.engine import Completion, Request
 from thinkpace.errors import MissingExtra, UnsupportedControl
 from thinkpace.processors.text.markers import Markers
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 class VLLMEngine:
     """Generates with vLLM. Implements `Engine`.
 
-    What is there of an output (`Request.begun`) goes to vLLM as the end of the prompt: its prefix cache, which is on by
-    default, reads it once for all that share it.
+    Output to continue from (`Request.continue_from`) goes to vLLM as the end of the prompt: its prefix cache, on by
+    default, reads it once for all requests that share it.
 
     Seeds: a request's seed is vLLM's own for it, and draws where a moved token came from. vLLM's filters follow the
     temperature, in the order top-k, top-p, after min-p.
@@ -51,7 +51,7 @@ class VLLMEngine:
         ValueError: if it was loaded without our logits processor, or `native_caps` could never hold.
     """
 
-    goes_on = True
+    can_continue = True
 
     def __init__(self, llm: LLM, *, markers: Markers | None = None, name: str = "", native_caps: bool = False) -> None:
         self._backend: Backend = Offline(llm, markers, native_caps)
@@ -159,32 +159,34 @@ class VLLMEngine:
         model = self._backend.model
         asked = []
         for request in requests:
-            if request.told.numbers:
-                raise UnsupportedControl("vLLM is told no numbers about output that is there: leave out begun")
+            if request.history.statistics:
+                raise UnsupportedControl("vLLM is told no numbers about output that is there: leave out continue_from")
             request.check_room(model.context_tokens)
-            program = model.program(Terms(request.controls, model.given), request.max_new_tokens)
-            drawn = tuple(request.told.drawn.items())
-            terms = Terms(request.controls, model.given, request.seed, begun=len(request.begun), drawn=drawn)
-            asked.append(Asked(request, terms, program))
+            program = model.program(WireRequest(request.controls, model.given), request.max_new_tokens)
+            drawn = tuple(request.history.drawn.items())
+            terms = WireRequest(
+                request.controls, model.given, request.seed, continued=len(request.continue_from), drawn=drawn
+            )
+            asked.append(OutgoingRequest(request, terms, program))
         open_ = [one for one in asked if not is_done(begin(one.program, one.request), one.request)]
         said_of = dict(zip(map(id, open_), self._backend.generate(open_), strict=True))
         out = []
         for one in asked:
-            said = said_of.get(id(one), Said((), Noted()))  # nothing more was to come of it
+            said = said_of.get(id(one), EngineOutput((), WorkerNotes()))  # nothing more was to come of it
             if one.request.controls and said.noted is None and not said.native:
                 raise RuntimeError(
                     "the workers left no notes, so there can be no receipt: they and this process must share a folder "
                     "for temporary files"
                 )
-            noted = said.noted or Noted()
+            noted = said.noted or WorkerNotes()
             if noted.declined is not None:
                 raise RuntimeError(noted.declined)
             if noted.error is not None:
                 raise UnsupportedControl(noted.error)
-            tokens = one.request.begun + said.tokens
-            told = noted.told(tokens)
-            told = replace(told, drawn={**one.request.told.drawn, **told.drawn})
-            log = replayed(one.program, one.request.prompt, tokens, told)
+            tokens = one.request.continue_from + said.tokens
+            history = noted.history(tokens)
+            history = replace(history, drawn={**one.request.history.drawn, **history.drawn})
+            log = replayed(one.program, one.request.prompt, tokens, history)
             made = completion(log, one.request, model.vocabulary, said.times)
             if said.native:
                 made = replace(made, receipt=replace(made.receipt, enforced_by="vLLM"))

@@ -21,19 +21,19 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from thinkpace.adapters.logits.attribution import Evidence
-from thinkpace.adapters.logits.torch_statistics import numbers_of
-from thinkpace.adapters.logits.torch_writer import ScoreWriter, SeenScores
+from thinkpace.adapters.logits.attribution import DrawAttribution
+from thinkpace.adapters.logits.torch_statistics import row_statistics
+from thinkpace.adapters.logits.torch_writer import ScoreWriter, TorchSnapshot
 from thinkpace.adapters.sequences.sequence_log import SequenceLog
 from thinkpace.adapters.sequences.slots import Slots
 from thinkpace.adapters.vllm.device_batch import ENDED, DeviceBatch
 from thinkpace.adapters.vllm.device_group import last_id
 from thinkpace.adapters.vllm.notes import Notes
-from thinkpace.adapters.vllm.params import check_params, heat
+from thinkpace.adapters.vllm.params import check_params, temperature_of
 from thinkpace.adapters.vllm.served_model import ServedModel
-from thinkpace.adapters.vllm.terms import KEY, Terms, terms_from
+from thinkpace.adapters.vllm.terms import KEY, WireRequest, terms_from
 from thinkpace.errors import MissingExtra, UnsupportedControl
-from thinkpace.processors.core.decisions import Numbers
+from thinkpace.processors.core.decisions import Statistics
 from thinkpace.processors.core.edit import KEEP, Edit, force
 from thinkpace.processors.core.program import Program
 
@@ -74,51 +74,51 @@ class _Sequence(SequenceLog):
 
     Args:
         program, prompt, seed: as in `SequenceLog`.
-        begun: the output that was there before; to vLLM it is the end of the prompt.
+        continued: the output that was there before; to vLLM it is the end of the prompt.
         live: the output since, to which vLLM appends; ids below 0 are still to come.
         params: of its request.
         notes: what is written down for its receipt; None for none.
-        several: whether its request has other sequences too.
+        has_siblings: whether its request has other sequences too.
     """
 
-    __slots__ = ("begun", "live", "notes", "params", "several", "temperature")
+    __slots__ = ("continued", "has_siblings", "live", "notes", "params", "temperature")
 
     def __init__(
         self,
         program: Program,
         prompt: tuple[int, ...],
         seed: int,
-        begun: tuple[int, ...],
+        continued: tuple[int, ...],
         live: list[int],
         params: SamplingParams,
         notes: Notes | None,
-        terms: Terms,
+        terms: WireRequest,
     ) -> None:
         super().__init__(program, prompt, seed)
         self.drawn.update(terms.drawn)
-        self.sync(begun)
-        self.begun = begun
+        self.sync(continued)
+        self.continued = continued
         self.live = live
         self.params = params
         self.notes = notes
-        self.several = terms.several
-        self.temperature = heat(params)
+        self.has_siblings = terms.has_siblings
+        self.temperature = temperature_of(params)
 
     def catch_up(self) -> None:
         """Be at the live output."""
-        live, before = self.live, len(self.begun)
+        live, before = self.live, len(self.continued)
         length = len(live)
         while length and live[length - 1] < 0:
             length -= 1
         if before + length < len(self.tokens):
-            self.sync([*self.begun, *live[:length]])
+            self.sync([*self.continued, *live[:length]])
             if self.notes:
                 self.notes.rewound(before + length)
         for token in live[len(self.tokens) - before : length]:
             self.advance(token)
             if self.notes:
                 drawn = self.drawn.get(len(self.tokens) - 1)
-                if drawn is not None or self.several:
+                if drawn is not None or self.has_siblings:
                     self.notes.came(self.tokens, drawn)
 
     @property
@@ -127,19 +127,21 @@ class _Sequence(SequenceLog):
         last = self.live[-1] if self.live else -1
         return self.ended or last in self.program.tracker.eos or len(self.live) == self.params.max_tokens
 
-    def hear(self, numbers: Numbers) -> None:
+    def hear(self, numbers: Statistics) -> None:
         """The numbers that the state needs about the next token."""
-        self.inform(numbers)
+        self.receive(numbers)
         if self.notes:
-            self.notes.measured(self.tokens, numbers)
+            self.notes.note_statistics(self.tokens, numbers)
 
-    def wrote(self, edit: Edit, evidence: Evidence) -> None:
-        """The row has been edited; `evidence` tells where the next token came from."""
-        self.saw(evidence, kept=1)
+    def wrote(self, edit: Edit, attribution: DrawAttribution) -> None:
+        """The row has been edited; `attribution` tells where the next token came from."""
+        self.record_row(attribution, kept=1)
         at = len(self.tokens)
-        if self.notes and at + 1 - len(self.begun) == self.params.max_tokens:  # what comes there is never shown here
-            refused = evidence(edit, -1, at)
-            drawn = {token: evidence(edit, token, at) for token in edit.moved_onto}
+        if (
+            self.notes and at + 1 - len(self.continued) == self.params.max_tokens
+        ):  # what comes there is never shown here
+            refused = attribution(edit, -1, at)
+            drawn = {token: attribution(edit, token, at) for token in edit.moved_onto}
             self.notes.expects(self.tokens, drawn, refused if refused >= 0 else None)
 
 
@@ -185,7 +187,9 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
         self._cleared = torch.empty(0, dtype=torch.long)  # Long[rows], the same
         self._parked: deque[_Sequence] = deque(maxlen=_PARKED)
         try:
-            self._model.program(Terms(()), None)  # the vocabulary is looked through now, not under the first request
+            self._model.program(
+                WireRequest(()), None
+            )  # the vocabulary is looked through now, not under the first request
         except UnsupportedControl as error:
             _log.warning("%s; requests can give them as %s.markers", error, KEY)
 
@@ -220,7 +224,7 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
     def _back(self, params: SamplingParams, prompt: list[int] | None, output: list[int]) -> _Sequence | None:
         """A preempted sequence that comes back: with the same parameters, which samples of one request may share."""
         for sequence in self._parked:
-            known, all_before = sequence.tokens[len(sequence.begun) :], sequence.prompt + sequence.begun
+            known, all_before = sequence.tokens[len(sequence.continued) :], sequence.prompt + sequence.continued
             if sequence.params is params and all_before == tuple(prompt or ()) and output[: len(known)] == known:
                 self._parked.remove(sequence)
                 sequence.live = output
@@ -237,14 +241,19 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
             terms = terms_from(params.extra_args)
             if terms is None:
                 return
-            limit = None if params.max_tokens is None else terms.begun + params.max_tokens
+            limit = None if params.max_tokens is None else terms.continued + params.max_tokens
             notes = Notes(terms.receipt, prompt or (), limit) if terms.receipt else None
             if prompt is None:
                 raise UnsupportedControl("a prompt of embeddings shows no ids, which controls need")
-            if terms.begun >= len(prompt):
-                raise UnsupportedControl(f"begun={terms.begun} leaves nothing of a prompt of {len(prompt)} tokens")
-            own, begun = tuple(prompt[: len(prompt) - terms.begun]), tuple(prompt[len(prompt) - terms.begun :])
-            program = self._model.program(Terms(terms.controls, terms.markers), limit)
+            if terms.continued >= len(prompt):
+                raise UnsupportedControl(
+                    f"continued={terms.continued} leaves nothing of a prompt of {len(prompt)} tokens"
+                )
+            own, continued = (
+                tuple(prompt[: len(prompt) - terms.continued]),
+                tuple(prompt[len(prompt) - terms.continued :]),
+            )
+            program = self._model.program(WireRequest(terms.controls, terms.markers), limit)
             seed = terms.seed if terms.seed is not None else params.seed
             seed = secrets.randbits(63) if seed is None else seed
             self._slots.add(
@@ -253,7 +262,7 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
                     program=program,
                     prompt=own,
                     seed=seed,
-                    begun=begun,
+                    continued=continued,
                     live=output,
                     params=params,
                     notes=notes,
@@ -276,9 +285,9 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
             terms = terms_from(sampling_params.extra_args)
             if terms is not None and terms.receipt:
                 Notes(terms.receipt, (), sampling_params.max_tokens).declined(_NO_RECEIPT)
-            if terms is not None and terms.begun:
-                raise UnsupportedControl("Model Runner V2 does not go on from output that is there (begun)")
-            return self._on_device.add(req_idx, terms, sampling_params, heat(sampling_params))
+            if terms is not None and terms.continued:
+                raise UnsupportedControl("Model Runner V2 does not go on from output that is there (continued)")
+            return self._on_device.add(req_idx, terms, sampling_params, temperature_of(sampling_params))
         except Exception as error:  # noqa: BLE001  # the frontend refuses what it can; what is raised here ends the engine
             self._on_device.refuse(req_idx, error)
             return True
@@ -307,7 +316,7 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
         # also once more: the row before may have been one of an unfinished prompt
         asking = {row: (one, asks) for row, one in sequences if (asks := one.asks)}
         if asking:
-            numbers = numbers_of(asking, logits[:, : self._writer.size])
+            numbers = row_statistics(asking, logits[:, : self._writer.size])
             for row, (one, _) in asking.items():
                 self._guarded(row, one, partial(one.hear, numbers[row]))
         edited = [(row, sequence, edit) for row, sequence in self._rows if (edit := sequence.edit) is not KEEP]
@@ -316,8 +325,8 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
         )
         for place, (row, sequence, edit) in enumerate(edited):
             if gathered is not None and isinstance(sequence, _Sequence) and (edit.moved_onto or edit.redraw):
-                seen = SeenScores(gathered, place, row)
-                sequence.wrote(edit, Evidence(seen, sequence.temperature, sequence.seed))
+                seen = TorchSnapshot(gathered, place, row)
+                sequence.wrote(edit, DrawAttribution(seen, sequence.temperature, sequence.seed))
         return logits
 
     def _guarded(self, row: int, sequence: _Sequence, act: Callable[[], None]) -> None:

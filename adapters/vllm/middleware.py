@@ -21,9 +21,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from thinkpace.adapters.vllm.native_budget import native_cap
-from thinkpace.adapters.vllm.notes import Noted, close_notes, of, open_notes, read_notes
+from thinkpace.adapters.vllm.notes import WorkerNotes, close_notes, of, open_notes, read_notes
 from thinkpace.adapters.vllm.served_model import ServedModel, replayed
-from thinkpace.adapters.vllm.terms import KEY, Terms, terms_from
+from thinkpace.adapters.vllm.terms import KEY, WireRequest, terms_from
 from thinkpace.engine import Request
 from thinkpace.errors import UnsupportedControl
 
@@ -76,7 +76,7 @@ class ReceiptMiddleware:
         asked["return_token_ids"] = True
         assert self._model is not None  # a request was understood
         cap = self._native_cap(scope["path"], asked, terms)
-        terms = replace(terms, receipt=open_notes(), several=_several(asked))
+        terms = replace(terms, receipt=open_notes(), has_siblings=_has_siblings(asked))
         try:
             if cap is None:
                 asked["vllm_xargs"] = asked["vllm_xargs"] | {KEY: terms.text()}
@@ -92,7 +92,7 @@ class ReceiptMiddleware:
         finally:
             close_notes(terms.receipt)
 
-    def _understood(self, config: Any, asked: dict[str, Any]) -> Terms:
+    def _understood(self, config: Any, asked: dict[str, Any]) -> WireRequest:
         """The terms of a request, compiled once to see that they work."""
         if self._model is None:
             self._model = ServedModel.of(config)
@@ -103,24 +103,24 @@ class ReceiptMiddleware:
         if asked.get("echo") and not asked.get("return_token_ids"):
             raise ValueError("echo shows no prompt beside receipts: leave it out, or ask for return_token_ids")
         limits = [asked[name] for name in ("max_completion_tokens", "max_tokens") if asked.get(name) is not None]
-        limit = terms.begun + limits[0] if limits and type(limits[0]) is int and limits[0] >= 1 else None
+        limit = terms.continued + limits[0] if limits and type(limits[0]) is int and limits[0] >= 1 else None
         try:
-            self._model.program(Terms(terms.controls, terms.markers), limit)
+            self._model.program(WireRequest(terms.controls, terms.markers), limit)
         except (ValueError, UnsupportedControl) as error:
             raise ValueError(f"{KEY}.controls: {error}") from None
         return terms
 
-    def _native_cap(self, path: str, asked: dict[str, Any], terms: Terms) -> int | None:
+    def _native_cap(self, path: str, asked: dict[str, Any], terms: WireRequest) -> int | None:
         """What to ask vLLM's own budget for; None where it would not do the same, or that cannot be told."""
         prompt, limit = asked.get("prompt"), asked.get("max_tokens")
         ids = isinstance(prompt, list) and bool(prompt) and all(type(token) is int for token in prompt)
         if set(asked) - _PLAIN or type(limit) is not int or limit < 1:  # others are for vLLM, or our class, to refuse
             return None
         native = self._model.native if self._model else None
-        if native is None or self._model is None or not path.endswith("/v1/completions") or not ids or terms.begun:
+        if native is None or self._model is None or not path.endswith("/v1/completions") or not ids or terms.continued:
             return None
         request = Request(tuple(asked["prompt"]), terms.controls, limit)
-        return native_cap(request, self._model.program(Terms(terms.controls, terms.markers), limit), *native)
+        return native_cap(request, self._model.program(WireRequest(terms.controls, terms.markers), limit), *native)
 
 
 class _Writer:
@@ -133,7 +133,7 @@ class _Writer:
         native: the request's limit where vLLM's own budget holds the cap; else None.
     """
 
-    def __init__(self, model: ServedModel, terms: Terms, shows: bool, native: int | None) -> None:
+    def __init__(self, model: ServedModel, terms: WireRequest, shows: bool, native: int | None) -> None:
         self._model = model
         self._terms = terms
         self._shows = shows
@@ -168,16 +168,16 @@ class _Writer:
         if declined is not None:
             _log.warning("%s", declined.declined)
             return None
-        length = len(prompt) - self._terms.begun
+        length = len(prompt) - self._terms.continued
         tokens = [*prompt[length:], *tokens]
-        noted = of(notes, prompt, tokens) if self._native is None else Noted(max_tokens=self._native)
+        noted = of(notes, prompt, tokens) if self._native is None else WorkerNotes(max_tokens=self._native)
         if noted is None:
             _log.error("the workers left no notes: are they without our logits processor, or on another machine?")
             return None
-        program = self._model.program(Terms(self._terms.controls, self._terms.markers), noted.max_tokens)
-        told = noted.told(tokens)
-        told = replace(told, drawn={**dict(self._terms.drawn), **told.drawn})
-        receipt = replayed(program, prompt[:length], tokens, told).receipt()
+        program = self._model.program(WireRequest(self._terms.controls, self._terms.markers), noted.max_tokens)
+        history = noted.history(tokens)
+        history = replace(history, drawn={**dict(self._terms.drawn), **history.drawn})
+        receipt = replayed(program, prompt[:length], tokens, history).receipt()
         choice["receipt"] = asdict(receipt if self._native is None else replace(receipt, enforced_by="vLLM"))
         if self._shows:
             choice["notes"] = noted.to_json()
@@ -288,7 +288,7 @@ def _prompt_of(choice: dict[str, Any], data: dict[str, Any]) -> list[int] | None
     return choice.get("prompt_token_ids") or data.get("prompt_token_ids")
 
 
-def _several(asked: dict[str, Any]) -> bool:
+def _has_siblings(asked: dict[str, Any]) -> bool:
     """Whether several sequences come of a request: samples, or prompts."""
     prompt = asked.get("prompt")
     prompts = len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1

@@ -33,7 +33,7 @@ def check_native(markers: Markers, vocabulary: Vocabulary, start: TokenIds, end:
         ValueError: if the markers are others than vLLM's.
     """
     bound = markers.bind(vocabulary)
-    if set(bound.opens) != {start} or set(bound.closes) != {end} or bound.forced_close != end:
+    if set(bound.open_spellings) != {start} or set(bound.close_spellings) != {end} or bound.forced_close != end:
         texts = vocabulary.decode(start), vocabulary.decode(end)
         raise ValueError(
             f"native_caps would never hold: vLLM goes by {texts[0]!r} and writes {texts[1]!r}, the controls by "
@@ -57,12 +57,12 @@ def native_cap(request: Request, program: Program, start: TokenIds, end: TokenId
     """
     markers = program.tracker.markers
     control = request.controls[0] if len(request.controls) == 1 else None
-    if not isinstance(control, ThinkBudget) or request.begun:
+    if not isinstance(control, ThinkBudget) or request.continue_from:
         return None
     limit = control.max_tokens
     if limit is None or control != ThinkBudget(limit, answer_reserve=control.answer_reserve):
         return None
-    if set(markers.opens) != {start} or set(markers.closes) != {end} or markers.forced_close != end:
+    if set(markers.open_spellings) != {start} or set(markers.close_spellings) != {end} or markers.forced_close != end:
         return None  # the request has markers of its own
     if limit + len(end) + control.answer_reserve > request.max_new_tokens:
         return None

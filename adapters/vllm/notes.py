@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thinkpace.processors.core.decisions import Need, Numbers
-from thinkpace.processors.core.replay import Told
+from thinkpace.processors.core.decisions import RowStatistic, Statistics
+from thinkpace.processors.core.replay import DrawHistory
 
 _log = logging.getLogger("thinkpace")
 
@@ -95,9 +95,9 @@ class Notes:
         """More tokens came; the last one where `drawn` had been drawn, if it is given."""
         self._note(tokens, {} if drawn is None else {"drawn": drawn})
 
-    def measured(self, tokens: Sequence[int], numbers: Numbers) -> None:
+    def note_statistics(self, tokens: Sequence[int], statistics: Statistics) -> None:
         """Numbers about the row that the next token is drawn from."""
-        self._note(tokens, {"numbers": _listed(numbers)})
+        self._note(tokens, {"numbers": _listed(statistics)})
 
     def expects(self, tokens: Sequence[int], drawn: Mapping[int, int], otherwise: int | None) -> None:
         """What will have been drawn at the last place of all, which the worker never sees, by what comes there."""
@@ -117,7 +117,7 @@ class Notes:
 
 
 @dataclass
-class Noted:
+class WorkerNotes:
     """Notes on one sequence, read.
 
     Args:
@@ -135,26 +135,26 @@ class Noted:
     max_tokens: int | None = None
     tokens: list[int] = field(default_factory=list)
     drawn: dict[int, int] = field(default_factory=dict)
-    numbers: dict[int, Numbers] = field(default_factory=dict)
+    statistics: dict[int, Statistics] = field(default_factory=dict)
     last: dict[int, tuple[dict[int, int], int | None]] = field(default_factory=dict)
     error: str | None = None
     declined: str | None = None
 
-    def told(self, tokens: Sequence[int]) -> Told:
+    def history(self, tokens: Sequence[int]) -> DrawHistory:
         """What the state after these tokens depends on."""
         drawn = {at: origin for at, origin in self.drawn.items() if at < len(tokens)}
         for at, (by_token, otherwise) in self.last.items():
             if at == len(tokens) - 1:
                 origin = by_token.get(tokens[at], otherwise)
                 drawn |= {} if origin is None or origin == tokens[at] else {at: origin}
-        return Told(drawn, {at: numbers for at, numbers in self.numbers.items() if at <= len(tokens)})
+        return DrawHistory(drawn, {at: statistics for at, statistics in self.statistics.items() if at <= len(tokens)})
 
     def to_json(self) -> dict[str, Any]:
         """What `noted_from_json` reads."""
         return {
             "max_tokens": self.max_tokens,
             "drawn": sorted(self.drawn.items()),
-            "numbers": [[at, _listed(numbers)] for at, numbers in self.numbers.items()],
+            "numbers": [[at, _listed(statistics)] for at, statistics in self.statistics.items()],
             "last": [[at, sorted(drawn.items()), otherwise] for at, (drawn, otherwise) in self.last.items()],
         }
 
@@ -163,45 +163,45 @@ class Noted:
         start = at - len(note["new"])
         if start < len(self.tokens):  # the output had been cut back
             self.drawn = {place: origin for place, origin in self.drawn.items() if place < start}
-            self.numbers = {place: numbers for place, numbers in self.numbers.items() if place <= start}
+            self.statistics = {place: statistics for place, statistics in self.statistics.items() if place <= start}
         self.tokens[start:] = note["new"]
         if "drawn" in note:
             self.drawn[at - 1] = note["drawn"]
         if "numbers" in note:
-            self.numbers[at] = _numbers(note["numbers"])
+            self.statistics[at] = _numbers(note["numbers"])
         if "if" in note:
             self.last = {at: (dict(note["if"]), note["else"])}
 
 
-def noted_from_json(data: Mapping[str, Any]) -> Noted:
-    """What `Noted.to_json` wrote."""
-    return Noted(
+def noted_from_json(data: Mapping[str, Any]) -> WorkerNotes:
+    """What `WorkerNotes.to_json` wrote."""
+    return WorkerNotes(
         max_tokens=data["max_tokens"],
         drawn=dict(data["drawn"]),
-        numbers={at: _numbers(listed) for at, listed in data["numbers"]},
+        statistics={at: _numbers(listed) for at, listed in data["numbers"]},
         last={at: (dict(drawn), otherwise) for at, drawn, otherwise in data["last"]},
     )
 
 
-def _listed(numbers: Numbers) -> list[list[Any]]:
-    return [[need.kind, need.suffix, need.max_tokens, number] for need, number in numbers.items()]
+def _listed(statistics: Statistics) -> list[list[Any]]:
+    return [[need.kind, need.suffix, need.max_tokens, number] for need, number in statistics.items()]
 
 
-def _numbers(listed: Sequence[Sequence[Any]]) -> Numbers:
-    return {Need(kind, tuple(suffix), most): number for kind, suffix, most, number in listed}
+def _numbers(listed: Sequence[Sequence[Any]]) -> Statistics:
+    return {RowStatistic(kind, tuple(suffix), most): number for kind, suffix, most, number in listed}
 
 
 def _digest(prompt: Sequence[int]) -> str:
     return hashlib.blake2b(json.dumps(list(prompt)).encode(), digest_size=12).hexdigest()
 
 
-def read_notes(request: str) -> list[Noted]:
+def read_notes(request: str) -> list[WorkerNotes]:
     """The notes on the sequences of a request; none if no worker has written any."""
     return [_read(path) for path in sorted(_folder(request).glob("*"))]
 
 
-def _read(path: Path) -> Noted:
-    out = Noted()
+def _read(path: Path) -> WorkerNotes:
+    out = WorkerNotes()
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             note = json.loads(line)
@@ -217,14 +217,14 @@ def _read(path: Path) -> Noted:
     return out
 
 
-def of(notes: Sequence[Noted], prompt: Sequence[int], tokens: Sequence[int]) -> Noted | None:
+def of(notes: Sequence[WorkerNotes], prompt: Sequence[int], tokens: Sequence[int]) -> WorkerNotes | None:
     """The notes on the sequence with this prompt and these tokens; None if there are none.
 
     They may go further than what was given out, where a text ended it.
     """
     own = _digest(prompt)
 
-    def shared(noted: Noted) -> int:
+    def shared(noted: WorkerNotes) -> int:
         return min(len(noted.tokens), len(tokens))
 
     fitting = [

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from thinkpace.adapters.vllm.backend import Asked, Said, vllm_seed
+from thinkpace.adapters.vllm.backend import EngineOutput, OutgoingRequest, vllm_seed
 from thinkpace.adapters.vllm.native_budget import native_cap
-from thinkpace.adapters.vllm.notes import Noted, close_notes, of, open_notes, read_notes
+from thinkpace.adapters.vllm.notes import WorkerNotes, close_notes, of, open_notes, read_notes
 from thinkpace.adapters.vllm.served_model import ServedModel
 from thinkpace.adapters.vllm.terms import KEY, PROCESSOR
 from thinkpace.processors.text.markers import Markers
@@ -45,7 +45,7 @@ class Offline:
                 digest.update(f"{path.name} {path.stat().st_size}".encode() + file.read(1 << 20))
         return digest.hexdigest()
 
-    def generate(self, asked: Sequence[Asked]) -> list[Said]:
+    def generate(self, asked: Sequence[OutgoingRequest]) -> list[EngineOutput]:
         native = self.model.native
         caps = [native_cap(one.request, one.program, *native) if native else None for one in asked]
         with contextlib.ExitStack() as stack:
@@ -55,9 +55,9 @@ class Offline:
                 stack.callback(close_notes, name)
                 noting.append(replace(one, terms=replace(one.terms, receipt=name)))
             params = [_params(one, cap) for one, cap in zip(noting, caps, strict=True)]
-            made = self._run([one.request.prompt + one.request.begun for one in asked], params)
+            made = self._run([one.request.prompt + one.request.continue_from for one in asked], params)
             return [
-                Said(tuple(tokens), _notes(one, tokens), cap is not None, times)
+                EngineOutput(tuple(tokens), _notes(one, tokens), cap is not None, times)
                 for (tokens, times), one, cap in zip(made, noting, caps, strict=True)
             ]
 
@@ -94,7 +94,7 @@ class Offline:
         self._llm.llm_engine.engine_core.shutdown()
 
 
-def _params(asked: Asked, cap: int | None) -> SamplingParams:
+def _params(asked: OutgoingRequest, cap: int | None) -> SamplingParams:
     from vllm.sampling_params import RequestOutputKind, SamplingParams
 
     request, sampling = asked.request, asked.request.sampling
@@ -104,7 +104,7 @@ def _params(asked: Asked, cap: int | None) -> SamplingParams:
         top_k=sampling.top_k,
         min_p=sampling.min_p,
         seed=vllm_seed(request),
-        max_tokens=request.max_new_tokens - len(request.begun),
+        max_tokens=request.max_new_tokens - len(request.continue_from),
         detokenize=False,
         output_kind=RequestOutputKind.DELTA,
         thinking_token_budget=cap,
@@ -113,11 +113,11 @@ def _params(asked: Asked, cap: int | None) -> SamplingParams:
     )
 
 
-def _notes(asked: Asked, tokens: Sequence[int]) -> Noted | None:
+def _notes(asked: OutgoingRequest, tokens: Sequence[int]) -> WorkerNotes | None:
     """The workers' notes on an output."""
     notes, request = read_notes(asked.terms.receipt) if asked.terms.receipt else [], asked.request
     failed = next((one for one in notes if one.error or one.declined), None)
-    return failed or of(notes, request.prompt + request.begun, request.begun + tuple(tokens))
+    return failed or of(notes, request.prompt + request.continue_from, request.continue_from + tuple(tokens))
 
 
 def _is_ours(processor: str | type) -> bool:

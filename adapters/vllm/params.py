@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from thinkpace.adapters.vllm.served_model import NO_FORKS
-from thinkpace.adapters.vllm.terms import KEY, Terms, terms_from
+from thinkpace.adapters.vllm.terms import KEY, WireRequest, terms_from
 from thinkpace.processors.budgeting.budget import Budget
 
 if TYPE_CHECKING:
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 GREEDY = 1e-5  # below it vLLM decodes greedily
 
 
-def heat(params: SamplingParams) -> float:
+def temperature_of(params: SamplingParams) -> float:
     """The temperature that vLLM samples at; 0 for greedy."""
     return params.temperature if params.temperature >= GREEDY else 0.0
 
 
-def check_params(params: SamplingParams) -> Terms | None:
+def check_params(params: SamplingParams) -> WireRequest | None:
     """The terms of a request, if it can be honoured; None if it has none.
 
     Raises:
@@ -30,7 +30,7 @@ def check_params(params: SamplingParams) -> Terms | None:
     if terms is None:
         return None
     for budget in (control for control in terms.controls if isinstance(control, Budget)):
-        limit = None if params.max_tokens is None else terms.begun + params.max_tokens
+        limit = None if params.max_tokens is None else terms.continued + params.max_tokens
         if limit is not None and budget.min_tokens + budget.answer_reserve >= limit:
             raise ValueError(
                 f"{KEY}.controls: max_tokens={limit} leaves no room for thinking beside "
@@ -39,7 +39,7 @@ def check_params(params: SamplingParams) -> Terms | None:
             )
     if params.structured_outputs is not None:
         raise ValueError("structured_outputs would not know what the controls write: use StructuredAnswer instead")
-    if any("trial" in control.needs for control in terms.controls):
+    if any("trial" in control.statistics for control in terms.controls):
         raise ValueError(NO_FORKS)
     if params.allowed_token_ids is not None:
         raise ValueError("allowed_token_ids may leave a control no token, or take its own: leave one of them out")

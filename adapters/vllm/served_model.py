@@ -8,11 +8,11 @@ from typing import Any
 
 from thinkpace.adapters.sequences.sequence_log import SequenceLog
 from thinkpace.adapters.vllm.native_budget import check_native, native_texts
-from thinkpace.adapters.vllm.terms import KEY, Terms
+from thinkpace.adapters.vllm.terms import KEY, WireRequest
 from thinkpace.adapters.vocabularies.hf import HFVocabulary, find_markers
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.core.program import Program, compile_program
-from thinkpace.processors.core.replay import Told
+from thinkpace.processors.core.replay import DrawHistory
 from thinkpace.processors.text.markers import Markers
 from thinkpace.processors.text.vocabulary import TokenIds
 
@@ -20,20 +20,20 @@ _PROGRAMS = 512  # that are kept
 NO_FORKS = "a control tries answers at a fork, which this engine has no room for: use another rule of ConfidenceExit"
 
 
-def replayed(program: Program, prompt: Sequence[int], tokens: Sequence[int], told: Told) -> SequenceLog:
+def replayed(program: Program, prompt: Sequence[int], tokens: Sequence[int], history: DrawHistory) -> SequenceLog:
     """The sequence that a worker has seen, from what it said and noted.
 
     Args:
         program: that it was under.
         prompt: ids.
         tokens: ids of the output.
-        told: from the notes.
+        history: from the notes.
     """
     log = SequenceLog(program, tuple(prompt))
-    log.drawn.update(told.drawn)
-    log.numbers.update(told.numbers)
-    if log.needs and 0 in told.numbers:
-        log.inform(told.numbers[0])
+    log.drawn.update(history.drawn)
+    log.statistics.update(history.statistics)
+    if log.wants and 0 in history.statistics:
+        log.receive(history.statistics[0])
     log.sync(tokens)
     return log
 
@@ -108,7 +108,7 @@ class ServedModel:
         """
         return self.given or find_markers(self._tokenizer)
 
-    def _program(self, terms: Terms, max_tokens: int | None) -> Program:
+    def _program(self, terms: WireRequest, max_tokens: int | None) -> Program:
         """What a request asks for, compiled.
 
         Args:
@@ -118,7 +118,7 @@ class ServedModel:
         Raises:
             UnsupportedControl: if a control cannot work here.
         """
-        if any("trial" in control.needs for control in terms.controls):
+        if any("trial" in control.statistics for control in terms.controls):
             raise UnsupportedControl(NO_FORKS)
         return compile_program(
             terms.controls,

@@ -22,12 +22,12 @@ from thinkpace.processors.text.markers import Markers
 T = TypeVar("T")
 KEY = "thinkpace"
 PROCESSOR = "thinkpace.adapters.vllm:ThinkpaceLogitsProcessor"  # where vLLM finds our class
-_PLAIN = ("seed", "receipt", "several", "begun", "drawn")  # fields of `Terms` that travel as they are
+_PLAIN = ("seed", "receipt", "has_siblings", "continued", "drawn")  # fields of `WireRequest` that travel as they are
 _STRAY = {*ALIASES, "thinking_token_budget", "controls"}  # beside the key they would be ignored
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class WireRequest:
     """What a request asks of the controls.
 
     Args:
@@ -35,8 +35,8 @@ class Terms:
         markers: of the model's thinking, as for every engine; None to find them.
         seed: for drawing where a moved token came from; None: the request's own, or a new one.
         receipt: where the worker notes what a receipt has to be told (`_vllm_notes.open_notes`); empty for nowhere.
-        several: whether the request has several sequences, whose notes must be told apart.
-        begun: how many of the prompt's last ids are output that is there already (`Request.begun`).
+        has_siblings: whether the request has several sequences, whose notes must be told apart.
+        continued: how many of the prompt's last ids are output that is there already (`Request.continue_from`).
         drawn: of these, where another id came than was drawn: (place in the output, id).
 
     Raises:
@@ -47,21 +47,23 @@ class Terms:
     markers: Markers | None = None
     seed: int | None = None
     receipt: str = ""
-    several: bool = False
-    begun: int = 0
+    has_siblings: bool = False
+    continued: int = 0
     drawn: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
-        if not _is_count(self.begun):
-            raise ValueError(f"begun must be a whole number >= 0, got {self.begun!r}")
-        if not all(_is_count(at) and at < self.begun and _is_count(token) for at, token in self.drawn):
-            raise ValueError(f"drawn must be pairs of a place below begun={self.begun} and an id, got {self.drawn!r}")
+        if not _is_count(self.continued):
+            raise ValueError(f"continued must be a whole number >= 0, got {self.continued!r}")
+        if not all(_is_count(at) and at < self.continued and _is_count(token) for at, token in self.drawn):
+            raise ValueError(
+                f"drawn must be pairs of a place below continued={self.continued} and an id, got {self.drawn!r}"
+            )
         if self.seed is not None and (not isinstance(self.seed, int) or isinstance(self.seed, bool)):
             raise ValueError(f"seed must be a whole number, got {self.seed!r}")
         if not isinstance(self.receipt, str) or not re.fullmatch(r"[A-Za-z0-9_-]{0,128}", self.receipt):
             raise ValueError(f"receipt must be at most 128 letters, digits, - and _, got {self.receipt!r}")
-        if not isinstance(self.several, bool):
-            raise ValueError(f"several must be true or false, got {self.several!r}")
+        if not isinstance(self.has_siblings, bool):
+            raise ValueError(f"has_siblings must be true or false, got {self.has_siblings!r}")
 
     def text(self) -> str:
         """What `terms_from` reads."""
@@ -69,8 +71,8 @@ class Terms:
         data |= {"markers": asdict(self.markers)} if self.markers else {}
         data |= {} if self.seed is None else {"seed": self.seed}
         data |= {"receipt": self.receipt} if self.receipt else {}
-        data |= {"begun": self.begun, "drawn": self.drawn} if self.begun else {}
-        return json.dumps(data | ({"several": True} if self.several else {}))
+        data |= {"continued": self.continued, "drawn": self.drawn} if self.continued else {}
+        return json.dumps(data | ({"has_siblings": True} if self.has_siblings else {}))
 
 
 def extra_args(*controls: Control, markers: Markers | None = None, seed: int | None = None) -> dict[str, str]:
@@ -78,7 +80,7 @@ def extra_args(*controls: Control, markers: Markers | None = None, seed: int | N
 
     Args:
         controls: in order.
-        markers, seed: as in `Terms`.
+        markers, seed: as in `WireRequest`.
 
     >>> from thinkpace import LoopBreaker
     >>> list(extra_args(LoopBreaker()))
@@ -90,10 +92,10 @@ def extra_args(*controls: Control, markers: Markers | None = None, seed: int | N
     for control in controls:
         if not isinstance(control, Control):
             raise TypeError(f"expected a control such as ThinkBudget(max_tokens=512), got {control!r}")
-    return {KEY: Terms(controls, markers, seed).text()}
+    return {KEY: WireRequest(controls, markers, seed).text()}
 
 
-def terms_from(arguments: Mapping[str, Any] | None) -> Terms | None:
+def terms_from(arguments: Mapping[str, Any] | None) -> WireRequest | None:
     """The terms in a request's extra arguments; None if it asks for none.
 
     >>> terms_from({"thinkpace": "LoopBreaker()"}).controls
@@ -115,7 +117,7 @@ def terms_from(arguments: Mapping[str, Any] | None) -> Terms | None:
         raise ValueError(f"{KEY} must be a text, JSON or such as 'ThinkBudget(512)', got {given!r}")
     text = given.strip()
     if not text.startswith(("{", "[")):
-        return Terms(_reading(KEY, controls_from_text, text))
+        return WireRequest(_reading(KEY, controls_from_text, text))
     data = _reading(KEY, _json, text)
     data = {"controls": data} if isinstance(data, list) else data
     if unknown := sorted(set(data) - {"controls", "markers", *_PLAIN}):
@@ -128,7 +130,7 @@ def terms_from(arguments: Mapping[str, Any] | None) -> Terms | None:
     rest = {name: data[name] for name in _PLAIN if name in data}
     if "drawn" in rest:
         rest["drawn"] = _reading(f"{KEY}.drawn", _pairs, rest["drawn"])
-    return _reading(KEY, lambda rest: Terms(tuple(made), markers, **rest), rest)
+    return _reading(KEY, lambda rest: WireRequest(tuple(made), markers, **rest), rest)
 
 
 def _is_count(value: object) -> bool:

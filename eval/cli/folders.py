@@ -39,7 +39,7 @@ def resume(
     from thinkpace.eval.sweeps.perform import Stopped, perform
 
     with Journal(folder / JOURNAL, must_exist=True) as journal:
-        kept = json.loads(journal.noted("sweeps") or "[]")
+        kept = json.loads(journal.get_meta("sweeps") or "[]")
     if not kept:
         raise ValueError(f"{folder} was not made by 'thinkpace sweep': nothing tells how to go on")
     flags = {"samples": samples, "executor": executor, "workers": workers, "parallel": parallel}

@@ -16,7 +16,7 @@ from typing import Any, Protocol, Self, TypeVar
 from thinkpace.engine import Engine
 
 Item = TypeVar("Item")
-Result = TypeVar("Result")
+Output = TypeVar("Output")
 Opener = Callable[[], Engine]  # must pickle where the engine is opened elsewhere
 
 TRIES = 3  # of a piece of work whose workers die
@@ -34,13 +34,13 @@ class WorkerDied(RuntimeError):
 class Executor(Protocol):
     """Engines, and a way to have them work."""
 
-    def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+    def call(self, function: Callable[..., Output], *arguments: Any) -> Output:
         """`function(engine, *arguments)`, on one of the engines."""
         ...
 
     def map(
-        self, function: Callable[[Engine, Item], Result], items: Iterable[Item]
-    ) -> Iterator[tuple[Item, Result | WorkerDied]]:
+        self, function: Callable[[Engine, Item], Output], items: Iterable[Item]
+    ) -> Iterator[tuple[Item, Output | WorkerDied]]:
         """`function(engine, item)` for every item, with its item, as they are done; items are taken when needed."""
         ...
 
@@ -55,10 +55,10 @@ class Here:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+    def call(self, function: Callable[..., Output], *arguments: Any) -> Output:
         return function(self._engine, *arguments)
 
-    def map(self, function: Callable[[Engine, Item], Result], items: Iterable[Item]) -> Iterator[tuple[Item, Result]]:
+    def map(self, function: Callable[[Engine, Item], Output], items: Iterable[Item]) -> Iterator[tuple[Item, Output]]:
         for item in items:
             yield item, function(self._engine, item)
 
@@ -115,20 +115,20 @@ class Processes:
     ) -> None:
         self._pool.__exit__(kind, error, trace)
 
-    def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+    def call(self, function: Callable[..., Output], *arguments: Any) -> Output:
         from thinkpace.eval.executors.process_pool import LOST
 
         for _ in range(TRIES):
             try:
-                result: Result = self._pool.submit(_work, function, arguments).result()
+                result: Output = self._pool.submit(_work, function, arguments).result()
             except LOST:
                 continue
             return result
         raise WorkerDied
 
     def map(
-        self, function: Callable[[Engine, Item], Result], items: Iterable[Item]
-    ) -> Iterator[tuple[Item, Result | WorkerDied]]:
+        self, function: Callable[[Engine, Item], Output], items: Iterable[Item]
+    ) -> Iterator[tuple[Item, Output | WorkerDied]]:
         from thinkpace.eval.executors.process_pool import LOST
 
         under_way: dict[Future[Any], tuple[Item, int]] = {}

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from thinkpace.engine import Engine
 from thinkpace.errors import MissingExtra
-from thinkpace.eval.executors.local import TRIES, Item, Opener, Result, WorkerDied
+from thinkpace.eval.executors.local import TRIES, Item, Opener, Output, WorkerDied
 
 try:
     import ray
@@ -70,10 +70,10 @@ class OnRay:
     def _renewed(self, place: int) -> None:
         self._workers[place] = self._actor.remote(self._opener)
 
-    def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
+    def call(self, function: Callable[..., Output], *arguments: Any) -> Output:
         for _ in range(TRIES):
             try:
-                result: Result = ray.get(self._workers[0].work.remote(function, arguments))
+                result: Output = ray.get(self._workers[0].work.remote(function, arguments))
             except RayActorError:
                 self._renewed(0)
                 continue
@@ -81,8 +81,8 @@ class OnRay:
         raise WorkerDied
 
     def map(
-        self, function: Callable[[Engine, Item], Result], items: Iterable[Item]
-    ) -> Iterator[tuple[Item, Result | WorkerDied]]:
+        self, function: Callable[[Engine, Item], Output], items: Iterable[Item]
+    ) -> Iterator[tuple[Item, Output | WorkerDied]]:
         waiting, again = iter(items), list[tuple[Item, int]]()
         under_way: dict[Any, tuple[int, Item, int]] = {}
         idle = [*range(len(self._workers))]

@@ -16,7 +16,7 @@ from thinkpace.errors import MissingExtra
 from thinkpace.eval.report.atomic import replacing
 from thinkpace.eval.report.tables import sample_rows, write_samples
 from thinkpace.eval.runs.journal import Entry, Journal
-from thinkpace.eval.runs.point import Point
+from thinkpace.eval.runs.point import RunPoint
 from thinkpace.eval.stats.intervals import Rights
 from thinkpace.eval.stats.results import completion_tokens, outcome, results
 
@@ -104,7 +104,7 @@ def _known(number: float) -> float | None:
     return None if math.isnan(number) else number
 
 
-def _lm_eval_sample(entry: Entry, point: Point, number: int, question: str, answer: str) -> dict[str, Any]:
+def _lm_eval_sample(entry: Entry, point: RunPoint, number: int, question: str, answer: str) -> dict[str, Any]:
     document = {"id": entry.question, "question": question, "answer": answer}
     text = entry.row.get("text", "")
     metrics = {} if entry.verdict == "error" else {"exact_match": float(entry.verdict == "right")}
@@ -148,7 +148,7 @@ def to_every_eval_ever(journal: Journal, folder: Path) -> list[Path]:
     return [path]
 
 
-def _instance(entry: Entry, point: Point, question: str, answer: str) -> dict[str, Any]:
+def _instance(entry: Entry, point: RunPoint, question: str, answer: str) -> dict[str, Any]:
     row = entry.row
     usage = row["usage"]
     return {

@@ -16,7 +16,7 @@ from thinkpace.eval.report import plot
 from thinkpace.eval.report.atomic import replacing
 from thinkpace.eval.report.tables import cell, ledger, result_rows, times
 from thinkpace.eval.runs.journal import Entry
-from thinkpace.eval.runs.point import Point
+from thinkpace.eval.runs.point import RunPoint
 from thinkpace.eval.stats.curve_table import curves
 from thinkpace.eval.stats.lines import front
 from thinkpace.eval.stats.results import Result, completion_tokens
@@ -27,7 +27,12 @@ MOST = 6000  # characters of a trace that are shown
 
 
 def write(
-    points: Sequence[Point], entries: Sequence[Entry], found: Sequence[Result], path: Path, title: str, note: str = ""
+    points: Sequence[RunPoint],
+    entries: Sequence[Entry],
+    found: Sequence[Result],
+    path: Path,
+    title: str,
+    note: str = "",
 ) -> None:
     """Write `report.html`.
 
@@ -72,7 +77,7 @@ def write(
         new.write_text(page, encoding="utf-8")
 
 
-def name_of(point: Point) -> str:
+def name_of(point: RunPoint) -> str:
     """A point for people."""
     return f"{point.engine}, {point.prompt}, {point.setting.name}"
 
@@ -87,7 +92,7 @@ def _points(text: str) -> str:
     return "" if text == "nan" else f"{100 * float(text):+.1f}"
 
 
-def _histograms(sampled: Iterable[tuple[Point, list[Entry]]]) -> list[dict[str, Any]]:
+def _histograms(sampled: Iterable[tuple[RunPoint, list[Entry]]]) -> list[dict[str, Any]]:
     """Output lengths per point, over the same bins: heights between 0 and 1."""
     lengths = {
         name_of(point): [completion_tokens(entry.row["usage"]) for entry in entries if "usage" in entry.row]

@@ -12,7 +12,7 @@ from rich.console import Console
 from thinkpace.eval import embedded
 from thinkpace.eval.report import exports, html, plot, tables, terminal
 from thinkpace.eval.runs.journal import Entry, Journal
-from thinkpace.eval.runs.point import Point
+from thinkpace.eval.runs.point import RunPoint
 from thinkpace.eval.stats.curve_table import Curve, curves
 from thinkpace.eval.stats.results import Result, results
 
@@ -55,28 +55,28 @@ def publish(journal: Journal, folder: Path, console: Console) -> list[Result]:
 
 def add_exports(journal: Journal, formats: Iterable[str]) -> None:
     """From now on `publish` writes these too. Args: formats: names of `exports.FORMATS`."""
-    journal.note("exports", json.dumps(sorted({*_formats(journal), *formats})))
+    journal.set_meta("exports", json.dumps(sorted({*_formats(journal), *formats})))
 
 
 def _formats(journal: Journal) -> list[str]:
-    names: list[str] = json.loads(journal.noted("exports") or "[]")
+    names: list[str] = json.loads(journal.get_meta("exports") or "[]")
     return names
 
 
-def _write(points: list[Point], entries: list[Entry], found: list[Result], folder: Path) -> None:
+def _write(points: list[RunPoint], entries: list[Entry], found: list[Result], folder: Path) -> None:
     tables.write_csv(found, folder / "results.csv")
     tables.write_table(curves(found), Curve, folder / "curves.csv")
     tables.write_table(tables.ledger(points, entries), tables.Ledger, folder / "ledger.csv")
     tables.write_samples(points, entries, folder / "samples.jsonl")
 
 
-def title_of(points: list[Point], questions: int) -> str:
+def title_of(points: list[RunPoint], questions: int) -> str:
     """The title of a sweep: its task, questions, engines and temperature."""
     engines = ", ".join(dict.fromkeys(point.engine for point in points))
     return f"{points[0].task}: {questions} questions, {engines}, temperature {points[0].sampling.temperature:g}"
 
 
-def note_of(points: list[Point]) -> str:
+def note_of(points: list[RunPoint]) -> str:
     """What a reader has to know beside the numbers; empty for nothing."""
     is_embedded = any(point.engine in embedded.ENGINE_NAMES.values() for point in points)
     return plot.EMBEDDED_NOTE if is_embedded else ""

@@ -12,7 +12,7 @@ from typing import Any
 
 from thinkpace.eval.report.atomic import replacing
 from thinkpace.eval.runs.journal import Entry
-from thinkpace.eval.runs.point import Point
+from thinkpace.eval.runs.point import RunPoint
 from thinkpace.eval.stats.results import Result, completion_tokens, mean
 
 TIMES = ("seconds", "first_answer_s")  # of a sample; in no table but times.csv, since they differ from run to run
@@ -75,12 +75,12 @@ class Ledger:
     reread: int
 
 
-def ledger(points: Sequence[Point], entries: Iterable[Entry]) -> list[Ledger]:
+def ledger(points: Sequence[RunPoint], entries: Iterable[Entry]) -> list[Ledger]:
     """One row per point that has samples; samples that could not be generated hold no tokens."""
     return [_ledger(point, rows) for point, rows in _generated(points, entries)]
 
 
-def _generated(points: Sequence[Point], entries: Iterable[Entry]) -> list[tuple[Point, list[dict[str, Any]]]]:
+def _generated(points: Sequence[RunPoint], entries: Iterable[Entry]) -> list[tuple[RunPoint, list[dict[str, Any]]]]:
     """The rows of every point whose samples were generated, whatever became of their grading."""
     by_point: dict[str, list[dict[str, Any]]] = {}
     for entry in entries:
@@ -89,7 +89,7 @@ def _generated(points: Sequence[Point], entries: Iterable[Entry]) -> list[tuple[
     return [(point, by_point[point.id]) for point in points if point.id in by_point]
 
 
-def _ledger(point: Point, rows: Sequence[dict[str, Any]]) -> Ledger:
+def _ledger(point: RunPoint, rows: Sequence[dict[str, Any]]) -> Ledger:
     def total(kind: str) -> int:
         return sum(row["usage"].get(kind, 0) for row in rows)
 
@@ -135,7 +135,7 @@ class Times:
     first_answer_s: float
 
 
-def times(points: Sequence[Point], entries: Iterable[Entry]) -> list[Times]:
+def times(points: Sequence[RunPoint], entries: Iterable[Entry]) -> list[Times]:
     """One row per point that has samples."""
     out = []
     for point, rows in _generated(points, entries):
@@ -156,14 +156,14 @@ def times(points: Sequence[Point], entries: Iterable[Entry]) -> list[Times]:
     return out
 
 
-def write_samples(points: Sequence[Point], entries: Iterable[Entry], path: Path) -> None:
+def write_samples(points: Sequence[RunPoint], entries: Iterable[Entry], path: Path) -> None:
     """`samples.jsonl`: one JSON object per sample, with the question as it was asked."""
     with replacing(path) as new, new.open("w", encoding="utf-8") as file:
         for row in sample_rows(points, entries):
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def sample_rows(points: Sequence[Point], entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
+def sample_rows(points: Sequence[RunPoint], entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
     """Samples as flat objects."""
     by_id = {point.id: point for point in points}
     for entry in entries:

@@ -6,13 +6,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from thinkpace.eval.runs.journal import Journal
-from thinkpace.eval.runs.unit import Trace, Unit
+from thinkpace.eval.runs.unit import Trace, WorkUnit
 from thinkpace.types import Event
 
 
 def claimed_units(
-    units: Sequence[Unit], journal: Journal, busy: list[Unit], progress: Callable[[int], None]
-) -> Iterator[Unit]:
+    units: Sequence[WorkUnit], journal: Journal, busy: list[WorkUnit], progress: Callable[[int], None]
+) -> Iterator[WorkUnit]:
     """The units that are to be done here, each as far as it is missing; those of other processes go to `busy`."""
     for unit in units:
         if not journal.claim(unit.number):
@@ -32,14 +32,14 @@ def claimed_units(
         yield replace(unit, jobs=tuple(jobs), examples=examples)
 
 
-def missing_keys(unit: Unit, journal: Journal) -> set[tuple[str, str, int]]:
+def missing_keys(unit: WorkUnit, journal: Journal) -> set[tuple[str, str, int]]:
     """The samples of a unit that the journal does not hold."""
     done = journal.done([job.point for job in unit.jobs], unit.sample)
     keys = {(job.point, example.id, unit.sample) for job in unit.jobs for example in unit.examples}
     return keys - done
 
 
-def _traces(unit: Unit, journal: Journal) -> dict[str, Trace]:
+def _traces(unit: WorkUnit, journal: Journal) -> dict[str, Trace]:
     """What the first setting of a unit gave."""
     asked = {example.id for example in unit.examples}
     return {

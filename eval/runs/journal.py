@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from thinkpace.eval.runs.point import Point
+from thinkpace.eval.runs.point import RunPoint
 
 try:
     import fcntl
@@ -70,7 +70,7 @@ class Entry:
     """One sample.
 
     Args:
-        point: the id of its `Point`.
+        point: the id of its `RunPoint`.
         question: the id of its question.
         sample: its index, from 0.
         seed: of its random numbers.
@@ -171,7 +171,7 @@ class Journal:
     def begin(
         self,
         run: Mapping[str, Any],
-        points: Iterable[Point],
+        points: Iterable[RunPoint],
         questions: Iterable[tuple[str, str, str]],
         samples: int = 1,
     ) -> None:
@@ -190,7 +190,7 @@ class Journal:
         asked, grid = list(questions), list(points)
         with self._writing():
             self._db.execute("INSERT OR IGNORE INTO run VALUES ('common', ?)", (text,))
-            known, wanted = json.loads(self.noted("common") or "{}"), json.loads(text)
+            known, wanted = json.loads(self.get_meta("common") or "{}"), json.loads(text)
             if known != wanted:
                 different = sorted(k for k in known.keys() | wanted.keys() if known.get(k) != wanted.get(k))
                 raise ValueError(
@@ -209,21 +209,21 @@ class Journal:
                     )
             self._db.executemany(_WANT, [(point.id, name, samples) for point in grid for name, *_ in asked])
 
-    def note(self, name: str, value: str) -> None:
+    def set_meta(self, name: str, value: str) -> None:
         """Keep a text under a name, in place of what was there."""
         with self._writing():
             self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (name, value))
 
-    def noted(self, name: str) -> str | None:
+    def get_meta(self, name: str) -> str | None:
         """The text kept under a name."""
         found = self._db.execute("SELECT value FROM run WHERE name = ?", (name,)).fetchone()
         return found[0] if found else None
 
     @property
-    def points(self) -> list[Point]:
+    def points(self) -> list[RunPoint]:
         """The grid, in the order it was given."""
         return [
-            Point.from_json(json.loads(row[0])) for row in self._db.execute("SELECT spec FROM points ORDER BY place")
+            RunPoint.from_json(json.loads(row[0])) for row in self._db.execute("SELECT spec FROM points ORDER BY place")
         ]
 
     @property

@@ -7,12 +7,12 @@ from typing import Literal
 
 from thinkpace.eval.grading.grader import Grading
 from thinkpace.eval.runs.journal import Entry
-from thinkpace.eval.runs.unit import Made
+from thinkpace.eval.runs.unit import RawSample
 
 Verdict = Literal["right", "wrong", "truncated", "no_answer", "error"]
 
 
-def judged(made: Sequence[Made], known: dict[str, str], grading: Grading) -> Iterator[Entry]:
+def graded_entries(made: Sequence[RawSample], known: dict[str, str], grading: Grading) -> Iterator[Entry]:
     """Samples with their verdicts.
 
     "truncated" means that the token limit came before an answer did; thinking that never closed is not graded on its

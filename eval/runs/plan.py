@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from thinkpace.engine import Engine, Sampling
 from thinkpace.eval.grading.extract import check_rules, rules_for
 from thinkpace.eval.grading.grader import NAMES
-from thinkpace.eval.runs.point import Point
+from thinkpace.eval.runs.point import RunPoint
 from thinkpace.eval.runs.settings import Setting
-from thinkpace.eval.runs.unit import Job, Unit, number_of, prompt_ids
+from thinkpace.eval.runs.unit import PointJob, WorkUnit, prompt_ids, unit_number
 from thinkpace.eval.task import Example
 from thinkpace.processors.spec import check_kept
 from thinkpace.processors.text.markers import Markers
@@ -20,7 +20,7 @@ CHUNK = 64  # samples per call of the engine, and at least per transaction of th
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
+class EngineInfo:
     """What has to be known of an engine to plan for it, wherever it runs.
 
     Args:
@@ -35,7 +35,7 @@ class Card:
     longest: int
 
     @classmethod
-    def of(cls, engine: Engine, prompts: Sequence[Prompt], examples: Sequence[Example]) -> Card:
+    def of(cls, engine: Engine, prompts: Sequence[Prompt], examples: Sequence[Example]) -> EngineInfo:
         """The card of an engine that will be asked these questions."""
         asked = [prompt_ids(engine, prompt, example.question) for prompt in prompts for example in examples]
         longest = max(map(len, asked), default=0)
@@ -111,9 +111,9 @@ class Plan:
             "replay": self.replay,
         }
 
-    def point(self, prompt: Prompt, setting: Setting, card: Card) -> Point:
+    def point(self, prompt: Prompt, setting: Setting, card: EngineInfo) -> RunPoint:
         """A point of the grid."""
-        return Point(
+        return RunPoint(
             task=self.task,
             grader=self.grader,
             rules=self.rules,
@@ -129,20 +129,20 @@ class Plan:
             replayed=self.replay,
         )
 
-    def points(self, card: Card) -> list[Point]:
+    def points(self, card: EngineInfo) -> list[RunPoint]:
         """The grid, prompt by prompt."""
         return [self.point(prompt, setting, card) for prompt in self.prompts for setting in self.settings]
 
-    def units(self, card: Card) -> Iterator[Unit]:
+    def units(self, card: EngineInfo) -> Iterator[WorkUnit]:
         """All the work. A unit never crosses a sample index, so that samples can be added to a run."""
         families = self._families() if self.replay else [(setting,) for setting in self.settings]
         for prompt in self.prompts:
             for family in families:
-                jobs = tuple(Job(self.point(prompt, setting, card).id, setting) for setting in family)
+                jobs = tuple(PointJob(self.point(prompt, setting, card).id, setting) for setting in family)
                 for sample in range(self.samples):
                     for start in range(0, len(self.examples), CHUNK):
                         examples = self.examples[start : start + CHUNK]
-                        yield Unit(
+                        yield WorkUnit(
                             prompt=prompt,
                             jobs=jobs,
                             examples=examples,
@@ -153,7 +153,7 @@ class Plan:
                             rules=self.rules,
                             grader=self.grader,
                             replayed=self.replay,
-                            number=number_of(jobs, examples, sample),
+                            number=unit_number(jobs, examples, sample),
                         )
 
     def _families(self) -> list[tuple[Setting, ...]]:

@@ -14,7 +14,7 @@ from thinkpace.processors.spec import control_from_json
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class RunPoint:
     """One point of a sweep's grid.
 
     Args:
@@ -61,7 +61,7 @@ class Point:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Point:
+    def from_json(cls, data: Mapping[str, Any]) -> RunPoint:
         """The point that `to_json` wrote."""
         rest = dict(data)
         controls = tuple(control_from_json(one) for one in rest.pop("controls"))

@@ -19,30 +19,30 @@ from typing import NamedTuple
 from thinkpace.engine import Sampling
 from thinkpace.processors.core.edit import Edit
 from thinkpace.processors.core.program import Program
-from thinkpace.processors.core.replay import Told
+from thinkpace.processors.core.replay import DrawHistory
 from thinkpace.types import Event
 
 
-class Shared(NamedTuple):
+class SharedPrefix(NamedTuple):
     """The beginning that two runs share. Args: tokens: output ids. told: what was drawn along them."""
 
     tokens: tuple[int, ...]
-    told: Told
+    history: DrawHistory
 
 
-def drawn_along(events: Sequence[Event]) -> dict[int, int]:
+def replaced_draws(events: Sequence[Event]) -> dict[int, int]:
     """Where another id came than the model drew: output index -> the id it drew."""
     return {event.at: event.tokens[0] for event in events if event.what in ("replaced", "redrew")}
 
 
-def shared(
+def shared_prefix(
     under: Program,
     trace: Sequence[int],
     events: Sequence[Event],
     trace_program: Program,
     prompt: Sequence[int],
     sampling: Sampling,
-) -> Shared:
+) -> SharedPrefix:
     """The beginning of a trace that is a beginning of a run under another program too.
 
     Args:
@@ -58,18 +58,18 @@ def shared(
         known what the model drew.
     """
     own, other = under.start(prompt), trace_program.start(prompt)
-    known = drawn_along(events)
+    known = replaced_draws(events)
     tokens, drawn = list[int](), dict[int, int]()
     for at, token in enumerate(trace):
-        if own.needs or other.needs or own.track.ended:
+        if own.wants or other.wants or own.track.ended:
             break
         raw = known.get(at, token)
         if own.edit == other.edit and own.script == other.script:
             comes: int | None = token
-        elif other.script is not None or not tells(other.edit, sampling):
+        elif other.script is not None or not reveals_draw(other.edit, sampling):
             comes = None
         else:
-            comes = came(own.edit, raw)
+            comes = token_under_edit(own.edit, raw)
         if comes is None:
             break
         tokens.append(comes)
@@ -79,15 +79,15 @@ def shared(
             break
         own = under.step(own, token, drawn.get(at))
         other = trace_program.step(other, token, known.get(at))
-    return Shared(tuple(tokens), Told(drawn))
+    return SharedPrefix(tuple(tokens), DrawHistory(drawn))
 
 
-def tells(edit: Edit, sampling: Sampling) -> bool:
+def reveals_draw(edit: Edit, sampling: Sampling) -> bool:
     """Whether what came under an edit tells what the model drew: it only moves probability, and nothing filters it."""
     return edit.only is None and not (edit.ban or edit.redraw or edit.bias or sampling.filters)
 
 
-def came(edit: Edit, raw: int) -> int | None:
+def token_under_edit(edit: Edit, raw: int) -> int | None:
     """The token that comes under an edit where the model drew `raw`; None if that is drawn anew.
 
     A ban keeps the share of what it does not bar: such a token comes all the same, and a barred one is drawn again.

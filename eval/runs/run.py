@@ -10,9 +10,9 @@ from thinkpace.eval.executors.local import Executor, WorkerDied
 from thinkpace.eval.grading.grader import Grading
 from thinkpace.eval.runs.claim import claimed_units, missing_keys
 from thinkpace.eval.runs.journal import Journal
-from thinkpace.eval.runs.judge import judged
-from thinkpace.eval.runs.plan import Card, Plan
-from thinkpace.eval.runs.unit import Made, Unit, lost, make
+from thinkpace.eval.runs.judge import graded_entries
+from thinkpace.eval.runs.plan import EngineInfo, Plan
+from thinkpace.eval.runs.unit import RawSample, WorkUnit, failed_samples, run_unit
 from thinkpace.processors.core.program import compile_program
 
 
@@ -20,7 +20,7 @@ def run(
     plan: Plan,
     executor: Executor,
     journal: Journal,
-    card: Card,
+    card: EngineInfo,
     progress: Callable[[int], None] = lambda _: None,
     begun: Callable[[], None] = lambda: None,
     workers: int | None = None,
@@ -50,15 +50,17 @@ def run(
         journal.begin(plan.common, plan.points(card), asked, plan.samples)
         begun()
         # what was generated is graded again, not generated again
-        again = [Made(*entry.key, entry.seed, entry.row) for entry in journal.ungraded() if entry.question in known]
-        journal.write(judged(again, known, grading))
+        again = [
+            RawSample(*entry.key, entry.seed, entry.row) for entry in journal.ungraded() if entry.question in known
+        ]
+        journal.write(graded_entries(again, known, grading))
         left = [*plan.units(card)]
         while left:
-            busy, done = list[Unit](), 0
-            for unit, result in executor.map(make, claimed_units(left, journal, busy, progress)):
-                made = lost(unit, result) if isinstance(result, WorkerDied) else result
+            busy, done = list[WorkUnit](), 0
+            for unit, result in executor.map(run_unit, claimed_units(left, journal, busy, progress)):
+                made = failed_samples(unit, result) if isinstance(result, WorkerDied) else result
                 missing = missing_keys(unit, journal)
-                journal.write(entry for entry in judged(made, known, grading) if entry.key in missing)
+                journal.write(entry for entry in graded_entries(made, known, grading) if entry.key in missing)
                 journal.release(unit.number)
                 progress(len(missing))
                 done += 1
@@ -73,7 +75,7 @@ def check(engine: Engine, plan: Plan) -> None:
     Raises:
         UnsupportedControl: if a control cannot.
     """
-    if plan.replay and not engine.goes_on:
+    if plan.replay and not engine.can_continue:
         raise UnsupportedControl(f"{engine.name} cannot go on from output that is there: sweep on it without --replay")
     for setting in plan.settings:
         compile_program(

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 
 from thinkpace.engine import Completion, Engine, Request, Sampling
 from thinkpace.eval.grading.extract import extract
-from thinkpace.eval.runs.replay import Shared, shared
+from thinkpace.eval.runs.replay import SharedPrefix, shared_prefix
 from thinkpace.eval.runs.settings import Setting
 from thinkpace.eval.task import Example
 from thinkpace.processors.core.program import Program, compile_program
-from thinkpace.processors.core.replay import Told
+from thinkpace.processors.core.replay import DrawHistory
 from thinkpace.processors.text.vocabulary import TokenIds
 from thinkpace.prompts.base import Prompt
 from thinkpace.types import Event
@@ -22,7 +22,7 @@ from thinkpace.types import Event
 Trace = tuple[tuple[int, ...], tuple[Event, ...]]
 
 
-class Job(NamedTuple):
+class PointJob(NamedTuple):
     """A point of the grid as a unit needs it. Args: point: its id. setting: its controls."""
 
     point: str
@@ -30,7 +30,7 @@ class Job(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Unit:
+class WorkUnit:
     """What is generated in one go and written in one transaction. Plain data, so that it can travel.
 
     Args:
@@ -49,7 +49,7 @@ class Unit:
     """
 
     prompt: Prompt
-    jobs: tuple[Job, ...]
+    jobs: tuple[PointJob, ...]
     examples: tuple[Example, ...]
     sample: int
     sampling: Sampling
@@ -62,14 +62,14 @@ class Unit:
     known: Mapping[str, Trace] = field(default_factory=dict)
 
 
-def number_of(jobs: Sequence[Job], examples: Sequence[Example], sample: int) -> int:
+def unit_number(jobs: Sequence[PointJob], examples: Sequence[Example], sample: int) -> int:
     """The number of a unit: of its points, its first question and its index of repetition."""
     names = [*(job.point for job in jobs), examples[0].id, str(sample)]
     digest = hashlib.blake2b("\0".join(names).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 2
 
 
-class Made(NamedTuple):
+class RawSample(NamedTuple):
     """One generated sample: its key, its seed, and everything about it but the verdict; `error` if it failed."""
 
     point: str
@@ -85,29 +85,31 @@ def sample_seed(seed: int, question: str, sample: int) -> int:
     return int.from_bytes(digest, "little") >> 1
 
 
-def make(engine: Engine, unit: Unit) -> list[Made]:
+def run_unit(engine: Engine, unit: WorkUnit) -> list[RawSample]:
     """Generate a unit."""
     asked = {example.id: prompt_ids(engine, unit.prompt, example.question) for example in unit.examples}
     programs = {job.point: _compiled(job.setting, engine, unit.max_new_tokens) for job in unit.jobs}
-    first, traces, out = unit.jobs[0], dict(unit.known), list[Made]()
+    first, traces, out = unit.jobs[0], dict(unit.known), list[RawSample]()
 
-    def made(tasks: Sequence[tuple[Job, Example]]) -> None:
+    def made(tasks: Sequence[tuple[PointJob, Example]]) -> None:
         if not tasks:
             return
         requests = list[Request]()
         for job, example in tasks:
-            prompt, start = asked[example.id], Shared((), Told())
+            prompt, start = asked[example.id], SharedPrefix((), DrawHistory())
             if unit.replayed and example.id in traces:
-                start = shared(programs[job.point], *traces[example.id], programs[first.point], prompt, unit.sampling)
+                start = shared_prefix(
+                    programs[job.point], *traces[example.id], programs[first.point], prompt, unit.sampling
+                )
             seed = sample_seed(unit.seed, example.id, unit.sample)
             requests.append(Request(prompt, job.setting.controls, unit.max_new_tokens, unit.sampling, seed, *start))
         start_s = time.perf_counter()
         completions = generated(engine, requests)
         seconds = (time.perf_counter() - start_s) / len(requests)
         for (job, example), request, done in zip(tasks, requests, completions, strict=True):
-            row = _row(done, len(request.begun), job.setting, engine, unit)
+            row = _row(done, len(request.continue_from), job.setting, engine, unit)
             row |= {"asked": engine.vocabulary.decode(request.prompt), "seconds": seconds}
-            out.append(Made(job.point, example.id, unit.sample, request.seed, row))
+            out.append(RawSample(job.point, example.id, unit.sample, request.seed, row))
             if job is first and isinstance(done, Completion):
                 traces[example.id] = done.tokens, done.receipt.events
 
@@ -117,10 +119,10 @@ def make(engine: Engine, unit: Unit) -> list[Made]:
     return out
 
 
-def lost(unit: Unit, why: Exception) -> list[Made]:
+def failed_samples(unit: WorkUnit, why: Exception) -> list[RawSample]:
     """The samples of a unit that no engine survives: each failed."""
     return [
-        Made(
+        RawSample(
             job.point,
             example.id,
             unit.sample,
@@ -165,7 +167,7 @@ def generated(engine: Engine, requests: Sequence[Request]) -> list[Completion | 
         return generated(engine, requests[:half]) + generated(engine, requests[half:])
 
 
-def _row(done: Completion | Exception, taken: int, setting: Setting, engine: Engine, unit: Unit) -> dict[str, Any]:
+def _row(done: Completion | Exception, taken: int, setting: Setting, engine: Engine, unit: WorkUnit) -> dict[str, Any]:
     if isinstance(done, Exception):
         return {"error": f"{type(done).__name__}: {done}"}
     receipt = done.receipt
@@ -187,7 +189,7 @@ def _row(done: Completion | Exception, taken: int, setting: Setting, engine: Eng
     }
 
 
-def _extracted(done: Completion, setting: Setting, unit: Unit) -> str | None:
+def _extracted(done: Completion, setting: Setting, unit: WorkUnit) -> str | None:
     return extract(done.answer, setting.final, unit.rules, grader=unit.grader)
 
 

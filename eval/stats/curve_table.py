@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from thinkpace.eval.stats.curves import Point, area, control, performance, scaling, tokens_for
+from thinkpace.eval.stats.curves import CurvePoint, area, control, performance, scaling, tokens_for
 from thinkpace.eval.stats.lines import lines
 from thinkpace.eval.stats.results import Result
 
@@ -42,11 +42,11 @@ def curves(results: Sequence[Result]) -> list[Curve]:
     drawn = lines(results)
     if not drawn:
         return []
-    first = [Point(r.thinking_tokens_mean, r.accuracy) for r in drawn[0].points]
+    first = [CurvePoint(r.thinking_tokens_mean, r.accuracy) for r in drawn[0].points]
     goal = performance(first)
     out = list[Curve]()
     for i, line in enumerate(drawn):
-        points = [Point(r.thinking_tokens_mean, r.accuracy) for r in line.points]
+        points = [CurvePoint(r.thinking_tokens_mean, r.accuracy) for r in line.points]
         reached, needed = tokens_for(points, goal), tokens_for(first, goal)
         saved = math.nan if i == 0 or not needed else 1 - reached / needed
         reasons = [

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 
-class Point(NamedTuple):
+class CurvePoint(NamedTuple):
     """One setting. Args: tokens: spent, the mean over samples. accuracy: in [0, 1]."""
 
     tokens: float
@@ -38,7 +38,7 @@ def control(spent: Sequence[float], limits: Sequence[float | None], minima: Sequ
     return float(np.mean(kept)) if kept else math.nan
 
 
-def scaling(points: Sequence[Point]) -> float:
+def scaling(points: Sequence[CurvePoint]) -> float:
     """s1's Scaling: the mean slope between all pairs of points, in percentage points per 1,000 tokens.
 
     s1 states no unit, so the number cannot be laid beside theirs. Pairs with the same tokens have no slope and are left
@@ -60,12 +60,12 @@ def scaling(points: Sequence[Point]) -> float:
     return round(float(np.mean(slopes)) * 100_000, 9) if slopes else math.nan
 
 
-def performance(points: Sequence[Point]) -> float:
+def performance(points: Sequence[CurvePoint]) -> float:
     """s1's Performance: the highest accuracy of any setting; NaN without points."""
     return max((point.accuracy for point in points), default=math.nan)
 
 
-def area(points: Sequence[Point]) -> float:
+def area(points: Sequence[CurvePoint]) -> float:
     """The mean accuracy over the tokens between the first and the last point, by trapezoids.
 
     Returns:
@@ -81,7 +81,7 @@ def area(points: Sequence[Point]) -> float:
     return float(np.trapezoid(accuracy, tokens) / (tokens[-1] - tokens[0]))
 
 
-def tokens_for(points: Sequence[Point], accuracy: float) -> float:
+def tokens_for(points: Sequence[CurvePoint], accuracy: float) -> float:
     """The fewest tokens at which the piecewise linear curve reaches an accuracy; NaN if it never does.
 
     >>> tokens_for([Point(0, 0.0), Point(10, 1.0)], 0.25)
@@ -98,7 +98,7 @@ def tokens_for(points: Sequence[Point], accuracy: float) -> float:
     return math.nan
 
 
-def pareto(points: Sequence[Point]) -> list[int]:
+def pareto(points: Sequence[CurvePoint]) -> list[int]:
     """The points that no other one beats: at least as accurate with no more tokens, and better in one of the two.
 
     Returns:

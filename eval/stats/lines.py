@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from thinkpace.eval.stats.curves import Point, pareto
+from thinkpace.eval.stats.curves import CurvePoint, pareto
 from thinkpace.eval.stats.results import Result
 
 
@@ -48,4 +48,4 @@ def lines(results: Sequence[Result]) -> list[Line]:
 def front(results: Sequence[Result]) -> list[Result]:
     """The Pareto set, from the fewest thinking tokens on."""
     known = [r for r in results if not math.isnan(r.accuracy)]
-    return [known[i] for i in pareto([Point(r.thinking_tokens_mean, r.accuracy) for r in known])]
+    return [known[i] for i in pareto([CurvePoint(r.thinking_tokens_mean, r.accuracy) for r in known])]

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from thinkpace.eval.runs.journal import Entry
-from thinkpace.eval.runs.point import Point
+from thinkpace.eval.runs.point import RunPoint
 from thinkpace.eval.runs.settings import baseline
 from thinkpace.eval.stats.at_k import maj_at_k, pass_at_k
 from thinkpace.eval.stats.intervals import Outcome, Rights, accuracy_interval, adjusted, paired
@@ -95,7 +95,7 @@ class Result:
 class _Samples:
     """The samples of a point."""
 
-    point: Point
+    point: RunPoint
     entries: Sequence[Entry]
     outcome: Outcome
 
@@ -108,7 +108,7 @@ class _Samples:
         return [entry for entry in self.entries if entry.verdict != "error"]
 
 
-def results(points: Sequence[Point], entries: Iterable[Entry]) -> list[Result]:
+def results(points: Sequence[RunPoint], entries: Iterable[Entry]) -> list[Result]:
     """One result per point that has samples, in their order."""
     by_point: dict[str, list[Entry]] = {point.id: [] for point in points}
     for entry in entries:
@@ -120,7 +120,7 @@ def results(points: Sequence[Point], entries: Iterable[Entry]) -> list[Result]:
     return [replace(row, p_adjusted=p) for row, p in zip(rows, corrected, strict=True)]
 
 
-def engine_names(points: Iterable[Point]) -> dict[tuple[str, str], str]:
+def engine_names(points: Iterable[RunPoint]) -> dict[tuple[str, str], str]:
     """(name, identity) of every engine -> what it is called: with its identity where two go by one name."""
     known = list(dict.fromkeys(point.variant[:2] for point in points))
     names = [name for name, _ in known]

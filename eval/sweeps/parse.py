@@ -22,10 +22,10 @@ def new_tokens_of(given: int | None, is_embedded: bool, context_tokens: int | No
     """Output tokens at most; without a number a usual one, or what the model holds beside the longest prompt."""
     if given is not None:
         return given
-    return what_fits(EMBEDDED_NEW_TOKENS if is_embedded else NEW_TOKENS, context_tokens, longest)
+    return fit_new_tokens(EMBEDDED_NEW_TOKENS if is_embedded else NEW_TOKENS, context_tokens, longest)
 
 
-def what_fits(wanted: int, context_tokens: int | None, prompt_tokens: int) -> int:
+def fit_new_tokens(wanted: int, context_tokens: int | None, prompt_tokens: int) -> int:
     """So many output tokens, or what the model holds beside a prompt.
 
     Raises:

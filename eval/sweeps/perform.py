@@ -15,7 +15,7 @@ from thinkpace.eval.engines import open_engine
 from thinkpace.eval.executors.local import Executor, Here, Opener, Processes
 from thinkpace.eval.report.publish import JOURNAL, publish
 from thinkpace.eval.runs.journal import Journal
-from thinkpace.eval.runs.plan import Card, Plan
+from thinkpace.eval.runs.plan import EngineInfo, Plan
 from thinkpace.eval.runs.run import run
 from thinkpace.eval.sweeps.config import ELSEWHERE, Config, as_text, merged
 from thinkpace.eval.sweeps.parse import markers_of, new_tokens_of
@@ -58,7 +58,7 @@ def perform(config: Config, out: Path | None, console: Console) -> Path:
     markers, limit = markers_of(config.open_marker, config.close_marker), config.max_new_tokens
     for model, kind in models_of(config):
         with _executor(config, functools.partial(open_engine, model, kind, markers, config.parallel)) as executor:
-            card = executor.call(Card.of, prompts, task.examples)
+            card = executor.call(EngineInfo.of, prompts, task.examples)
             # the same for all engines, so that they can be compared
             limit = new_tokens_of(limit, model == embedded.NAME, card.context_tokens, card.longest)
             plan = plan_of(config, task, prompts, settings, limit)
@@ -80,7 +80,9 @@ def _executor(config: Config, opener: Opener) -> AbstractContextManager[Executor
     return nullcontext(Here(opener()))
 
 
-def _on_one_engine(plan: Plan, executor: Executor, card: Card, folder: Path, config: Config, console: Console) -> None:
+def _on_one_engine(
+    plan: Plan, executor: Executor, card: EngineInfo, folder: Path, config: Config, console: Console
+) -> None:
     count = len(plan.settings) * len(plan.prompts)
     console.print(f"{count} settings, {len(plan.examples)} questions; results in {folder}", soft_wrap=True)
     columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), MofNCompleteColumn())
@@ -104,8 +106,8 @@ def _on_one_engine(plan: Plan, executor: Executor, card: Card, folder: Path, con
 
 def _keep(journal: Journal, config: Config) -> None:
     """Keep what `resume`, `ls` and the reports want to know of the sweep."""
-    kept = json.loads(journal.noted("sweeps") or "[]")
+    kept = json.loads(journal.get_meta("sweeps") or "[]")
     # the same one with more samples, or elsewhere, takes the place of what it was
     own = config.model_dump(exclude={*ELSEWHERE, "samples"})
     others = [one for one in kept if merged(None, {}, one).model_dump(exclude={*ELSEWHERE, "samples"}) != own]
-    journal.note("sweeps", json.dumps([*others, as_text(config)]))
+    journal.set_meta("sweeps", json.dumps([*others, as_text(config)]))

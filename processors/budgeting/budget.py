@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.budgeting.guard import Guard
-from thinkpace.processors.budgeting.machine import Ending, Limits
+from thinkpace.processors.budgeting.machine import BudgetMachine, Limits
 from thinkpace.processors.core.binding import Binding
 from thinkpace.processors.core.chain import chain
-from thinkpace.processors.core.closing import Closing
+from thinkpace.processors.core.closing import ClosingSequence
 from thinkpace.processors.core.control import Control
 from thinkpace.processors.core.processor import Processor
 from thinkpace.processors.core.validators import checked_count, checked_limit, checked_number, checked_text
@@ -93,10 +93,10 @@ class Budget(Control):
     def _final(self) -> str | None:
         return None
 
-    def closing(self, binding: Binding) -> Closing:
+    def closing(self, binding: Binding) -> ClosingSequence:
         """How it closes thinking, for whoever asks for it."""
         vocabulary = binding.vocabulary
-        return Closing(
+        return ClosingSequence(
             binding,
             () if self.message is None else spell(vocabulary, self.message, "message"),
             () if self._final is None else spell(vocabulary, self._final, "final"),
@@ -104,7 +104,7 @@ class Budget(Control):
         )
 
     def compile(self, binding: Binding) -> Processor[Any]:
-        ending = Ending(self._limits(binding), self.closing(binding), binding)
+        ending = BudgetMachine(self._limits(binding), self.closing(binding), binding)
         return chain(ending, Guard(self.guard, binding)) if self.guard else ending
 
     def _limits(self, binding: Binding, waits: int = 0, wait: TokenIds = (), final_always: bool = False) -> Limits:

@@ -31,15 +31,17 @@ class Guard(Processor[GuardState]):
         binding: where.
     """
 
-    __slots__ = ("_edits", "_heeds", "closes", "opens", "phrases", "tokens")
+    __slots__ = ("_edits", "_wake_tokens", "closes", "opens", "phrases", "tokens")
 
     def __init__(self, tokens: int, binding: Binding) -> None:
         self.tokens = tokens
         self.phrases = phrases(binding.vocabulary, THOUGHT_SWITCHES, apart=binding.markers.single)
-        self.closes = matcher(binding.markers.closes)
-        self.opens = matcher(binding.markers.opens)
+        self.closes = matcher(binding.markers.close_spellings)
+        self.opens = matcher(binding.markers.open_spellings)
         self._edits: dict[tuple[int, int, int], Edit] = {}
-        self._heeds = self.phrases.alert.union(*binding.markers.closes, *binding.markers.opens)
+        self._wake_tokens = self.phrases.wake_inside_word.union(
+            *binding.markers.close_spellings, *binding.markers.open_spellings
+        )
 
     def init(self, track: Track) -> GuardState:
         return GuardState()
@@ -69,12 +71,12 @@ class Guard(Processor[GuardState]):
             known = self._edits[phrase, close, track.cursor] = Edit(ban=frozenset(barred))
         return known
 
-    def quiet(self, state: GuardState, track: Track) -> int:
+    def idle_tokens(self, state: GuardState, track: Track) -> int:
         if not self._guards(state, track):
             return FOREVER
-        if not self.phrases.settled(state.phrase) or state.close != START:
+        if not self.phrases.is_idle(state.phrase) or state.close != START:
             return 0
         return state.since + self.tokens - 1 - track.emitted
 
-    def heeds(self, state: GuardState, track: Track) -> frozenset[int]:
-        return self._heeds
+    def wake_tokens(self, state: GuardState, track: Track) -> frozenset[int]:
+        return self._wake_tokens

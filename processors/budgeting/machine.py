@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.core.binding import Binding
-from thinkpace.processors.core.closing import Closing, check_phrases
+from thinkpace.processors.core.closing import ClosingSequence, check_phrases
 from thinkpace.processors.core.decisions import FOREVER, Close, Decision, Script
 from thinkpace.processors.core.edit import KEEP, KNOWN_EDITS, Edit, bias, redirect, redraw
 from thinkpace.processors.core.processor import Processor
@@ -27,7 +27,7 @@ from thinkpace.types import Phase
 CHARACTER_BYTES = 4  # of the longest character in UTF-8
 
 
-class Mode(IntEnum):
+class OnClose(IntEnum):
     """What an attempt to close (or to end the sequence) meets while thinking."""
 
     FREE = 0  #: it is honoured; ending the sequence counts as closing
@@ -36,7 +36,7 @@ class Mode(IntEnum):
     BAN = 3  #: it cannot happen
 
 
-class Due(IntEnum):
+class PendingText(IntEnum):
     """What has to be written next."""
 
     NOTHING = 0
@@ -45,11 +45,11 @@ class Due(IntEnum):
     FINAL = 3  #: the final text after a natural close
 
 
-class EndingState(NamedTuple):
+class BudgetState(NamedTuple):
     """Args: extensions: closes turned into going on. due: what has to be written next. pause: where the text stands."""
 
     extensions: int = 0
-    due: Due = Due.NOTHING
+    due: PendingText = PendingText.NOTHING
     pause: Pause = Pause.NONE
 
 
@@ -80,7 +80,7 @@ class Limits:
     landing_boost: float
 
 
-class Ending(Processor[EndingState]):
+class BudgetMachine(Processor[BudgetState]):
     """The processor. Built by the controls in `budget.py`.
 
     Raises:
@@ -90,13 +90,13 @@ class Ending(Processor[EndingState]):
     __slots__ = (
         "_edits",
         "_emitted_turns",
-        "_heeds",
         "_known",
         "_no_opening",
         "_partial",
         "_ramp",
         "_sentences",
         "_spent_turns",
+        "_wake_tokens",
         "after_close",
         "closes",
         "closing",
@@ -108,9 +108,9 @@ class Ending(Processor[EndingState]):
         "wait_script",
     )
 
-    def __init__(self, limits: Limits, closing: Closing, binding: Binding) -> None:
+    def __init__(self, limits: Limits, closing: ClosingSequence, binding: Binding) -> None:
         markers, eos = binding.markers, binding.vocabulary.eos
-        self.closes, self.opens = closes, opens = matcher(markers.closes), matcher(markers.opens)
+        self.closes, self.opens = closes, opens = matcher(markers.close_spellings), matcher(markers.open_spellings)
         self.limits, self.eos, self.closing = limits, eos, closing
         self._check(binding, closes)
         self.wait_script = Script(limits.wait[1:], "wait") if len(limits.wait) > 1 else None
@@ -118,29 +118,29 @@ class Ending(Processor[EndingState]):
         self.finish = []  # what is left of a close whose last token took the place of an end of sequence
         self.complete = []  # what is left of a close that the model has begun
         self._ramp = []  # the tokens that go on with a close, or begin one
-        self._edits: dict[Mode, list[Edit]] = {mode: [] for mode in Mode}
+        self._edits: dict[OnClose, list[Edit]] = {mode: [] for mode in OnClose}
         rests = markers.shortest_rests()
         for cursor in range(len(closes)):
-            begun = closes.begun(cursor)
+            begun = closes.partial_match(cursor)
             rest = rests.get(begun, ())
-            self.finish.append(Script(rest, "end of sequence", begun, closes=True, forced=False, replaced=1))
-            self.complete.append(Script(rest, "begun close", begun, closes=True, forced=False))
+            self.finish.append(Script(rest, "end of sequence", begun, ends_thinking=True, forced=False, replaced=1))
+            self.complete.append(Script(rest, "begun close", begun, ends_thinking=True, forced=False))
             self._ramp.append(closes.advances(cursor))
             attempts = eos | set(closes.completions(cursor))
-            self._edits[Mode.FREE].append(redirect(eos, rest[0]) if rest else KEEP)
-            self._edits[Mode.WAIT].append(redirect(attempts, limits.wait[0]) if limits.wait else KEEP)
-            self._edits[Mode.REDRAW].append(redraw(attempts))
-            self._edits[Mode.BAN].append(Edit(ban=frozenset(attempts)))
+            self._edits[OnClose.FREE].append(redirect(eos, rest[0]) if rest else KEEP)
+            self._edits[OnClose.WAIT].append(redirect(attempts, limits.wait[0]) if limits.wait else KEEP)
+            self._edits[OnClose.REDRAW].append(redraw(attempts))
+            self._edits[OnClose.BAN].append(Edit(ban=frozenset(attempts)))
         self._no_opening = [Edit(ban=frozenset(opens.completions(cursor))) for cursor in range(len(opens))]
         self._partial = lexicon(binding.vocabulary).partial
         self._sentences = Sentences(binding.vocabulary) if limits.landing else None
-        self._known: dict[tuple[Mode, int, int], Edit] = {}
+        self._known: dict[tuple[OnClose, int, int], Edit] = {}
         self._spent_turns = (FOREVER, *({limits.min_tokens} | _turns(limits.max_tokens, limits)))
         latest = (
             None if limits.max_new_tokens is None else limits.max_new_tokens - closing.length - limits.answer_reserve
         )
         self._emitted_turns = tuple(_turns(latest, limits))
-        self._heeds = eos.union(limits.wait[:1], *markers.closes, *markers.opens)
+        self._wake_tokens = eos.union(limits.wait[:1], *markers.close_spellings, *markers.open_spellings)
         needed = limits.min_tokens + closing.length + limits.answer_reserve
         if limits.max_new_tokens is not None and needed > limits.max_new_tokens:
             raise UnsupportedControl(
@@ -164,20 +164,24 @@ class Ending(Processor[EndingState]):
         if limits.wait and any(limits.wait[0] in closes.completions(cursor) for cursor in range(len(closes))):
             raise UnsupportedControl("wait must not begin with the end of the closing marker: write another text")
 
-    def init(self, track: Track) -> EndingState:
-        return EndingState()
+    def init(self, track: Track) -> BudgetState:
+        return BudgetState()
 
-    def observe(self, state: EndingState, before: Track, after: Track, token: int, drawn: int) -> EndingState:
-        extensions, due, pause = state.extensions, Due.NOTHING, state.pause
+    def observe(self, state: BudgetState, before: Track, after: Track, token: int, drawn: int) -> BudgetState:
+        extensions, due, pause = state.extensions, PendingText.NOTHING, state.pause
         if drawn >= 0 and drawn != token and before.phase is Phase.THINKING:
             mode = self._mode(state, before)
             edit = self._edits[mode][before.cursor]
             if drawn in edit.redirect or drawn in edit.redraw:
-                if mode is Mode.FREE:
-                    due = Due.CLOSE if after.phase is Phase.THINKING else Due.NOTHING
+                if mode is OnClose.FREE:
+                    due = PendingText.CLOSE if after.phase is Phase.THINKING else PendingText.NOTHING
                 else:
                     extensions += 1
-                    due = Due.WAIT if mode is Mode.WAIT and self.wait_script is not None else Due.NOTHING
+                    due = (
+                        PendingText.WAIT
+                        if mode is OnClose.WAIT and self.wait_script is not None
+                        else PendingText.NOTHING
+                    )
         if (
             self.limits.final_always
             and self.after_close is not None
@@ -185,18 +189,18 @@ class Ending(Processor[EndingState]):
             and after.phase is Phase.ANSWER
             and not after.forced_end
         ):
-            due = Due.FINAL
+            due = PendingText.FINAL
         if self._sentences is not None:
             pause = self._sentences.after(pause, token)
         if due is state.due and extensions == state.extensions and pause is state.pause:
             return state
-        return EndingState(extensions, due, pause)
+        return BudgetState(extensions, due, pause)
 
-    def decide(self, state: EndingState, track: Track) -> Decision:
+    def decide(self, state: BudgetState, track: Track) -> Decision:
         if track.phase is Phase.THINKING:
-            if state.due is Due.WAIT and self.wait_script is not None:
+            if state.due is PendingText.WAIT and self.wait_script is not None:
                 return self.wait_script
-            if state.due is Due.CLOSE:
+            if state.due is PendingText.CLOSE:
                 return self.finish[track.cursor]
             if why := self._over(track, track.cursor):
                 return self.closing.script(why, track.cursor)
@@ -207,29 +211,29 @@ class Ending(Processor[EndingState]):
             lands = state.pause is Pause.END and self.left(track) <= self.limits.landing
             return Close("landing", edit) if lands else edit
         if track.phase is Phase.ANSWER:
-            if state.due is Due.FINAL and self.after_close is not None:
+            if state.due is PendingText.FINAL and self.after_close is not None:
                 return self.after_close
             over = self._over(track, 0)
             if over == "reserve" or (over and track.opened):
                 return self._no_opening[track.cursor]
         return KEEP
 
-    def _edit(self, state: EndingState, track: Track) -> Edit:
+    def _edit(self, state: BudgetState, track: Track) -> Edit:
         """What a token meets while thinking goes on."""
         mode, left = self._mode(state, track), self.left(track)
         plain = self._edits[mode][track.cursor]
         landing = self.limits.landing
-        if left > landing and left - self.closing.begun(track.cursor) >= CHARACTER_BYTES:
+        if left > landing and left - self.closing.typed_marker(track.cursor) >= CHARACTER_BYTES:
             return plain
         key = mode, track.cursor, left
         known = self._known.get(key)
         if known is None:
             known = plain
-            if left <= landing and mode is Mode.FREE:
+            if left <= landing and mode is OnClose.FREE:
                 amount = self.limits.landing_boost * (landing + 1 - left) / landing
                 known = bias(dict.fromkeys(self._ramp[track.cursor], amount)).then(known)
             # characters that could not be finished before the limit are not begun; a begun close may prove to be none
-            certain = left - self.closing.begun(track.cursor)
+            certain = left - self.closing.typed_marker(track.cursor)
             unfinished = [token for token, missing in self._partial.items() if missing >= certain]
             known = known.then(Edit(ban=frozenset(unfinished)))
             if len(self._known) > KNOWN_EDITS:
@@ -237,30 +241,30 @@ class Ending(Processor[EndingState]):
             self._known[key] = known
         return known
 
-    def explain(self, state: EndingState, before: Track, token: int, drawn: int) -> str:
+    def explain(self, state: BudgetState, before: Track, token: int, drawn: int) -> str:
         if before.phase is not Phase.THINKING:
             return ""
         mode = self._mode(state, before)
         edit = self._edits[mode][before.cursor]
         if drawn not in edit.redirect and drawn not in edit.redraw:
             return ""
-        return {Mode.FREE: "end of sequence", Mode.WAIT: "wait", Mode.REDRAW: "ignored close"}.get(mode, "")
+        return {OnClose.FREE: "end of sequence", OnClose.WAIT: "wait", OnClose.REDRAW: "ignored close"}.get(mode, "")
 
-    def quiet(self, state: EndingState, track: Track) -> int:
-        if state.due is not Due.NOTHING:
+    def idle_tokens(self, state: BudgetState, track: Track) -> int:
+        if state.due is not PendingText.NOTHING:
             return 0
         thinking = track.phase is Phase.THINKING
         if thinking and self._sentences is not None and self.left(track) <= self.limits.landing:
             return 0
-        calm = min((turn - 1 - track.emitted for turn in self._emitted_turns if turn > track.emitted), default=FOREVER)
+        idle = min((turn - 1 - track.emitted for turn in self._emitted_turns if turn > track.emitted), default=FOREVER)
         if thinking:
-            calm = min(calm, *(turn - 1 - track.spent for turn in self._spent_turns if turn > track.spent))
-        return calm
+            idle = min(idle, *(turn - 1 - track.spent for turn in self._spent_turns if turn > track.spent))
+        return idle
 
-    def heeds(self, state: EndingState, track: Track) -> frozenset[int]:
-        return self._heeds
+    def wake_tokens(self, state: BudgetState, track: Track) -> frozenset[int]:
+        return self._wake_tokens
 
-    def skip(self, state: EndingState, track: Track, tokens: Sequence[int]) -> EndingState:
+    def skip(self, state: BudgetState, track: Track, tokens: Sequence[int]) -> BudgetState:
         if self._sentences is None:
             return state
         pause = state.pause
@@ -271,7 +275,7 @@ class Ending(Processor[EndingState]):
     def _over(self, track: Track, cursor: int) -> str:
         """Why thinking must stop here: "limit", "reserve", or empty if it need not."""
         limits = self.limits
-        if limits.max_tokens is not None and track.spent - self.closing.begun(cursor) >= limits.max_tokens:
+        if limits.max_tokens is not None and track.spent - self.closing.typed_marker(cursor) >= limits.max_tokens:
             return "limit"
         if limits.max_new_tokens is not None and self._room(track, cursor) <= 0:
             return "reserve"
@@ -289,18 +293,18 @@ class Ending(Processor[EndingState]):
         room = self._room(track, track.cursor)
         if self.limits.max_tokens is None:
             return room
-        return min(room, self.limits.max_tokens - track.spent + self.closing.begun(track.cursor))
+        return min(room, self.limits.max_tokens - track.spent + self.closing.typed_marker(track.cursor))
 
-    def _mode(self, state: EndingState, track: Track) -> Mode:
+    def _mode(self, state: BudgetState, track: Track) -> OnClose:
         limits = self.limits
-        below = track.spent - self.closing.begun(track.cursor) < limits.min_tokens
+        below = track.spent - self.closing.typed_marker(track.cursor) < limits.min_tokens
         if not below and (state.extensions >= limits.waits or self.left(track) <= limits.landing):
-            return Mode.FREE
+            return OnClose.FREE
         if not limits.wait:
-            return Mode.REDRAW if state.extensions < limits.waits else Mode.BAN
+            return OnClose.REDRAW if state.extensions < limits.waits else OnClose.BAN
         if self._has_room_for_wait(track):
-            return Mode.WAIT
-        return Mode.BAN if below else Mode.FREE
+            return OnClose.WAIT
+        return OnClose.BAN if below else OnClose.FREE
 
     def _has_room_for_wait(self, track: Track) -> bool:
         """Whether all of `wait` fits, and at least one token after it."""

@@ -36,5 +36,5 @@ def follow_thought(
 
 def skip_thought(state: ThoughtState, table: Phrases, track: Track, tokens: Sequence[int]) -> ThoughtState:
     """The state after tokens none of which is heeded."""
-    cursor = table.rested(tokens) if track.phase is Phase.THINKING else state.cursor
+    cursor = table.idle_cursor(tokens) if track.phase is Phase.THINKING else state.cursor
     return state if cursor == state.cursor else ThoughtState(cursor, state.began, state.thoughts, state.over)

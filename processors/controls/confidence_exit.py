@@ -8,7 +8,16 @@ from typing import ClassVar, NamedTuple
 
 from thinkpace.processors.core.binding import Binding
 from thinkpace.processors.core.control import Control
-from thinkpace.processors.core.decisions import FOREVER, NO_TOKENS, NOTHING, Close, Decision, Kind, Need, Numbers
+from thinkpace.processors.core.decisions import (
+    FOREVER,
+    NO_TOKENS,
+    NOTHING,
+    Close,
+    Decision,
+    RowStatistic,
+    Statistic,
+    Statistics,
+)
 from thinkpace.processors.core.edit import KEEP
 from thinkpace.processors.core.processor import Processor
 from thinkpace.processors.core.tracker import Track
@@ -105,14 +114,14 @@ class ConfidenceExit(Control):
         checked_count("trial_tokens", self.trial_tokens, 2)
 
     @property
-    def needs(self) -> frozenset[str]:
+    def statistics(self) -> frozenset[str]:
         return frozenset({_NEEDS[self.rule]})
 
-    def compile(self, binding: Binding) -> Confidence:
-        return Confidence(self, binding)
+    def compile(self, binding: Binding) -> ConfidenceExitMachine:
+        return ConfidenceExitMachine(self, binding)
 
 
-_NEEDS: Mapping[str, Kind] = {
+_NEEDS: Mapping[str, Statistic] = {
     "probability": "top_probability",
     "entropy": "entropy",
     "margin": "close_margin",
@@ -120,7 +129,7 @@ _NEEDS: Mapping[str, Kind] = {
 }
 
 
-class SureState(NamedTuple):
+class ConfidenceExitState(NamedTuple):
     """Args: cursor: in the separators. looking: whether a step has just ended. looks: so far. mean, spread: of the
     step's probabilities with `seen` of them, or the moving averages. sure: whether thinking is to be closed."""
 
@@ -133,10 +142,10 @@ class SureState(NamedTuple):
     sure: bool = False
 
 
-class Confidence(Processor[SureState]):
+class ConfidenceExitMachine(Processor[ConfidenceExitState]):
     """The processor of `ConfidenceExit`."""
 
-    __slots__ = ("_needs", "control", "every", "kind", "least", "separators", "threshold")
+    __slots__ = ("_wants", "control", "every", "kind", "least", "separators", "threshold")
 
     def __init__(self, control: ConfidenceExit, binding: Binding) -> None:
         self.control = control
@@ -147,38 +156,40 @@ class Confidence(Processor[SureState]):
         self.every = control.rule == "probability"  # a number is wanted for every token
         suffix = spell(binding.vocabulary, control.trial, "trial") if control.rule == "trial" else ()
         self.kind = _NEEDS[control.rule]
-        self._needs = frozenset({Need(self.kind, suffix, control.trial_tokens if suffix else 0)})
+        self._wants = frozenset({RowStatistic(self.kind, suffix, control.trial_tokens if suffix else 0)})
 
-    def init(self, track: Track) -> SureState:
-        return SureState()
+    def init(self, track: Track) -> ConfidenceExitState:
+        return ConfidenceExitState()
 
-    def observe(self, state: SureState, before: Track, after: Track, token: int, drawn: int) -> SureState:
+    def observe(
+        self, state: ConfidenceExitState, before: Track, after: Track, token: int, drawn: int
+    ) -> ConfidenceExitState:
         if after.phase is not Phase.THINKING:
             return state
         if before.phase is not Phase.THINKING:
-            return SureState(looks=state.looks)
+            return ConfidenceExitState(looks=state.looks)
         cursor, found = self.separators.step(state.cursor, token)
         looking = found is not None
         if state.cursor == cursor and not looking and not state.looking and not state.sure:
             return state
         if self.every and looking:
             sure = state.seen > 0 and state.mean >= self.threshold and state.looks + 1 >= self.least
-            return SureState(cursor, looking, state.looks + 1, sure=sure)
+            return ConfidenceExitState(cursor, looking, state.looks + 1, sure=sure)
         return state._replace(cursor=cursor, looking=looking, sure=False)  # sure is for the end of a step only
 
-    def needs(self, state: SureState, track: Track) -> frozenset[Need]:
+    def wants(self, state: ConfidenceExitState, track: Track) -> frozenset[RowStatistic]:
         if track.phase is not Phase.THINKING or state.sure:
             return NOTHING
         if self.every:
-            return self._needs
+            return self._wants
         tired = self.control.rule == "trial" and state.looks >= self.control.max_looks
-        return self._needs if state.looking and not tired else NOTHING
+        return self._wants if state.looking and not tired else NOTHING
 
-    def inform(self, state: SureState, track: Track, numbers: Numbers) -> SureState:
-        [need] = self._needs
-        if need not in numbers or track.phase is not Phase.THINKING or not (self.every or state.looking):
+    def receive(self, state: ConfidenceExitState, track: Track, statistics: Statistics) -> ConfidenceExitState:
+        [need] = self._wants
+        if need not in statistics or track.phase is not Phase.THINKING or not (self.every or state.looking):
             return state
-        number = numbers[need]
+        number = statistics[need]
         if self.every:
             seen = state.seen + 1
             return state._replace(seen=seen, mean=state.mean + (number - state.mean) / seen)
@@ -193,19 +204,19 @@ class Confidence(Processor[SureState]):
             sure = number < self.threshold
         else:
             sure = number >= self.threshold
-        return SureState(state.cursor, False, looks, mean, spread, state.seen, sure and looks >= self.least)
+        return ConfidenceExitState(state.cursor, False, looks, mean, spread, state.seen, sure and looks >= self.least)
 
-    def decide(self, state: SureState, track: Track) -> Decision:
+    def decide(self, state: ConfidenceExitState, track: Track) -> Decision:
         return Close("confident") if state.sure and track.phase is Phase.THINKING else KEEP
 
-    def quiet(self, state: SureState, track: Track) -> int:
+    def idle_tokens(self, state: ConfidenceExitState, track: Track) -> int:
         if track.phase is not Phase.THINKING:
             return FOREVER
         return 0 if self.every or state.sure or state.looking else FOREVER
 
-    def heeds(self, state: SureState, track: Track) -> frozenset[int]:
-        return self.separators.heeds_from(state.cursor) if track.phase is Phase.THINKING else NO_TOKENS
+    def wake_tokens(self, state: ConfidenceExitState, track: Track) -> frozenset[int]:
+        return self.separators.wake_tokens_from(state.cursor) if track.phase is Phase.THINKING else NO_TOKENS
 
-    def skip(self, state: SureState, track: Track, tokens: Sequence[int]) -> SureState:
+    def skip(self, state: ConfidenceExitState, track: Track, tokens: Sequence[int]) -> ConfidenceExitState:
         passed = track.phase is Phase.THINKING and state.cursor != BEGIN
         return state._replace(cursor=BEGIN) if passed else state

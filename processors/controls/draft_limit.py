@@ -61,7 +61,7 @@ class DraftLimit(Control):
     def moves_probability(self) -> bool:
         return self.form == "hard"
 
-    def compile(self, binding: Binding) -> Drafts:
+    def compile(self, binding: Binding) -> DraftLimitMachine:
         ids = binding.vocabulary.encode(self.separators[0])
         pieces = binding.vocabulary.pieces
         written = [token for token in ids if pieces[token].decode(errors="replace") == self.separators[0]]
@@ -69,10 +69,10 @@ class DraftLimit(Control):
             raise UnsupportedControl(
                 f"this vocabulary has no single token for the separator {self.separators[0]!r}: put another one first"
             )
-        return Drafts(self, words(binding.vocabulary, self.separators, binding.markers.single), written[0])
+        return DraftLimitMachine(self, words(binding.vocabulary, self.separators, binding.markers.single), written[0])
 
 
-class Drafts(Processor[WordState]):
+class DraftLimitMachine(Processor[WordState]):
     """The processor of `DraftLimit`."""
 
     __slots__ = ("_edits", "control", "separator", "words")
@@ -114,5 +114,5 @@ class Drafts(Processor[WordState]):
         moved = thinking and token == self.separator and drawn in self._edit(state).redirect
         return "draft limit" if moved else ""
 
-    def quiet(self, state: WordState, track: Track) -> int:
+    def idle_tokens(self, state: WordState, track: Track) -> int:
         return 0 if track.phase is Phase.THINKING else FOREVER

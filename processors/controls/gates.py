@@ -9,7 +9,7 @@ from typing import Any
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.core.binding import Binding
 from thinkpace.processors.core.control import Control
-from thinkpace.processors.core.decisions import NOTHING, Decision, Need, Numbers
+from thinkpace.processors.core.decisions import NOTHING, Decision, RowStatistic, Statistics
 from thinkpace.processors.core.edit import KEEP
 from thinkpace.processors.core.processor import Processor
 from thinkpace.processors.core.tracker import Track
@@ -38,8 +38,8 @@ class Gated(Control):
         return self.inner.rules_answer
 
     @property
-    def needs(self) -> frozenset[str]:
-        return self.inner.needs
+    def statistics(self) -> frozenset[str]:
+        return self.inner.statistics
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -138,18 +138,18 @@ class Gate(Processor[Any]):
     def explain(self, state: Any, before: Track, token: int, drawn: int) -> str:
         return self.inner.explain(state, before, token, drawn) if self._open(before) else ""
 
-    def needs(self, state: Any, track: Track) -> frozenset[Need]:
-        return self.inner.needs(state, track) if self._open(track) else NOTHING
+    def wants(self, state: Any, track: Track) -> frozenset[RowStatistic]:
+        return self.inner.wants(state, track) if self._open(track) else NOTHING
 
-    def inform(self, state: Any, track: Track, numbers: Numbers) -> Any:
-        return self.inner.inform(state, track, numbers) if self._open(track) else state
+    def receive(self, state: Any, track: Track, statistics: Statistics) -> Any:
+        return self.inner.receive(state, track, statistics) if self._open(track) else state
 
-    def quiet(self, state: Any, track: Track) -> int:
-        calm = self.inner.quiet(state, track)
-        return min(calm, self.tokens - 1 - track.emitted) if track.emitted < self.tokens else calm
+    def idle_tokens(self, state: Any, track: Track) -> int:
+        idle = self.inner.idle_tokens(state, track)
+        return min(idle, self.tokens - 1 - track.emitted) if track.emitted < self.tokens else idle
 
-    def heeds(self, state: Any, track: Track) -> frozenset[int]:
-        return self.inner.heeds(state, track)
+    def wake_tokens(self, state: Any, track: Track) -> frozenset[int]:
+        return self.inner.wake_tokens(state, track)
 
     def skip(self, state: Any, track: Track, tokens: Sequence[int]) -> Any:
         return self.inner.skip(state, track, tokens)

@@ -52,8 +52,8 @@ class LoopBreaker(Control):
         checked_count("max_period", self.max_period, 1)
         checked_count("min_tokens", self.min_tokens, 1)
 
-    def compile(self, binding: Binding) -> Loops:
-        return Loops(self)
+    def compile(self, binding: Binding) -> LoopBreakerMachine:
+        return LoopBreakerMachine(self)
 
 
 def period(tokens: Sequence[int], repeats: int, max_period: int, min_tokens: int) -> int:
@@ -71,7 +71,7 @@ def period(tokens: Sequence[int], repeats: int, max_period: int, min_tokens: int
     return 0
 
 
-class LoopState(NamedTuple):
+class LoopBreakerState(NamedTuple):
     """Args: tail: the last tokens of the block. seen: tokens of the block. looping: whether they end in a loop."""
 
     tail: tuple[int, ...] = ()
@@ -79,7 +79,7 @@ class LoopState(NamedTuple):
     looping: bool = False
 
 
-class Loops(Processor[LoopState]):
+class LoopBreakerMachine(Processor[LoopBreakerState]):
     """The processor of `LoopBreaker`."""
 
     __slots__ = ("control", "window")
@@ -88,28 +88,28 @@ class Loops(Processor[LoopState]):
         self.control = control
         self.window = max(control.repeats * control.max_period, control.min_tokens + control.max_period)
 
-    def init(self, track: Track) -> LoopState:
-        return LoopState()
+    def init(self, track: Track) -> LoopBreakerState:
+        return LoopBreakerState()
 
-    def observe(self, state: LoopState, before: Track, after: Track, token: int, drawn: int) -> LoopState:
+    def observe(self, state: LoopBreakerState, before: Track, after: Track, token: int, drawn: int) -> LoopBreakerState:
         if after.phase is not Phase.THINKING:
-            return LoopState()
+            return LoopBreakerState()
         return self.skip(state, before, (token,))
 
-    def skip(self, state: LoopState, track: Track, tokens: Sequence[int]) -> LoopState:
+    def skip(self, state: LoopBreakerState, track: Track, tokens: Sequence[int]) -> LoopBreakerState:
         if track.phase is not Phase.THINKING:
-            return LoopState()
+            return LoopBreakerState()
         tail, seen = (*state.tail, *tokens)[-self.window :], state.seen + len(tokens)
         if seen % STRIDE:
-            return LoopState(tail, seen, state.looping)
+            return LoopBreakerState(tail, seen, state.looping)
         control = self.control
         looping = period(tail, control.repeats, control.max_period, control.min_tokens) > 0
-        return LoopState(tail, seen, looping)
+        return LoopBreakerState(tail, seen, looping)
 
-    def decide(self, state: LoopState, track: Track) -> Decision:
+    def decide(self, state: LoopBreakerState, track: Track) -> Decision:
         return Close("loop") if state.looping and track.phase is Phase.THINKING else KEEP
 
-    def quiet(self, state: LoopState, track: Track) -> int:
+    def idle_tokens(self, state: LoopBreakerState, track: Track) -> int:
         if track.phase is not Phase.THINKING:
             return FOREVER
         return 0 if state.looping else STRIDE - 1 - state.seen % STRIDE

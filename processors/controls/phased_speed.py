@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 
 from thinkpace.processors.budgeting.budget import Budget
 from thinkpace.processors.budgeting.guard import Guard
-from thinkpace.processors.budgeting.machine import Ending
+from thinkpace.processors.budgeting.machine import BudgetMachine
 from thinkpace.processors.core.binding import Binding
 from thinkpace.processors.core.chain import chain
 from thinkpace.processors.core.closing import check_phrases
 from thinkpace.processors.core.control import Control
-from thinkpace.processors.core.decisions import FOREVER, NOTHING, Close, Decision, Need, Numbers, Script
+from thinkpace.processors.core.decisions import FOREVER, NOTHING, Close, Decision, RowStatistic, Script, Statistics
 from thinkpace.processors.core.edit import KEEP, Edit, redirect
 from thinkpace.processors.core.processor import Processor
 from thinkpace.processors.core.tracker import Track
@@ -23,7 +23,7 @@ from thinkpace.processors.text.phrases import BEGIN, phrases
 from thinkpace.processors.text.vocabulary import line_break, spell
 from thinkpace.types import Phase
 
-_UNIFORM = Need("uniform")
+_UNIFORM = RowStatistic("uniform")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -86,16 +86,16 @@ class PhasedSpeed(Budget):
         return True
 
     @property
-    def needs(self) -> frozenset[str]:
+    def statistics(self) -> frozenset[str]:
         return frozenset({_UNIFORM.kind})
 
     def compile(self, binding: Binding) -> Processor[Any]:
-        ending = Ending(self._limits(binding), self.closing(binding), binding)
-        speed = Speed(self, ending, binding)
+        ending = BudgetMachine(self._limits(binding), self.closing(binding), binding)
+        speed = PhasedSpeedMachine(self, ending, binding)
         return chain(ending, speed, Guard(self.guard, binding)) if self.guard else chain(ending, speed)
 
 
-class SpeedState(NamedTuple):
+class PhasedSpeedState(NamedTuple):
     """Args: separator, phrase: cursors. at_break: whether a separator has just ended. write, over: what is due."""
 
     separator: int = BEGIN
@@ -105,12 +105,12 @@ class SpeedState(NamedTuple):
     over: bool = False
 
 
-class Speed(Processor[SpeedState]):
+class PhasedSpeedMachine(Processor[PhasedSpeedState]):
     """The two phases; the budget's own machine beside it keeps the limits."""
 
-    __slots__ = ("_edits", "_heeds", "control", "ending", "line_break", "phrases", "script", "separators")
+    __slots__ = ("_edits", "_wake_tokens", "control", "ending", "line_break", "phrases", "script", "separators")
 
-    def __init__(self, control: PhasedSpeed, ending: Ending, binding: Binding) -> None:
+    def __init__(self, control: PhasedSpeed, ending: BudgetMachine, binding: Binding) -> None:
         self.control = control
         self.ending = ending
         self.script = Script(spell(binding.vocabulary, control.wait, "wait"), "slow")
@@ -119,27 +119,27 @@ class Speed(Processor[SpeedState]):
         self.phrases = phrases(binding.vocabulary, control.slow, apart=binding.markers.single)
         self.line_break = line_break(binding.vocabulary, "PhasedSpeed")
         self._edits: dict[int, Edit] = {}
-        self._heeds = self.separators.heeds | self.phrases.alert | {self.line_break}
+        self._wake_tokens = self.separators.wake_tokens | self.phrases.wake_inside_word | {self.line_break}
 
-    def init(self, track: Track) -> SpeedState:
-        return SpeedState()
+    def init(self, track: Track) -> PhasedSpeedState:
+        return PhasedSpeedState()
 
     def _fast(self, track: Track) -> bool:
         return track.spent >= self.control.slow_tokens
 
-    def observe(self, state: SpeedState, before: Track, after: Track, token: int, drawn: int) -> SpeedState:
+    def observe(self, state: PhasedSpeedState, before: Track, after: Track, token: int, drawn: int) -> PhasedSpeedState:
         if after.phase is not Phase.THINKING:
             return state
         if before.phase is not Phase.THINKING:
-            return SpeedState()
+            return PhasedSpeedState()
         separator, found = self.separators.step(state.separator, token)
         phrase, _ = self.phrases.step(state.phrase, token)
         at_break = found is not None and drawn >= 0
         over = state.over or self._replaced(state, before, token, drawn)
-        made = SpeedState(separator, phrase, at_break, False, over)
+        made = PhasedSpeedState(separator, phrase, at_break, False, over)
         return state if made == state else made
 
-    def _replaced(self, state: SpeedState, before: Track, token: int, drawn: int) -> bool:
+    def _replaced(self, state: PhasedSpeedState, before: Track, token: int, drawn: int) -> bool:
         return (
             drawn >= 0
             and drawn != token == self.line_break
@@ -148,26 +148,26 @@ class Speed(Processor[SpeedState]):
             and drawn in self._edit(state).redirect
         )
 
-    def needs(self, state: SpeedState, track: Track) -> frozenset[Need]:
+    def wants(self, state: PhasedSpeedState, track: Track) -> frozenset[RowStatistic]:
         thinking = track.phase is Phase.THINKING and state.at_break and not self._fast(track)
         return frozenset({_UNIFORM}) if thinking and self._has_room(track) else NOTHING
 
-    def inform(self, state: SpeedState, track: Track, numbers: Numbers) -> SpeedState:
-        if not self.needs(state, track):
+    def receive(self, state: PhasedSpeedState, track: Track, statistics: Statistics) -> PhasedSpeedState:
+        if not self.wants(state, track):
             return state
         chance = self.control.wait_probability * (1 - track.spent / self.control.slow_tokens)
-        return state._replace(write=numbers[_UNIFORM] < chance)
+        return state._replace(write=statistics[_UNIFORM] < chance)
 
     def _has_room(self, track: Track) -> bool:
         return self.ending.left(track) > len(self.script.ids)
 
-    def _edit(self, state: SpeedState) -> Edit:
+    def _edit(self, state: PhasedSpeedState) -> Edit:
         known = self._edits.get(state.phrase)
         if known is None:
             known = self._edits[state.phrase] = redirect(self.phrases.completions(state.phrase), self.line_break)
         return known
 
-    def decide(self, state: SpeedState, track: Track) -> Decision:
+    def decide(self, state: PhasedSpeedState, track: Track) -> Decision:
         if track.phase is not Phase.THINKING or track.cursor != START:  # a close that is begun may go on
             return KEEP
         if not self._fast(track):
@@ -175,16 +175,16 @@ class Speed(Processor[SpeedState]):
         edit = self._edit(state)
         return Close("fast", edit) if state.over else edit
 
-    def explain(self, state: SpeedState, before: Track, token: int, drawn: int) -> str:
+    def explain(self, state: PhasedSpeedState, before: Track, token: int, drawn: int) -> str:
         return "fast" if self._replaced(state, before, token, drawn) else ""
 
-    def quiet(self, state: SpeedState, track: Track) -> int:
+    def idle_tokens(self, state: PhasedSpeedState, track: Track) -> int:
         if track.phase is not Phase.THINKING:
             return FOREVER
-        at_rest = self.separators.settled(state.separator) and self.phrases.settled(state.phrase)
-        if not at_rest or state.at_break or state.write or state.over:
+        is_idle_any_word = self.separators.is_idle(state.separator) and self.phrases.is_idle(state.phrase)
+        if not is_idle_any_word or state.at_break or state.write or state.over:
             return 0
         return FOREVER if self._fast(track) else self.control.slow_tokens - 1 - track.spent
 
-    def heeds(self, state: SpeedState, track: Track) -> frozenset[int]:
-        return self._heeds
+    def wake_tokens(self, state: PhasedSpeedState, track: Track) -> frozenset[int]:
+        return self._wake_tokens

@@ -53,11 +53,11 @@ class StepBudget(Control):
         checked_count("max_steps", self.max_steps, 1)
         object.__setattr__(self, "separators", checked_texts("separators", self.separators))
 
-    def compile(self, binding: Binding) -> Steps:
-        return Steps(self, binding)
+    def compile(self, binding: Binding) -> StepBudgetMachine:
+        return StepBudgetMachine(self, binding)
 
 
-class StepState(NamedTuple):
+class StepBudgetState(NamedTuple):
     """Args: steps: ended so far. begun: whether the current one holds anything. cursor: in the separators."""
 
     steps: int = 0
@@ -65,7 +65,7 @@ class StepState(NamedTuple):
     cursor: int = BEGIN
 
 
-class Steps(Processor[StepState]):
+class StepBudgetMachine(Processor[StepBudgetState]):
     """The processor of `StepBudget`."""
 
     __slots__ = ("most", "separators", "texts")
@@ -75,34 +75,34 @@ class Steps(Processor[StepState]):
         self.separators = phrases(binding.vocabulary, control.separators, exact=True)
         self.texts = lexicon(binding.vocabulary).texts
 
-    def init(self, track: Track) -> StepState:
-        return StepState()
+    def init(self, track: Track) -> StepBudgetState:
+        return StepBudgetState()
 
-    def observe(self, state: StepState, before: Track, after: Track, token: int, drawn: int) -> StepState:
+    def observe(self, state: StepBudgetState, before: Track, after: Track, token: int, drawn: int) -> StepBudgetState:
         if after.phase is not Phase.THINKING:
             return state
         if before.phase is not Phase.THINKING:
-            return StepState(state.steps)
+            return StepBudgetState(state.steps)
         cursor, found = self.separators.step(state.cursor, token)
         begun = state.begun or bool(self.texts[token].strip())
         if found is not None and begun:
-            return StepState(state.steps + 1, False, cursor)
-        return state if (cursor, begun) == (state.cursor, state.begun) else StepState(state.steps, begun, cursor)
+            return StepBudgetState(state.steps + 1, False, cursor)
+        return state if (cursor, begun) == (state.cursor, state.begun) else StepBudgetState(state.steps, begun, cursor)
 
-    def decide(self, state: StepState, track: Track) -> Decision:
+    def decide(self, state: StepBudgetState, track: Track) -> Decision:
         over = track.phase is Phase.THINKING and state.steps >= self.most
         return Close("steps") if over else KEEP
 
-    def quiet(self, state: StepState, track: Track) -> int:
+    def idle_tokens(self, state: StepBudgetState, track: Track) -> int:
         if track.phase is not Phase.THINKING:
             return FOREVER
         return 0 if state.steps >= self.most else FOREVER
 
-    def heeds(self, state: StepState, track: Track) -> frozenset[int]:
-        return self.separators.heeds_from(state.cursor) if track.phase is Phase.THINKING else NO_TOKENS
+    def wake_tokens(self, state: StepBudgetState, track: Track) -> frozenset[int]:
+        return self.separators.wake_tokens_from(state.cursor) if track.phase is Phase.THINKING else NO_TOKENS
 
-    def skip(self, state: StepState, track: Track, tokens: Sequence[int]) -> StepState:
+    def skip(self, state: StepBudgetState, track: Track, tokens: Sequence[int]) -> StepBudgetState:
         if track.phase is not Phase.THINKING:
             return state
         begun = state.begun or any(self.texts[token].strip() for token in tokens)
-        return state if (begun, BEGIN) == (state.begun, state.cursor) else StepState(state.steps, begun, BEGIN)
+        return state if (begun, BEGIN) == (state.begun, state.cursor) else StepBudgetState(state.steps, begun, BEGIN)

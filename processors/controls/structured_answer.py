@@ -83,8 +83,8 @@ class StructuredAnswer(Control):
                     f"json_schema uses {keyword}, which outlines would not enforce: leave it out, or write a regex"
                 )
 
-    def compile(self, binding: Binding) -> Structure:
-        return Structure(pattern_index(binding.vocabulary, self._pattern()), binding)
+    def compile(self, binding: Binding) -> StructuredAnswerMachine:
+        return StructuredAnswerMachine(pattern_index(binding.vocabulary, self._pattern()), binding)
 
     def _pattern(self) -> str:
         if self.choices is not None:
@@ -101,14 +101,14 @@ class StructuredAnswer(Control):
             raise ValueError(f"outlines cannot read this json_schema: {error}") from error
 
 
-class AnswerState(NamedTuple):
+class StructuredAnswerState(NamedTuple):
     """Args: node: of the automaton; -1 after something that it does not allow. said: whether anything was said."""
 
     node: int
     said: bool = False
 
 
-class Structure(Processor[AnswerState]):
+class StructuredAnswerMachine(Processor[StructuredAnswerState]):
     """The processor of `StructuredAnswer`.
 
     Args:
@@ -121,7 +121,7 @@ class Structure(Processor[AnswerState]):
     def __init__(self, automaton: outlines_core.Index, binding: Binding) -> None:
         self.automaton = automaton
         self.eos = binding.vocabulary.eos
-        self.opens = matcher(binding.markers.opens)
+        self.opens = matcher(binding.markers.open_spellings)
         self._edits: dict[tuple[int, int], Edit] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -131,18 +131,20 @@ class Structure(Processor[AnswerState]):
         for name, value in state.items():
             setattr(self, name, value)
 
-    def init(self, track: Track) -> AnswerState:
-        return AnswerState(self.automaton.get_initial_state())
+    def init(self, track: Track) -> StructuredAnswerState:
+        return StructuredAnswerState(self.automaton.get_initial_state())
 
-    def observe(self, state: AnswerState, before: Track, after: Track, token: int, drawn: int) -> AnswerState:
+    def observe(
+        self, state: StructuredAnswerState, before: Track, after: Track, token: int, drawn: int
+    ) -> StructuredAnswerState:
         if before.phase is not Phase.ANSWER or after.phase is not Phase.ANSWER:
             return self.init(after)  # what comes after thinking is another answer
         if drawn < 0 or token in self.eos or state.node < 0:
             return state
         node = self.automaton.get_next_state(state.node, token)
-        return AnswerState(-1 if node is None else node, True)
+        return StructuredAnswerState(-1 if node is None else node, True)
 
-    def decide(self, state: AnswerState, track: Track) -> Edit:
+    def decide(self, state: StructuredAnswerState, track: Track) -> Edit:
         if track.phase is not Phase.ANSWER:
             return KEEP
         opening = -1 if track.opened or (state.said and track.cursor == START) else track.cursor
@@ -164,5 +166,5 @@ class Structure(Processor[AnswerState]):
             allowed |= self.opens.advances(opening)
         return frozenset(allowed)
 
-    def quiet(self, state: AnswerState, track: Track) -> int:
+    def idle_tokens(self, state: StructuredAnswerState, track: Track) -> int:
         return 0 if track.phase is Phase.ANSWER else FOREVER

@@ -79,8 +79,8 @@ class SuppressExpressions(Control):
     def __post_init__(self) -> None:
         object.__setattr__(self, "expressions", checked_texts("expressions", self.expressions))
 
-    def compile(self, binding: Binding) -> Suppression:
-        return Suppression(phrases(binding.vocabulary, self.expressions, apart=binding.markers.single))
+    def compile(self, binding: Binding) -> SuppressExpressionsMachine:
+        return SuppressExpressionsMachine(phrases(binding.vocabulary, self.expressions, apart=binding.markers.single))
 
     def hits(self, vocabulary: Vocabulary, markers: BoundMarkers | None = None) -> list[Hit]:
         """Exactly the entries that cannot come where none of the expressions has been begun, in order of ids.
@@ -100,7 +100,7 @@ class SuppressExpressions(Control):
 _WHERE = {True: "anywhere", False: "start of a word"}
 
 
-class Suppression(Processor[int]):
+class SuppressExpressionsMachine(Processor[int]):
     """The processor: the state is the cursor in the expressions."""
 
     __slots__ = ("_edits", "phrases")
@@ -121,8 +121,8 @@ class Suppression(Processor[int]):
             known = self._edits[state] = Edit(ban=frozenset(self.phrases.completions(state)))
         return known
 
-    def quiet(self, state: int, track: Track) -> int:
-        return FOREVER if self.phrases.settled(state) else 0
+    def idle_tokens(self, state: int, track: Track) -> int:
+        return FOREVER if self.phrases.is_idle(state) else 0
 
-    def heeds(self, state: int, track: Track) -> frozenset[int]:
-        return self.phrases.alert
+    def wake_tokens(self, state: int, track: Track) -> frozenset[int]:
+        return self.phrases.wake_inside_word

@@ -59,12 +59,12 @@ class ThoughtBudget(Control):
     def moves_probability(self) -> bool:
         return True
 
-    def compile(self, binding: Binding) -> Thoughts:
+    def compile(self, binding: Binding) -> ThoughtBudgetMachine:
         table = phrases(binding.vocabulary, self.expressions, apart=binding.markers.single)
-        return Thoughts(self.max_thoughts, table, line_break(binding.vocabulary, "ThoughtBudget"))
+        return ThoughtBudgetMachine(self.max_thoughts, table, line_break(binding.vocabulary, "ThoughtBudget"))
 
 
-class Thoughts(Processor[ThoughtState]):
+class ThoughtBudgetMachine(Processor[ThoughtState]):
     """The processor of `ThoughtBudget`."""
 
     __slots__ = ("_edits", "_watched", "line_break", "most", "phrases")
@@ -74,7 +74,7 @@ class Thoughts(Processor[ThoughtState]):
         self.phrases = table
         self.line_break = line_break
         self._edits: dict[int, Edit] = {}
-        self._watched = table.alert | {line_break}
+        self._watched = table.wake_inside_word | {line_break}
 
     def init(self, track: Track) -> ThoughtState:
         return ThoughtState(thoughts=int(track.phase is Phase.THINKING))
@@ -108,18 +108,18 @@ class Thoughts(Processor[ThoughtState]):
     def explain(self, state: ThoughtState, before: Track, token: int, drawn: int) -> str:
         return "thoughts" if self._replaced(state, before, token, drawn) else ""
 
-    def quiet(self, state: ThoughtState, track: Track) -> int:
+    def idle_tokens(self, state: ThoughtState, track: Track) -> int:
         if track.phase is not Phase.THINKING:
             return FOREVER
         if state.over or state.thoughts > self.most:
             return 0
-        ready = self.phrases.at_rest if state.thoughts < self.most else self.phrases.settled
+        ready = self.phrases.is_idle_any_word if state.thoughts < self.most else self.phrases.is_idle
         return FOREVER if ready(state.cursor) else 0
 
-    def heeds(self, state: ThoughtState, track: Track) -> frozenset[int]:
+    def wake_tokens(self, state: ThoughtState, track: Track) -> frozenset[int]:
         if track.phase is not Phase.THINKING:
             return NO_TOKENS
-        return self.phrases.heeds if state.thoughts < self.most else self._watched
+        return self.phrases.wake_tokens if state.thoughts < self.most else self._watched
 
     def skip(self, state: ThoughtState, track: Track, tokens: Sequence[int]) -> ThoughtState:
         return skip_thought(state, self.phrases, track, tokens)

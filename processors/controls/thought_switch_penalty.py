@@ -64,16 +64,16 @@ class ThoughtSwitchPenalty(Control):
         checked_choice("multi_token", self.multi_token, ("last", "first"))
         checked_choice("first_thought", self.first_thought, ("thinking", "generation"))
 
-    def compile(self, binding: Binding) -> Penalty:
+    def compile(self, binding: Binding) -> ThoughtSwitchPenaltyMachine:
         apart = binding.markers.single
         table = phrases(binding.vocabulary, self.expressions, apart=apart)
         if self.multi_token == "last":
-            return Penalty(self, table, table)
+            return ThoughtSwitchPenaltyMachine(self, table, table)
         first_words = tuple(dict.fromkeys(text.split()[0] for text in self.expressions))
-        return Penalty(self, table, phrases(binding.vocabulary, first_words, apart=apart))
+        return ThoughtSwitchPenaltyMachine(self, table, phrases(binding.vocabulary, first_words, apart=apart))
 
 
-class Penalty(Processor[tuple[ThoughtState, int]]):
+class ThoughtSwitchPenaltyMachine(Processor[tuple[ThoughtState, int]]):
     """The processor of `ThoughtSwitchPenalty`; its state has a cursor more, in what is penalised.
 
     Args:
@@ -116,25 +116,25 @@ class Penalty(Processor[tuple[ThoughtState, int]]):
             known = self._edits[cursor] = bias(dict.fromkeys(tokens, -self.control.alpha))
         return known
 
-    def quiet(self, state: tuple[ThoughtState, int], track: Track) -> int:
+    def idle_tokens(self, state: tuple[ThoughtState, int], track: Track) -> int:
         if track.phase is not Phase.THINKING:
             return FOREVER
         thought, cursor = state
-        if not self.phrases.at_rest(thought.cursor) or not self.penalised.at_rest(cursor):
+        if not self.phrases.is_idle_any_word(thought.cursor) or not self.penalised.is_idle_any_word(cursor):
             return 0
         left = thought.began + self.control.beta - track.emitted
         if left <= 0:
             return FOREVER
-        return left - 1 if self.penalised.settled(cursor) and self.phrases.settled(thought.cursor) else 0
+        return left - 1 if self.penalised.is_idle(cursor) and self.phrases.is_idle(thought.cursor) else 0
 
-    def heeds(self, state: tuple[ThoughtState, int], track: Track) -> frozenset[int]:
+    def wake_tokens(self, state: tuple[ThoughtState, int], track: Track) -> frozenset[int]:
         if track.phase is not Phase.THINKING:
             return NO_TOKENS
         active = track.emitted - state[0].began < self.control.beta
         # what begins or holds a phrase of the one table does so in the other: a first word is part of its expression
-        return self.penalised.alert if active else self.penalised.heeds
+        return self.penalised.wake_inside_word if active else self.penalised.wake_tokens
 
     def skip(self, state: tuple[ThoughtState, int], track: Track, tokens: Sequence[int]) -> tuple[ThoughtState, int]:
         if track.phase is not Phase.THINKING:
             return state
-        return skip_thought(state[0], self.phrases, track, tokens), self.penalised.rested(tokens)
+        return skip_thought(state[0], self.phrases, track, tokens), self.penalised.idle_cursor(tokens)

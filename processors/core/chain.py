@@ -6,7 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from thinkpace.errors import NoLegalToken
-from thinkpace.processors.core.decisions import FOREVER, NO_TOKENS, NOTHING, Close, Decision, Need, Numbers, Script
+from thinkpace.processors.core.decisions import (
+    FOREVER,
+    NO_TOKENS,
+    NOTHING,
+    Close,
+    Decision,
+    RowStatistic,
+    Script,
+    Statistics,
+)
 from thinkpace.processors.core.edit import KEEP, KNOWN_EDITS, Edit
 from thinkpace.processors.core.processor import Processor
 from thinkpace.processors.core.tracker import Track
@@ -17,14 +26,14 @@ States = tuple[Any, ...]
 class Chain(Processor[States]):
     """Processors whose edits apply one after the other; the state is the tuple of theirs. Made by `chain`."""
 
-    __slots__ = ("_composed", "_needing", "_unions", "names", "parts")
+    __slots__ = ("_composed", "_unions", "_wanting", "names", "parts")
 
     def __init__(self, parts: tuple[Processor[Any], ...], names: tuple[str, ...]) -> None:
         self.parts = parts
         self.names = names
         self._unions: dict[tuple[int, ...], tuple[list[frozenset[int]], frozenset[int]]] = {}  # of sets that are heeded
         #: which parts may need a number at all
-        self._needing = [i for i, part in enumerate(parts) if type(part).needs is not Processor.needs]
+        self._wanting = [i for i, part in enumerate(parts) if type(part).wants is not Processor.wants]
         # edits are few objects used again and again, and composing large ones takes a while: (a, b) -> (a, b, a then b)
         self._composed: dict[tuple[int, int], tuple[Edit, Edit, Edit]] = {}
 
@@ -81,27 +90,27 @@ class Chain(Processor[States]):
                 return why
         return ""
 
-    def needs(self, state: States, track: Track) -> frozenset[Need]:
+    def wants(self, state: States, track: Track) -> frozenset[RowStatistic]:
         found = NOTHING
-        for i in self._needing:
-            found |= self.parts[i].needs(state[i], track)
+        for i in self._wanting:
+            found |= self.parts[i].wants(state[i], track)
         return found
 
-    def inform(self, state: States, track: Track, numbers: Numbers) -> States:
-        return tuple([part.inform(own, track, numbers) for part, own in zip(self.parts, state, strict=True)])
+    def receive(self, state: States, track: Track, statistics: Statistics) -> States:
+        return tuple([part.receive(own, track, statistics) for part, own in zip(self.parts, state, strict=True)])
 
-    def quiet(self, state: States, track: Track) -> int:
+    def idle_tokens(self, state: States, track: Track) -> int:
         least = FOREVER
         for part, own in zip(self.parts, state, strict=True):
-            calm = part.quiet(own, track)
-            if calm <= 0:
+            idle = part.idle_tokens(own, track)
+            if idle <= 0:
                 return 0
-            if calm < least:
-                least = calm
+            if idle < least:
+                least = idle
         return least
 
-    def heeds(self, state: States, track: Track) -> frozenset[int]:
-        sets = [part.heeds(own, track) for part, own in zip(self.parts, state, strict=True)]
+    def wake_tokens(self, state: States, track: Track) -> frozenset[int]:
+        sets = [part.wake_tokens(own, track) for part, own in zip(self.parts, state, strict=True)]
         key = tuple(map(id, sets))
         known = self._unions.get(key)
         if known is None:

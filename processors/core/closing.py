@@ -18,7 +18,7 @@ def check_phrases(binding: Binding, phrases: Mapping[str, TokenIds]) -> None:
     Raises:
         UnsupportedControl: naming the phrase.
     """
-    opens, closes = matcher(binding.markers.opens), matcher(binding.markers.closes)
+    opens, closes = matcher(binding.markers.open_spellings), matcher(binding.markers.close_spellings)
     for name, ids in phrases.items():
         if binding.vocabulary.eos & set(ids):
             raise UnsupportedControl(f"{name} must not hold an end-of-sequence token: write another text")
@@ -37,7 +37,7 @@ def _holds(matcher: Matcher, ids: TokenIds) -> bool:
     return False
 
 
-class Closing:
+class ClosingSequence:
     """What is written to close thinking: a message, the forced close, a final text.
 
     A marker that the model has half written is completed, without the message.
@@ -49,32 +49,34 @@ class Closing:
         min_tokens: thinking tokens below which no other control may close.
     """
 
-    __slots__ = ("_begun", "_scripts", "final", "length", "message", "min_tokens")
+    __slots__ = ("_scripts", "_typed", "final", "length", "message", "min_tokens")
 
     def __init__(self, binding: Binding, message: TokenIds = (), final: TokenIds = (), min_tokens: int = 0) -> None:
-        markers, closes = binding.markers, matcher(binding.markers.closes)
+        markers, closes = binding.markers, matcher(binding.markers.close_spellings)
         self.message, self.final, self.min_tokens = message, final, min_tokens
-        self._begun = [closes.begun(cursor) for cursor in range(len(closes))]
+        self._typed = [closes.partial_match(cursor) for cursor in range(len(closes))]
         rests = markers.rests_of_close()
         self._scripts: dict[str, list[Script]] = {}
         for why in ("limit", "reserve"):
             self._scripts[why] = [
-                Script((() if begun else message) + rests[begun] + final, why, begun, closes=True)
-                for begun in self._begun
+                Script((() if begun else message) + rests[begun] + final, why, begun, ends_thinking=True)
+                for begun in self._typed
             ]
         #: tokens of the whole closing sequence
         self.length = len(self._scripts["limit"][0].ids)
 
-    def begun(self, cursor: int) -> int:
+    def typed_marker(self, cursor: int) -> int:
         """How many tokens of the marker the model has written."""
-        return len(self._begun[cursor])
+        return len(self._typed[cursor])
 
     def script(self, why: str, cursor: int) -> Script:
         """What closes thinking at this cursor of the closing matcher."""
         if why not in self._scripts:
-            self._scripts[why] = [Script(known.ids, why, known.begun, closes=True) for known in self._scripts["limit"]]
+            self._scripts[why] = [
+                Script(known.ids, why, known.typed_marker, ends_thinking=True) for known in self._scripts["limit"]
+            ]
         return self._scripts[why][cursor]
 
     def allowed(self, track: Track) -> bool:
         """Whether a control may close here: not below the minimum, and not inside a character."""
-        return track.missing == 0 and track.spent - self.begun(track.cursor) >= self.min_tokens
+        return track.missing == 0 and track.spent - self.typed_marker(track.cursor) >= self.min_tokens

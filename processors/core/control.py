@@ -10,7 +10,7 @@ from thinkpace.processors.core.binding import Binding
 from thinkpace.processors.core.processor import Processor
 
 if TYPE_CHECKING:
-    from thinkpace.processors.core.closing import Closing
+    from thinkpace.processors.core.closing import ClosingSequence
 
 
 class Control(ABC):
@@ -38,7 +38,7 @@ class Control(ABC):
             UnsupportedControl: if it cannot work there.
         """
 
-    def closing(self, binding: Binding) -> Closing | None:
+    def closing(self, binding: Binding) -> ClosingSequence | None:
         """How thinking is closed by force, by this control or another; None from those that do not decide its end."""
         return None
 
@@ -48,7 +48,7 @@ class Control(ABC):
         return False
 
     @property
-    def needs(self) -> frozenset[str]:
+    def statistics(self) -> frozenset[str]:
         """The kinds of numbers its processor may ask for."""
         return frozenset()
 

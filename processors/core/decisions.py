@@ -19,16 +19,16 @@ class Script:
     Args:
         ids: what is written.
         why: the reason, for the receipt.
-        begun: for a close: the part of the marker that the model has written by itself.
-        closes: whether it ends thinking.
+        typed_marker: for a close: the part of the marker that the model has written by itself.
+        ends_thinking: whether it ends thinking.
         forced: for a close: whether thinking ends by force; False finishes what the model wanted.
-        replaced: for a close: how many of `begun` were written in place of an end of sequence.
+        replaced: for a close: how many of `typed_marker` were written in place of an end of sequence.
     """
 
     ids: TokenIds
     why: str
-    begun: TokenIds = ()
-    closes: bool = False
+    typed_marker: TokenIds = ()
+    ends_thinking: bool = False
     forced: bool = True
     replaced: int = 0
 
@@ -48,11 +48,11 @@ class Close:
     otherwise: Edit = KEEP
 
 
-Kind = Literal["entropy", "top_probability", "close_margin", "uniform", "trial"]
+Statistic = Literal["entropy", "top_probability", "close_margin", "uniform", "trial"]
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class RowStatistic:
     """A number that a control needs about the row the next token is drawn from.
 
     Args:
@@ -65,7 +65,7 @@ class Need:
         max_tokens: for a trial: its length at most; it ends at the end of the sequence or of a line, too.
     """
 
-    kind: Kind
+    kind: Statistic
     suffix: TokenIds = ()
     max_tokens: int = 0
 
@@ -73,10 +73,10 @@ class Need:
 Decision = Edit | Script | Close
 
 
-Numbers = Mapping[Need, float]
+Statistics = Mapping[RowStatistic, float]
 
 
-NOTHING: frozenset[Need] = frozenset()
+NOTHING: frozenset[RowStatistic] = frozenset()
 
 
 NO_TOKENS: frozenset[int] = frozenset()

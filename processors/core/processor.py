@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
-from thinkpace.processors.core.decisions import NO_TOKENS, NOTHING, Decision, Need, Numbers
+from thinkpace.processors.core.decisions import NO_TOKENS, NOTHING, Decision, RowStatistic, Statistics
 from thinkpace.processors.core.tracker import Track
 
 S = TypeVar("S")
@@ -20,6 +20,8 @@ class Processor(ABC, Generic[S]):
     """A control compiled for one vocabulary. Pure: the same arguments give the same result, and nothing is changed."""
 
     __slots__ = ()
+    #: of processors of other packages: the class that runs them on a device, as "module:Class"; None if there is none
+    device_form: ClassVar[str | None] = None
 
     @abstractmethod
     def init(self, track: Track) -> S:
@@ -46,25 +48,31 @@ class Processor(ABC, Generic[S]):
         """Why `drawn` did not come, for the receipt; empty if that was not this processor's doing."""
         return ""
 
-    def needs(self, state: S, track: Track) -> frozenset[Need]:
+    def wants(self, state: S, track: Track) -> frozenset[RowStatistic]:
         """The numbers it wants before it decides about the next token."""
         return NOTHING
 
-    def inform(self, state: S, track: Track, numbers: Numbers) -> S:
+    def receive(self, state: S, track: Track, statistics: Statistics) -> S:
         """The state with the number it wanted, or with others' numbers only."""
         return state
 
-    def quiet(self, state: S, track: Track) -> int:
+    def idle_tokens(self, state: S, track: Track) -> int:
         """How many more tokens of this phase may pass, none of them heeded, before the decision could change.
 
         The state makes up for them in `skip`. 0 is always right, and slow.
         """
         return 0
 
-    def heeds(self, state: S, track: Track) -> frozenset[int]:
-        """The tokens that `quiet` leaves out: they must be observed. One of few sets that are made once."""
+    def wake_tokens(self, state: S, track: Track) -> frozenset[int]:
+        """The tokens that `idle_tokens` leaves out: they must be observed. One of few sets that are made once."""
         return NO_TOKENS
 
     def skip(self, state: S, track: Track, tokens: Sequence[int]) -> S:
-        """The state after tokens that `quiet` let pass; equal to observing them one at a time. `track`: before them."""
+        """Apply tokens that were not stepped: the state after them, equal to observing them one at a time.
+
+        Args:
+            state: before them.
+            track: the track before them.
+            tokens: at most `idle_tokens`, none of them a wake token.
+        """
         return state

@@ -13,9 +13,9 @@ from typing import Any, Literal, NamedTuple
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.core.binding import Binding
 from thinkpace.processors.core.chain import chain
-from thinkpace.processors.core.closing import Closing
+from thinkpace.processors.core.closing import ClosingSequence
 from thinkpace.processors.core.control import Control
-from thinkpace.processors.core.decisions import FOREVER, NO_TOKENS, NOTHING, Close, Need, Numbers, Script
+from thinkpace.processors.core.decisions import FOREVER, NO_TOKENS, NOTHING, Close, RowStatistic, Script, Statistics
 from thinkpace.processors.core.edit import KEEP, Edit, force
 from thinkpace.processors.core.processor import Processor
 from thinkpace.processors.core.tracker import Track, Tracker
@@ -45,7 +45,7 @@ class State(NamedTuple):
     script: Script | None = None
     at: int = 0
     events: tuple[Event, ...] = ()
-    needs: frozenset[Need] = NOTHING
+    wants: frozenset[RowStatistic] = NOTHING
 
     @property
     def pending(self) -> tuple[int, ...]:
@@ -69,40 +69,40 @@ class Program:
 
     processor: Processor[Any]
     tracker: Tracker
-    closing: Closing
+    closing: ClosingSequence
     size: int
     unused: frozenset[int]
     armed: tuple[str, ...]
     ends_trials: frozenset[int]
 
-    def quiet(self, state: State) -> int:
+    def idle_tokens(self, state: State) -> int:
         """How many tokens may pass that neither it nor the tracker heeds; `skip` makes up for them.
 
         The edit holds for all of them.
         """
-        if state.script is not None or state.needs or state.track.cursor != START or state.edit.redraw:
+        if state.script is not None or state.wants or state.track.cursor != START or state.edit.redraw:
             return 0
-        return FOREVER if state.track.ended else self.processor.quiet(state.inner, state.track)
+        return FOREVER if state.track.ended else self.processor.idle_tokens(state.inner, state.track)
 
-    def heeds(self, state: State) -> frozenset[int]:
-        """The tokens that `quiet` leaves out, beside those that the tracker heeds: they must be stepped through."""
-        return NO_TOKENS if state.track.ended else self.processor.heeds(state.inner, state.track)
+    def wake_tokens(self, state: State) -> frozenset[int]:
+        """Tokens that must be stepped even while idle, beside the tracker's own."""
+        return NO_TOKENS if state.track.ended else self.processor.wake_tokens(state.inner, state.track)
 
     def skip(self, state: State, tokens: Sequence[int]) -> State:
-        """The state after tokens that `quiet` let pass; equal to stepping through them."""
+        """The state after tokens that `idle_tokens` let pass; equal to stepping through them."""
         if not tokens or state.track.ended:
             return state
         inner = self.processor.skip(state.inner, state.track, tokens)
-        return State(self.tracker.passed(state.track, len(tokens)), inner, state.edit, events=state.events)
+        return State(self.tracker.after_idle(state.track, len(tokens)), inner, state.edit, events=state.events)
 
     def start(self, prompt: Sequence[int]) -> State:
         """The state after the prompt."""
         track = self.tracker.start(prompt)
         return self._decided(track, self.processor.init(track), ())
 
-    def inform(self, state: State, numbers: Numbers) -> State:
+    def receive(self, state: State, statistics: Statistics) -> State:
         """The state with the numbers that it needed: the next token is decided about anew."""
-        inner = self.processor.inform(state.inner, state.track, numbers)
+        inner = self.processor.receive(state.inner, state.track, statistics)
         return self._decided(state.track, inner, state.events, informed=True)
 
     def step(self, state: State, token: int, drawn: int | None = None) -> State:
@@ -120,7 +120,7 @@ class Program:
         if state.script is not None:
             state = self._diverged(state, state.script, token)
         drawn = token if drawn is None else drawn
-        before, after = state.track, self.tracker.drawn(state.track, token)
+        before, after = state.track, self.tracker.after_token(state.track, token)
         events = state.events
         if drawn != token:
             what: Literal["redrew", "replaced"] = "redrew" if drawn in state.edit.redraw else "replaced"
@@ -135,11 +135,13 @@ class Program:
     def _written(self, state: State, script: Script, token: int) -> State:
         before, at = state.track, state.at + 1
         done = at == len(script.ids)
-        if script.closes:
-            begun, replaced = (len(script.begun), script.replaced) if state.at == 0 else (0, 0)
-            after = self.tracker.closing(before, token, begun=begun, replaced=replaced, done=done, forced=script.forced)
+        if script.ends_thinking:
+            begun, replaced = (len(script.typed_marker), script.replaced) if state.at == 0 else (0, 0)
+            after = self.tracker.after_close_token(
+                before, token, begun=begun, replaced=replaced, done=done, forced=script.forced
+            )
         else:
-            after = self.tracker.drawn(before, token, written=True)
+            after = self.tracker.after_token(before, token, written=True)
         events = state.events
         if state.at == 0:
             events = (*events, Event(before.emitted, "wrote", script.why, script.ids))
@@ -149,21 +151,21 @@ class Program:
         return State(after, inner, force(script.ids[at]), script, at, events)
 
     def _diverged(self, state: State, script: Script, token: int) -> State:
-        track = self.tracker.abandoned(state.track)
+        track = self.tracker.after_divergence(state.track)
         event = Event(track.emitted, "diverged", script.why, (script.ids[state.at], token))
         return state._replace(track=track, edit=KEEP, script=None, at=0, events=(*state.events, event))
 
     def _decided(self, track: Track, inner: Any, events: tuple[Event, ...], *, informed: bool = False) -> State:
         if track.ended:  # with the last token of a phrase
             return State(track, inner, events=events)
-        needs = NOTHING if informed else self.processor.needs(inner, track)
+        wants = NOTHING if informed else self.processor.wants(inner, track)
         decision = self.processor.decide(inner, track)
         if isinstance(decision, Close):
             closes = track.phase is Phase.THINKING and self.closing.allowed(track)
             decision = self.closing.script(decision.why, track.cursor) if closes else decision.otherwise
         if isinstance(decision, Script):
-            return State(track, inner, force(decision.ids[0]), decision, 0, events, needs)
-        return State(track, inner, decision, None, 0, events, needs)
+            return State(track, inner, force(decision.ids[0]), decision, 0, events, wants)
+        return State(track, inner, decision, None, 0, events, wants)
 
     def receipt(self, state: State, prompt_tokens: int, *, probe: int = 0, reread: int = 0) -> Receipt:
         """What the controls did to this sequence so far.
@@ -244,7 +246,8 @@ def compile_program(
     return Program(
         processor=chain(*processors, names=tuple(repr(control) for control in ordered)),
         tracker=Tracker(binding.markers, vocabulary.eos, known.partial),
-        closing=next((found for control in deciding if (found := control.closing(binding))), None) or Closing(binding),
+        closing=next((found for control in deciding if (found := control.closing(binding))), None)
+        or ClosingSequence(binding),
         size=vocabulary.size,
         unused=vocabulary.unused,
         armed=tuple(repr(control) for control in controls),

@@ -6,25 +6,27 @@ from collections.abc import Sequence
 from typing import Literal
 
 from thinkpace.processors.core.program import Program
-from thinkpace.processors.core.replay import Told
+from thinkpace.processors.core.replay import DrawHistory
 from thinkpace.processors.core.tracker import Track
 from thinkpace.types import Phase
 
-Kind = Literal["thinking", "injected", "closing", "marker", "answer"]
+TokenKind = Literal["thinking", "injected", "closing", "marker", "answer"]
 
 
-def kinds(program: Program, prompt: Sequence[int], tokens: Sequence[int], told: Told | None = None) -> tuple[Kind, ...]:
+def token_kinds(
+    program: Program, prompt: Sequence[int], tokens: Sequence[int], history: DrawHistory | None = None
+) -> tuple[TokenKind, ...]:
     """The kind of every output token, in agreement with the counts of the receipt.
 
     "injected" and "closing" are the forced ones: written into thinking, and to end it or after it.
     """
-    found = Kinds(program, prompt)
-    found.follow(tokens, told or Told())
+    found = TokenKindTracker(program, prompt)
+    found.follow(tokens, history or DrawHistory())
     return tuple(found.found)
 
 
-class Kinds:
-    """The kinds of tokens while they come: see `kinds`.
+class TokenKindTracker:
+    """The kinds of tokens while they come: see `token_kinds`.
 
     Args:
         program: that the sequence is under.
@@ -34,21 +36,23 @@ class Kinds:
     def __init__(self, program: Program, prompt: Sequence[int]) -> None:
         self._program = program
         self._state = program.start(prompt)
-        self.found: list[Kind] = []  #: of the tokens so far
+        self.found: list[TokenKind] = []  #: of the tokens so far
 
     @property
     def settled(self) -> int:
         """How many of them stay what they are: those of a marker that has been begun may not."""
         track = self._state.track
-        watch = self._program.tracker.closes if track.phase is Phase.THINKING else self._program.tracker.opens
-        return max(0, len(self.found) - len(watch.begun(track.cursor)))
+        watch = (
+            self._program.tracker.close_matcher if track.phase is Phase.THINKING else self._program.tracker.open_matcher
+        )
+        return max(0, len(self.found) - len(watch.partial_match(track.cursor)))
 
     @property
     def answer_from(self) -> int:
         """Where the answer begins, as far as is known; -1 while there is none."""
         return self._state.track.answer_from
 
-    def follow(self, tokens: Sequence[int], told: Told) -> None:
+    def follow(self, tokens: Sequence[int], history: DrawHistory) -> None:
         """Take the tokens that are new.
 
         Args:
@@ -57,9 +61,9 @@ class Kinds:
         """
         for i in range(len(self.found), len(tokens)):
             before = self._state
-            if i in told.numbers:
-                before = self._program.inform(before, told.numbers[i])
-            self._state = self._program.step(before, tokens[i], told.drawn.get(i))
+            if i in history.statistics:
+                before = self._program.receive(before, history.statistics[i])
+            self._state = self._program.step(before, tokens[i], history.drawn.get(i))
             self._add(before.track, self._state.track)
 
     def _add(self, before: Track, after: Track) -> None:

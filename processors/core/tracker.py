@@ -62,20 +62,28 @@ class Tracker:
         partial: tokens that end or go on inside a character, as `Lexicon.partial`.
     """
 
-    __slots__ = ("_other_heeds", "_thinking_heeds", "closes", "eos", "markers", "opens", "partial")
+    __slots__ = (
+        "_other_wake_tokens",
+        "_thinking_wake_tokens",
+        "close_matcher",
+        "eos",
+        "markers",
+        "open_matcher",
+        "partial",
+    )
 
     def __init__(self, markers: BoundMarkers, eos: frozenset[int], partial: Mapping[int, int]) -> None:
         self.markers = markers
         self.eos = eos
         self.partial = partial
-        self.opens = matcher(markers.opens)
-        self.closes = matcher(markers.closes)
-        self._thinking_heeds = eos.union(partial, *markers.closes)
-        self._other_heeds = eos.union(partial, *markers.opens)
+        self.open_matcher = matcher(markers.open_spellings)
+        self.close_matcher = matcher(markers.close_spellings)
+        self._thinking_wake_tokens = eos.union(partial, *markers.close_spellings)
+        self._other_wake_tokens = eos.union(partial, *markers.open_spellings)
 
-    def heeds(self, phase: Phase) -> frozenset[int]:
+    def wake_tokens(self, phase: Phase) -> frozenset[int]:
         """The tokens that do more in this phase than add one to a count."""
-        return self._thinking_heeds if phase is Phase.THINKING else self._other_heeds
+        return self._thinking_wake_tokens if phase is Phase.THINKING else self._other_wake_tokens
 
     def start(self, prompt: Sequence[int]) -> Track:
         """The track after the prompt.
@@ -96,14 +104,14 @@ class Tracker:
 
     def _follow(self, phase: Phase, cursor: int, token: int) -> tuple[Phase, int, TokenIds | None]:
         """One token outside of any writing: the phase and cursor after it, and the marker it completes."""
-        watch = self.closes if phase is Phase.THINKING else self.opens
+        watch = self.close_matcher if phase is Phase.THINKING else self.open_matcher
         cursor = watch.step(cursor, token)
         found = watch.found(cursor)
         if found is None:
             return phase, cursor, None
         return (Phase.ANSWER if phase is Phase.THINKING else Phase.THINKING), START, found
 
-    def drawn(self, track: Track, token: int, *, written: bool = False) -> Track:
+    def after_token(self, track: Track, token: int, *, written: bool = False) -> Track:
         """The track after one more token, drawn by the model, or written (`written`) without closing thinking."""
         phase, cursor, found = self._follow(track.phase, track.cursor, token)
         thinking, injected, closing = track.thinking, track.injected, track.closing
@@ -144,7 +152,7 @@ class Tracker:
             self._missing(track, token),
         )
 
-    def passed(self, track: Track, count: int) -> Track:
+    def after_idle(self, track: Track, count: int) -> Track:
         """The track after `count` tokens that the model drew, none of them heeded, with no marker begun."""
         thinks = track.phase is Phase.THINKING
         return Track(
@@ -165,7 +173,9 @@ class Tracker:
         found = self.partial.get(token, 0)
         return max(0, track.missing + found) if found < 0 else found
 
-    def closing(self, track: Track, token: int, *, begun: int, replaced: int, done: bool, forced: bool) -> Track:
+    def after_close_token(
+        self, track: Track, token: int, *, begun: int, replaced: int, done: bool, forced: bool
+    ) -> Track:
         """The track after one token of a closing sequence.
 
         Args:
@@ -178,8 +188,8 @@ class Tracker:
             forced: whether this ends thinking by force.
         """
         begun = min(begun - replaced, track.thinking)
-        cursor = self.closes.step(track.cursor, token)
-        closed = self.closes.found(cursor) is not None
+        cursor = self.close_matcher.step(track.cursor, token)
+        closed = self.close_matcher.found(cursor) is not None
         return track._replace(
             phase=Phase.ANSWER if done else Phase.CLOSING,
             cursor=START if done or closed else cursor,
@@ -193,7 +203,7 @@ class Tracker:
             missing=self._missing(track, token),
         )
 
-    def abandoned(self, track: Track) -> Track:
+    def after_divergence(self, track: Track) -> Track:
         """The track when a closing sequence was not taken to its end: closed if its marker was, thinking otherwise."""
         if track.phase is not Phase.CLOSING:
             return track

@@ -81,7 +81,7 @@ class Matcher:
         """The longest pattern that ends here, or None."""
         return self._found[cursor]
 
-    def begun(self, cursor: int) -> tuple[int, ...]:
+    def partial_match(self, cursor: int) -> tuple[int, ...]:
         """The longest end of the stream that begins a pattern (a whole one right after it was found)."""
         return self._longest[cursor]
 

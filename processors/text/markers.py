@@ -99,26 +99,26 @@ class BoundMarkers:
     """Markers as token ids.
 
     Args:
-        opens: every spelling of the opening marker.
-        closes: every spelling of the closing marker.
-        forced_close: what is written to close by force; holds one of `closes`.
+        open_spellings: every spelling of the opening marker.
+        close_spellings: every spelling of the closing marker.
+        forced_close: what is written to close by force; holds one of `close_spellings`.
         opened_by_prompt: as in `Markers`.
     """
 
-    opens: tuple[TokenIds, ...]
-    closes: tuple[TokenIds, ...]
+    open_spellings: tuple[TokenIds, ...]
+    close_spellings: tuple[TokenIds, ...]
     forced_close: TokenIds
     opened_by_prompt: bool | None = None
 
     @property
     def single(self) -> frozenset[int]:
         """Markers that are one token: no words of the text, whatever they are spelled like."""
-        return frozenset(ids[0] for ids in (*self.opens, *self.closes) if len(ids) == 1)
+        return frozenset(ids[0] for ids in (*self.open_spellings, *self.close_spellings) if len(ids) == 1)
 
     @property
     def after_close(self) -> TokenIds:
         """What the forced close holds after its marker."""
-        for close in self.closes:
+        for close in self.close_spellings:
             at = _find(self.forced_close, close)
             if at is not None:
                 return self.forced_close[at + len(close) :]
@@ -132,13 +132,13 @@ class BoundMarkers:
         ((5, 7, 8, 9, 6), (9, 6))
         """
         rests: dict[TokenIds, TokenIds] = {(): self.forced_close}
-        for close in self.closes:
+        for close in self.close_spellings:
             at = _find(self.forced_close, close)
             if at is None:
                 continue
             for length in range(1, len(close) + 1):
                 rests.setdefault(close[:length], self.forced_close[at + length :])
-        for close in self.closes:  # begun in a spelling that the forced close does not use: finish that one
+        for close in self.close_spellings:  # begun in a spelling that the forced close does not use: finish that one
             for length in range(1, len(close) + 1):
                 rests.setdefault(close[:length], close[length:])
         return rests
@@ -150,7 +150,7 @@ class BoundMarkers:
         {(): (7, 6), (7,): (6,), (7, 8): (9,)}
         """
         rests: dict[TokenIds, TokenIds] = {}
-        for close in sorted(self.closes, key=len):
+        for close in sorted(self.close_spellings, key=len):
             for length in range(len(close)):
                 rests.setdefault(close[:length], close[length:])
         return rests

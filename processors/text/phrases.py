@@ -57,9 +57,9 @@ class Phrases:
         self._going_on: dict[int, frozenset[int]] = {}
         self._within = self._holders()
         #: tokens that begin or hold a phrase; from a resting cursor all others lead to a resting cursor
-        self.heeds = frozenset(self._within) | self._openers()
+        self.wake_tokens = frozenset(self._within) | self._openers()
         #: these, and the tokens that lead away from `INSIDE`
-        self.alert = self.heeds if exact else self.heeds | self._lexicon.not_word_ends | apart
+        self.wake_inside_word = self.wake_tokens if exact else self.wake_tokens | self._lexicon.not_word_ends | apart
 
     def _needle(self, text: str) -> bytes:
         return text.encode() if self.exact else folded(text.encode())
@@ -110,36 +110,36 @@ class Phrases:
             piece = self._texts[token] if token < len(self._texts) else b""
             if not piece:
                 known = BEGIN, None
-            elif self.at_rest(cursor) and token not in self.heeds and piece[-1] < 0x80:
-                known = self.rested((token,)), None
+            elif self.is_idle_any_word(cursor) and token not in self.wake_tokens and piece[-1] < 0x80:
+                known = self.idle_cursor((token,)), None
             else:
                 known = self._walk(cursor, piece)
             self._steps[cursor, token] = known
         return known
 
-    def heeds_from(self, cursor: int) -> frozenset[int]:
+    def wake_tokens_from(self, cursor: int) -> frozenset[int]:
         """The tokens that must be seen after a cursor of `exact` phrases: all others lead to `BEGIN`."""
-        if self.at_rest(cursor):
-            return self.heeds
+        if self.is_idle_any_word(cursor):
+            return self.wake_tokens
         known = self._going_on.get(cursor)
         if known is None:
             firsts = {rest[:1] for rest in self._rests(cursor)}
             found = (self._lexicon.beginning_with(first, words=False) for first in firsts)
-            known = self._going_on[cursor] = self.heeds.union(*found)
+            known = self._going_on[cursor] = self.wake_tokens.union(*found)
         return known
 
-    def at_rest(self, cursor: int) -> bool:
+    def is_idle_any_word(self, cursor: int) -> bool:
         """Whether no phrase has been begun."""
         return cursor // _SORTS == START
 
-    def rested(self, tokens: Sequence[int]) -> int:
+    def idle_cursor(self, tokens: Sequence[int]) -> int:
         """The resting cursor after tokens none of which is heeded."""
         if self.exact or not self._texts[tokens[-1]]:
             return BEGIN
         return START * _SORTS + self._lexicon.last_sorts[tokens[-1]]
 
-    def settled(self, cursor: int) -> bool:
-        """Whether the tokens that `alert` leaves out lead nowhere else."""
+    def is_idle(self, cursor: int) -> bool:
+        """Whether the tokens that `wake_inside_word` leaves out lead nowhere else."""
         return cursor == (BEGIN if self.exact else INSIDE)
 
     @property
@@ -149,7 +149,7 @@ class Phrases:
 
     def going_on(self, cursor: int) -> frozenset[int]:
         """The tokens from which it matters that a phrase has been begun: all others do as from a resting cursor."""
-        if self.at_rest(cursor):
+        if self.is_idle_any_word(cursor):
             return NO_TOKENS
         found = set[int]()
         for rest in self._rests(cursor):
@@ -169,7 +169,7 @@ class Phrases:
         for token in range(size):
             piece = self._texts[token] if token < len(self._texts) else b""
             sort = self._lexicon.last_sorts[token] if piece else None
-            key = sort, bool(piece) and missing_bytes(piece) == -len(piece), token in self.heeds
+            key = sort, bool(piece) and missing_bytes(piece) == -len(piece), token in self.wake_tokens
             if key not in known:
                 known[key] = len(samples)
                 samples.append(token)
@@ -195,7 +195,7 @@ class Phrases:
 
     def _rests(self, cursor: int) -> set[bytes]:
         """What is left of every phrase that the stream has begun, as bytes."""
-        begun = self._matcher.begun(cursor // _SORTS)
+        begun = self._matcher.partial_match(cursor // _SORTS)
         out: set[bytes] = set()
         for start in range(len(begun)):
             tail = begun[start:]
@@ -227,7 +227,7 @@ class Phrases:
         for i, piece in enumerate(pieces):
             if self._texts[i] and any(piece[-k:] in prefixes for k in range(1, min(longest, len(piece)) + 1)):
                 after = [self._walk(start, self._texts[i])[0] // _SORTS for start in (BEGIN, INSIDE)]
-                if any(self._matcher.begun(node) for node in after):
+                if any(self._matcher.partial_match(node) for node in after):
                     found.add(i)
         return frozenset(found)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import first_answers
 import pytest
-from conftest import HAS_LLAMA_CPP
+from support import first_answers
+from support.places import HAS_LLAMA_CPP
 
 
 def test_hugging_face(engine: Any) -> None:

@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import typed
-from conftest import SHARED
-from real_vocabularies import FILES, needs_shared, vocabulary
-from strategies import VOCABULARY
+from support.commands import typed
+from support.places import SHARED
+from support.real_vocabularies import FILES, needs_shared, vocabulary
 
 from thinkpace import BudgetForcing, Markers, StructuredAnswer, SuppressExpressions, ThinkBudget
 from thinkpace.eval.doctor import all_work, check_model
+from thinkpace.testing import VOCABULARY
 
 TEMPLATE = "{{ messages[-1].content }}{% if add_generation_prompt %}<think>\n{% endif %}{# </think> #}"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from agreement import CONTROLS, PROBLEMS, differing
+from support.agreement import CONTROLS, PROBLEMS, differing
 
 from thinkpace.adapters.hf.engine import HFEngine
 from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine

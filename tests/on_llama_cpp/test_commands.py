@@ -6,7 +6,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from commands import process, typed
+from support.commands import process, typed
 
 from thinkpace.eval import embedded
 
@@ -39,9 +39,9 @@ def test_run_and_doctor(tmp_path: Path) -> None:
     assert one.stdout == other.stdout
     path = str(embedded.path("gguf-q8_0"))
     assert "armed" in typed(*asked, "--model", path, "--answer-reserve", "16", cwd=tmp_path).stdout
-    looked = typed("doctor", "--model", path, cwd=tmp_path)
-    assert looked.returncode == 0, looked.stdout
-    assert "LlamaCppEngine" in looked.stdout
+    draw_then_edit = typed("doctor", "--model", path, cwd=tmp_path)
+    assert draw_then_edit.returncode == 0, draw_then_edit.stdout
+    assert "LlamaCppEngine" in draw_then_edit.stdout
 
 
 @pytest.mark.parametrize(

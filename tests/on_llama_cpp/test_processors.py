@@ -183,7 +183,7 @@ def test_thinking_and_answer_told_apart(llama: Any, prompts: list[TokenIds]) -> 
     output = said(llama, prompts[0], processors)
     made = processors.completion(output)
     assert made.thinking
-    assert made.answer.strip().startswith("Final Answer:")
+    assert made.answer.strip().startswith("Final ChoiceBuilder:")
     assert made.receipt == processors.receipt(output)
 
 

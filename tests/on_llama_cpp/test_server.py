@@ -16,7 +16,7 @@ from typing import Any
 import openai
 import pytest
 import uvicorn
-from commands import command
+from support.commands import command
 
 from thinkpace import StepBudget, ThinkBudget, UnsupportedControl
 from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
@@ -110,11 +110,11 @@ def test_choices_and_stops(client: Any) -> None:
     assert len(made.choices) == 3
     again = ask(client, n=3, temperature=1.0, seed=4)
     assert [c.message.content for c in again.choices] == [c.message.content for c in made.choices]
-    stopped = ask(client, stop=["Answer", "never"])
+    stopped = ask(client, stop=["ChoiceBuilder", "never"])
     assert stopped.choices[0].message.content == "\nFinal "
     assert stopped.choices[0].finish_reason == "stop"
-    assert "Answer" not in stopped.choices[0].message.content
-    text = "".join(c.choices[0].delta.content or "" for c in ask(client, stop="Answer", stream=True))
+    assert "ChoiceBuilder" not in stopped.choices[0].message.content
+    text = "".join(c.choices[0].delta.content or "" for c in ask(client, stop="ChoiceBuilder", stream=True))
     assert text == "\nFinal "
 
 

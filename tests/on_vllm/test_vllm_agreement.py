@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from agreement import CONTROLS, PROBLEMS, differing
+from support.agreement import CONTROLS, PROBLEMS, differing
 
 from thinkpace.adapters.hf.engine import HFEngine
 from thinkpace.adapters.vllm.engine import VLLMEngine
 
 #: a trial is a fork, and vLLM has no room for one
-NAMES = [name for name, controls in CONTROLS.items() if not any("trial" in control.needs for control in controls)]
+NAMES = [name for name, controls in CONTROLS.items() if not any("trial" in control.statistics for control in controls)]
 
 
 @pytest.mark.parametrize("name", NAMES)

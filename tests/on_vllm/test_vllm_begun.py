@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from begun import CHAINS, cut, whole
+from support.continuing import CHAINS, cut, whole
 
 from thinkpace import Control
 from thinkpace.adapters.vllm.engine import VLLMEngine

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-from commands import process
+from support.commands import process
 
 
 def thinkpace(*arguments: str, cwd: Path) -> str:

@@ -18,8 +18,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from scripted_hf import WordTokenizer
-from strategies import MARKERS, VOCABULARY, chains
+from support.strategies import chains
 from vllm import SamplingParams
 from vllm.v1.worker.gpu.buffer_utils import StagedWriteTensor
 from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsContext, LogitsProcRequestState
@@ -45,6 +44,8 @@ from thinkpace.adapters.vllm.logits_processor import ThinkpaceLogitsProcessor
 from thinkpace.adapters.vllm.served_model import ServedModel
 from thinkpace.adapters.vllm.terms import extra_args
 from thinkpace.engine import Request, Sampling
+from thinkpace.testing import MARKERS, VOCABULARY
+from thinkpace.testing.scripted_hf import WordTokenizer
 
 WIDTH = VOCABULARY.size + 3
 LONGEST = 128
@@ -278,7 +279,7 @@ def test_a_preempted_request_comes_back_as_itself() -> None:
         for one in order:
             runner._come(one)
     runner.flush()
-    held = [next(iter(p._on_device._groups.values()))[1]._held for p in runner.processors if p._on_device]
+    held = [next(iter(p._on_device._groups.values()))[1]._states for p in runner.processors if p._on_device]
     for one in requests:
         assert int(held[0].rows.track.max_new[runner.states.req_id_to_index[one.name]]) == one.params.max_tokens
 
@@ -341,7 +342,7 @@ def test_any_controls_on_any_batch(
     prompts = [[*VOCABULARY.encode("Q" + markers.open), random.randrange(8)] for _ in controls]
     try:
         for one, prompt in zip(controls, prompts, strict=True):
-            assume(not any("trial" in control.needs for control in one))
+            assume(not any("trial" in control.statistics for control in one))
             expected(one, markers, prompt, 30)
     except (UnsupportedControl, NoLegalToken):
         assume(False)

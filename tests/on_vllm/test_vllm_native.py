@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.vllm_process import serving
 from vllm import LLM
-from vllm_process import serving
 
 from thinkpace import BudgetForcing, Control, Markers, ThinkBudget
 from thinkpace.adapters.vllm.engine import VLLMEngine

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 from unittest import mock
 
-import first_answers
 import pytest
+from support import first_answers
 
 from thinkpace import ThinkBudget
 from thinkpace.adapters.vllm.engine import VLLMEngine

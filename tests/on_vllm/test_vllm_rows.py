@@ -8,16 +8,16 @@ from unittest import mock
 
 import pytest
 import torch
-from scripted_hf import WordTokenizer
-from strategies import VOCABULARY
 from vllm import SamplingParams
 from vllm.v1.sample.logits_processor import BatchUpdate, MoveDirectionality
 
 from thinkpace import BudgetForcing, ConfidenceExit, Control, Markers, ThinkBudget
 from thinkpace.adapters.vllm.logits_processor import ThinkpaceLogitsProcessor, _Sequence
 from thinkpace.adapters.vllm.served_model import ServedModel
-from thinkpace.adapters.vllm.terms import Terms, extra_args
-from thinkpace.processors.core.decisions import Need
+from thinkpace.adapters.vllm.terms import WireRequest, extra_args
+from thinkpace.processors.core.decisions import RowStatistic
+from thinkpace.testing import VOCABULARY
+from thinkpace.testing.scripted_hf import WordTokenizer
 
 MARKERS = Markers("<t>", "</t>")
 PROMPT = [*VOCABULARY.encode("Q<t>")]
@@ -67,7 +67,7 @@ def test_numbers_are_of_ids_that_stand_for_something(processor: ThinkpaceLogitsP
     processor.apply(scores)
     living = [i for i in range(VOCABULARY.size) if i != unused]
     expected = torch.softmax(logits(1, A)[0, living], 0).max().item()
-    assert sequence(processor, 0).numbers[0][Need("top_probability")] == pytest.approx(expected)
+    assert sequence(processor, 0).statistics[0][RowStatistic("top_probability")] == pytest.approx(expected)
 
 
 def test_preempted_samples_that_share_parameters_come_back_as_themselves(processor: ThinkpaceLogitsProcessor) -> None:
@@ -105,7 +105,7 @@ def test_rows_move_and_places_are_taken_over(processor: ThinkpaceLogitsProcessor
 
 def test_output_at_the_end_of_the_prompt_counts(processor: ThinkpaceLogitsProcessor) -> None:
     """Two of three thinking tokens are there; the sequence is preempted, and comes back as itself."""
-    arguments = {"thinkpace": Terms((ThinkBudget(3),), MARKERS, begun=2).text()}
+    arguments = {"thinkpace": WireRequest((ThinkBudget(3),), MARKERS, continued=2).text()}
     asked, output = SamplingParams(temperature=0, max_tokens=300, extra_args=arguments), list[int]()
     changed(processor, added=[(0, asked, [*PROMPT, A, A], output)])
     assert processor.apply(logits(1, A)).argmax(1).tolist() == [A]

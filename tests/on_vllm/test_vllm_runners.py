@@ -9,8 +9,6 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from scripted_hf import WordTokenizer
-from strategies import MARKERS, VOCABULARY
 from vllm import SamplingParams
 from vllm.exceptions import VLLMValidationError
 from vllm.v1.worker.gpu.sample.logits_processor import loader
@@ -19,7 +17,9 @@ from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsProcReque
 from thinkpace import ConfidenceExit, Control, ThinkBudget
 from thinkpace.adapters.vllm.notes import close_notes, open_notes, read_notes
 from thinkpace.adapters.vllm.served_model import ServedModel
-from thinkpace.adapters.vllm.terms import KEY, PROCESSOR, Terms, extra_args
+from thinkpace.adapters.vllm.terms import KEY, PROCESSOR, WireRequest, extra_args
+from thinkpace.testing import MARKERS, VOCABULARY
+from thinkpace.testing.scripted_hf import WordTokenizer
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_what_cannot_work_there_ends_its_own_request(caplog: pytest.LogCaptureFi
 def test_there_are_no_receipts_there_and_the_notes_say_so(on_v2: Any) -> None:
     name = open_notes()
     try:
-        asked = SamplingParams(max_tokens=200, extra_args={KEY: Terms((ThinkBudget(9),), receipt=name).text()})
+        asked = SamplingParams(max_tokens=200, extra_args={KEY: WireRequest((ThinkBudget(9),), receipt=name).text()})
         on_v2.add_request(0, asked)
         [noted] = read_notes(name)
         assert "keeps no receipts" in str(noted.declined)

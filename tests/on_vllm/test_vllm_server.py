@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from begun import cut, whole
 from openai import BadRequestError, OpenAI
-from vllm_process import serving
+from support.continuing import cut, whole
+from support.vllm_process import serving
 
 from thinkpace import (
     BudgetForcing,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from thinkpace.adapters.device.columns import Ids, Mask
-from thinkpace.adapters.device.machine import Book, Write
+from thinkpace.adapters.device.machine import EditStep, Tables
 from thinkpace.processors.text.phrases import Phrases
 
 
-class _Replacing:
+class LineBreakInstead:
     """A line break comes in place of whatever would complete a phrase.
 
     Args:
@@ -18,17 +18,17 @@ class _Replacing:
         book: of the program.
     """
 
-    def __init__(self, phrases: Phrases, line_break: int, book: Book) -> None:
-        self.table = book.phrases(phrases)
+    def __init__(self, phrases: Phrases, line_break: int, tables: Tables) -> None:
+        self.table = tables.phrases(phrases)
         self._line_break = line_break
-        self._sets = book.sets()
+        self._sets = tables.sets()
         self._which = self._sets.added(
             set(phrases.completions(cursor)) - {line_break} for cursor in range(phrases.cursors)
         )
 
-    def write(self, cursor: Ids, mask: Mask) -> Write:
+    def write(self, cursor: Ids, mask: Mask) -> EditStep:
         which = torch.where(mask, self._which[cursor], 0)
-        return Write("redirect", self._sets, which, torch.full_like(cursor, self._line_break))
+        return EditStep("redirect", self._sets, which, torch.full_like(cursor, self._line_break))
 
     def replaced(self, cursor: Ids, token: Ids, drawn: Ids) -> Mask:
         """Where it came in place of `drawn`."""

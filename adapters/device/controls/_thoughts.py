@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from thinkpace.adapters.device.columns import Columns, Ids, Mask, made, where
+from thinkpace.adapters.device.columns import Columns, Ids, Mask, build, where
 from thinkpace.adapters.device.tables import PhrasesTable
 from thinkpace.processors.controls._thoughts import ThoughtState
 from thinkpace.processors.text.phrases import BEGIN
@@ -19,7 +19,7 @@ def follow_thought(
     opens = inside & (before.phase != Phase.THINKING)
     found = table.found(state.cursor, token)
     counts = found if own is None else found & own
-    going_on = made(
+    going_on = build(
         ThoughtState,
         table.step(state.cursor, token),
         torch.where(found, after.emitted, state.began),
@@ -27,5 +27,5 @@ def follow_thought(
         state.over,
     )
     never = torch.zeros_like(inside)
-    begun = made(ThoughtState, torch.full_like(token, BEGIN), after.emitted, state.thoughts + 1, never)
+    begun = build(ThoughtState, torch.full_like(token, BEGIN), after.emitted, state.thoughts + 1, never)
     return where(opens, begun, where(inside, going_on, state))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from thinkpace.adapters.device.columns import Columns, Ids, made
-from thinkpace.adapters.device.machine import Book, Machine, Wish, Write, wish
+from thinkpace.adapters.device.columns import Columns, Ids, build
+from thinkpace.adapters.device.machine import Decisions, DeviceMachine, EditStep, Tables, decisions
 from thinkpace.adapters.device.tables import ByToken, MatcherTable, bounded, per_token
-from thinkpace.processors.budgeting.machine import CHARACTER_BYTES, Due, Ending, EndingState, Mode
+from thinkpace.processors.budgeting.machine import CHARACTER_BYTES, BudgetMachine, BudgetState, OnClose, PendingText
 from thinkpace.processors.core.decisions import FOREVER
 from thinkpace.processors.text.automaton import START
 from thinkpace.processors.text.lexicon import lexicon, shapes
@@ -16,7 +16,7 @@ from thinkpace.processors.text.sentences import Pause, Sentences
 from thinkpace.types import Phase
 
 
-class TensorEnding(Machine):
+class DeviceBudget(DeviceMachine):
     """Decides when thinking ends.
 
     Args:
@@ -25,42 +25,42 @@ class TensorEnding(Machine):
         max_new: the limit of each row's own request, `FOREVER` where there is none.
     """
 
-    def __init__(self, ending: Ending, book: Book) -> None:
+    def __init__(self, ending: BudgetMachine, tables: Tables) -> None:
         self._limits = limits = ending.limits
-        self._device, size = book.device, book.size
+        self._device, size = tables.device, tables.size
         closing, closes = ending.closing, ending.closes
         cursors = range(len(closes))
         self._most = FOREVER if limits.max_tokens is None else bounded(limits.max_tokens)
         self._fewest_tokens, self._waits, self._landing = map(
             bounded, (limits.min_tokens, limits.waits, limits.landing)
         )
-        self._begun = book.ids(*(len(closes.begun(cursor)) for cursor in cursors))
-        self._needed = book.ids(*(len(closing.script("reserve", c).ids) + limits.answer_reserve for c in cursors))
-        self._close = book.ids(*(book.script(closing.script("limit", cursor)) for cursor in cursors))
-        self._complete = book.ids(*(book.script(script) for script in ending.complete))
-        self._finish = book.ids(*(book.script(script) for script in ending.finish))
-        self._wait, self._final = book.script(ending.wait_script), book.script(ending.after_close)
+        self._begun = tables.ids(*(len(closes.partial_match(cursor)) for cursor in cursors))
+        self._needed = tables.ids(*(len(closing.script("reserve", c).ids) + limits.answer_reserve for c in cursors))
+        self._close = tables.ids(*(tables.script(closing.script("limit", cursor)) for cursor in cursors))
+        self._complete = tables.ids(*(tables.script(script) for script in ending.complete))
+        self._finish = tables.ids(*(tables.script(script) for script in ending.finish))
+        self._wait, self._final = tables.script(ending.wait_script), tables.script(ending.after_close)
         eos = ending.eos
-        self._sets, self._partial = book.sets(), book.sets()
+        self._sets, self._partial = tables.sets(), tables.sets()
         attempts = [eos | set(closes.completions(cursor)) for cursor in cursors]
         rests = [script.ids for script in ending.finish]
         self._eos_sets = self._sets.added(eos - set(rest[:1]) if rest else () for rest in rests)
-        self._rest = book.ids(*(rest[0] if rest else 0 for rest in rests))
+        self._rest = tables.ids(*(rest[0] if rest else 0 for rest in rests))
         self._attempts = self._sets.added(attempts)
         wait = limits.wait[0] if limits.wait else 0
         self._wait_sets = self._sets.added(found - {wait} for found in attempts)
-        self._wait_id = book.ids(wait)
+        self._wait_id = tables.ids(wait)
         self._is_eos = per_token(dict.fromkeys(eos, 1), size, self._device, torch.bool)
         self._steps = MatcherTable(closes, size, self._device)
         self._no_opening = self._sets.added(ending.opens.completions(cursor) for cursor in range(len(ending.opens)))
         self._ramp = self._sets.added(closes.advances(cursor) for cursor in cursors)
-        partial = lexicon(book.vocabulary).partial
+        partial = lexicon(tables.vocabulary).partial
         self._fewest = min(partial.values(), default=0)
         self._unfinished = self._partial.added(  # by how many more tokens are certain
             [token for token, missing in partial.items() if missing >= certain]
             for certain in range(self._fewest, CHARACTER_BYTES + 1)
         )
-        self._pauses = pauses(book) if limits.landing else None
+        self._pauses = pauses(tables) if limits.landing else None
 
     def observe(self, state: Columns, before: Columns, after: Columns, token: Ids, drawn: Ids) -> Columns:
         thinks = before.phase == Phase.THINKING
@@ -70,21 +70,21 @@ class TensorEnding(Machine):
         ends = self._is_eos[came]
         attempt = ends | (self._steps.found[self._steps.step(cursor, came)] > 0)
         has_rest = self._eos_sets[cursor] > 0
-        moved = torch.where(mode == Mode.FREE, ends & has_rest, attempt & (mode != Mode.BAN))
+        moved = torch.where(mode == OnClose.FREE, ends & has_rest, attempt & (mode != OnClose.BAN))
         moved &= (drawn >= 0) & (drawn != token) & thinks
-        finishing = moved & (mode == Mode.FREE)
-        extended = moved & (mode != Mode.FREE)
-        due = torch.where(finishing & (after.phase == Phase.THINKING), Due.CLOSE, Due.NOTHING)
+        finishing = moved & (mode == OnClose.FREE)
+        extended = moved & (mode != OnClose.FREE)
+        due = torch.where(finishing & (after.phase == Phase.THINKING), PendingText.CLOSE, PendingText.NOTHING)
         if self._wait >= 0:
-            due = torch.where(extended & (mode == Mode.WAIT), Due.WAIT, due)
+            due = torch.where(extended & (mode == OnClose.WAIT), PendingText.WAIT, due)
         if self._limits.final_always and self._final >= 0:
             closed = thinks | (before.phase == Phase.CLOSING)
             natural = closed & (after.phase == Phase.ANSWER) & ~after.forced_end
-            due = torch.where(natural, Due.FINAL, due)
+            due = torch.where(natural, PendingText.FINAL, due)
         pause = state.pause if self._pauses is None else self._pauses(state.pause, token)
-        return made(EndingState, state.extensions + extended.long(), due, pause)
+        return build(BudgetState, state.extensions + extended.long(), due, pause)
 
-    def decide(self, state: Columns, track: Columns) -> Wish:
+    def decide(self, state: Columns, track: Columns) -> Decisions:
         thinks, answers = track.phase == Phase.THINKING, track.phase == Phase.ANSWER
         cursor = torch.where(thinks, track.cursor, START)
         spent = track.thinking + track.injected
@@ -94,39 +94,39 @@ class TensorEnding(Machine):
         script = torch.full_like(cursor, -1)
         script = torch.where(spent >= self._most, self._complete[cursor], script)
         script = torch.where(over_limit | over_reserve, self._close[cursor], script)
-        script = torch.where(state.due == Due.CLOSE, self._finish[cursor], script)
+        script = torch.where(state.due == PendingText.CLOSE, self._finish[cursor], script)
         if self._wait >= 0:
-            script = torch.where(state.due == Due.WAIT, self._wait, script)
+            script = torch.where(state.due == PendingText.WAIT, self._wait, script)
         script = torch.where(thinks, script, -1)
         if self._final >= 0:
-            script = torch.where(answers & (state.due == Due.FINAL), self._final, script)
+            script = torch.where(answers & (state.due == PendingText.FINAL), self._final, script)
         edits = thinks & (script < 0)
         left = self.left(track, cursor)
         mode = self._mode(state, track, cursor)
-        free = edits & (mode == Mode.FREE)
+        free = edits & (mode == OnClose.FREE)
         room = self._room(track, torch.zeros_like(cursor))
         barred = answers & (script < 0) & torch.where(spent >= self._most, track.opened > 0, room <= 0)
         opening = torch.where(answers, track.cursor, START)
-        writes = [Write("ban", self._sets, torch.where(barred, self._no_opening[opening], 0))]
+        writes = [EditStep("ban", self._sets, torch.where(barred, self._no_opening[opening], 0))]
         landing = self._landing
         lands = left <= landing
         if landing:
             amount = self._limits.landing_boost * (landing + 1 - left).double() / landing
-            writes.append(Write("bias", self._sets, torch.where(free & lands, self._ramp[cursor], 0), amount))
+            writes.append(EditStep("bias", self._sets, torch.where(free & lands, self._ramp[cursor], 0), amount))
         writes += [
-            Write("redirect", self._sets, torch.where(free, self._eos_sets[cursor], 0), self._rest[cursor]),
-            Write("ban", self._sets, torch.where(edits & (mode == Mode.BAN), self._attempts[cursor], 0)),
+            EditStep("redirect", self._sets, torch.where(free, self._eos_sets[cursor], 0), self._rest[cursor]),
+            EditStep("ban", self._sets, torch.where(edits & (mode == OnClose.BAN), self._attempts[cursor], 0)),
         ]
         if self._limits.wait:
-            going_on = torch.where(edits & (mode == Mode.WAIT), self._wait_sets[cursor], 0)
-            writes.append(Write("redirect", self._sets, going_on, self._wait_id.expand_as(cursor)))
+            going_on = torch.where(edits & (mode == OnClose.WAIT), self._wait_sets[cursor], 0)
+            writes.append(EditStep("redirect", self._sets, going_on, self._wait_id.expand_as(cursor)))
         else:
-            refused = torch.where(edits & (mode == Mode.REDRAW), self._attempts[cursor], 0)
-            writes.append(Write("redraw", self._sets, refused))
+            refused = torch.where(edits & (mode == OnClose.REDRAW), self._attempts[cursor], 0)
+            writes.append(EditStep("redraw", self._sets, refused))
         certain = (left - self._begun[cursor]).clamp(self._fewest, CHARACTER_BYTES)
-        writes.append(Write("ban", self._partial, torch.where(edits, self._unfinished[certain - self._fewest], 0)))
+        writes.append(EditStep("ban", self._partial, torch.where(edits, self._unfinished[certain - self._fewest], 0)))
         close = edits & lands & (state.pause == Pause.END)
-        return wish(track, *writes, script=script, close=close)
+        return decisions(track, *writes, script=script, close=close)
 
     def _room(self, track: Columns, cursor: Ids) -> Ids:
         room: Ids = track.max_new - self._needed[cursor] - track.emitted
@@ -144,17 +144,19 @@ class TensorEnding(Machine):
         tired = state.extensions >= self._waits
         free = ~below & (tired | (self.left(track, cursor) <= self._landing))
         if not limits.wait:
-            return torch.where(free, Mode.FREE, torch.where(tired, Mode.BAN, Mode.REDRAW))
+            return torch.where(free, OnClose.FREE, torch.where(tired, OnClose.BAN, OnClose.REDRAW))
         fits = (spent + len(limits.wait) < self._most) & (
             self._room(track, torch.zeros_like(cursor)) > len(limits.wait)
         )
-        return torch.where(free, Mode.FREE, torch.where(fits, Mode.WAIT, torch.where(below, Mode.BAN, Mode.FREE)))
+        return torch.where(
+            free, OnClose.FREE, torch.where(fits, OnClose.WAIT, torch.where(below, OnClose.BAN, OnClose.FREE))
+        )
 
 
-def pauses(book: Book) -> ByToken:
+def pauses(tables: Tables) -> ByToken:
     """`Sentences.after` by pause and token: letters are alike, and so are digits."""
     same = bytes(97 if bytes([b]).isalpha() else 48 if bytes([b]).isdigit() else b for b in range(256))
-    classes, samples = shapes((*lexicon(book.vocabulary).texts, b""), same)
-    sentences = Sentences(book.vocabulary)
+    classes, samples = shapes((*lexicon(tables.vocabulary).texts, b""), same)
+    sentences = Sentences(tables.vocabulary)
     steps = [[int(sentences.after(pause, token)) for token in samples] for pause in Pause]
-    return ByToken(classes, np.array(steps), book.device)
+    return ByToken(classes, np.array(steps), tables.device)

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 
 import torch
 
-from thinkpace.adapters.device.columns import Columns, Ids, Mask, made, where, with_
-from thinkpace.adapters.device.machine import Book, Known, Machine, Wish, wish
+from thinkpace.adapters.device.columns import Columns, Ids, Mask, build, replace_where, where
+from thinkpace.adapters.device.machine import Decisions, DeviceMachine, KnownStatistics, Tables, decisions
 from thinkpace.adapters.device.tables import bounded
-from thinkpace.processors.controls.confidence_exit import Confidence, SureState
-from thinkpace.processors.core.decisions import Kind
+from thinkpace.processors.controls.confidence_exit import ConfidenceExitMachine, ConfidenceExitState
+from thinkpace.processors.core.decisions import Statistic
 from thinkpace.types import Phase
 
 
-class TensorConfidence(Machine):
+class DeviceConfidenceExit(DeviceMachine):
     """Closes when the model is sure.
 
     Args:
@@ -22,10 +22,10 @@ class TensorConfidence(Machine):
         book: of the program.
     """
 
-    def __init__(self, confidence: Confidence, book: Book) -> None:
+    def __init__(self, confidence: ConfidenceExitMachine, tables: Tables) -> None:
         self._control = confidence.control
         self._every, self._least, self._threshold = confidence.every, bounded(confidence.least), confidence.threshold
-        self._table = book.phrases(confidence.separators)
+        self._table = tables.phrases(confidence.separators)
         self._kind = confidence.kind
 
     def observe(self, state: Columns, before: Columns, after: Columns, token: Ids, drawn: Ids) -> Columns:
@@ -34,7 +34,10 @@ class TensorConfidence(Machine):
         cursor = self._table.step(state.cursor, token)
         looking = self._table.found(state.cursor, token)
         never = torch.zeros_like(inside)
-        begun = made(SureState, *(torch.full_like(old, new) for old, new in zip(state, SureState(), strict=True)))
+        begun = build(
+            ConfidenceExitState,
+            *(torch.full_like(old, new) for old, new in zip(state, ConfidenceExitState(), strict=True)),
+        )
         on = state._replace(cursor=cursor, looking=looking, sure=never)
         if self._every:
             looks = state.looks + 1
@@ -42,16 +45,16 @@ class TensorConfidence(Machine):
             on = where(looking, begun._replace(cursor=cursor, looking=looking, looks=looks, sure=sure), on)
         return where(opens, begun._replace(looks=state.looks), where(inside, on, state))
 
-    def wants(self, state: Columns, track: Columns) -> Mapping[Kind, Mask]:
+    def wants(self, state: Columns, track: Columns) -> Mapping[Statistic, Mask]:
         thinks = (track.phase == Phase.THINKING) & ~state.sure
         return {self._kind: thinks if self._every else thinks & state.looking}
 
-    def inform(self, state: Columns, track: Columns, known: Known) -> Columns:
+    def receive(self, state: Columns, track: Columns, known: KnownStatistics) -> Columns:
         number, there = known[self._kind]
         told = there & (track.phase == Phase.THINKING)
         if self._every:
             seen = state.seen + 1
-            return with_(state, told, seen=seen, mean=state.mean + (number - state.mean) / seen)
+            return replace_where(state, told, seen=seen, mean=state.mean + (number - state.mean) / seen)
         looks = state.looks + 1
         mean, spread = state.mean, state.spread
         if self._control.rule == "entropy":
@@ -61,8 +64,8 @@ class TensorConfidence(Machine):
             sure = spread < self._threshold
         else:
             sure = number < self._threshold
-        looked = made(
-            SureState,
+        draw_then_edit = build(
+            ConfidenceExitState,
             state.cursor,
             torch.zeros_like(sure),
             looks,
@@ -71,7 +74,7 @@ class TensorConfidence(Machine):
             state.seen,
             sure & (looks >= self._least),
         )
-        return where(told & state.looking, looked, state)
+        return where(told & state.looking, draw_then_edit, state)
 
-    def decide(self, state: Columns, track: Columns) -> Wish:
-        return wish(track, close=state.sure & (track.phase == Phase.THINKING))
+    def decide(self, state: Columns, track: Columns) -> Decisions:
+        return decisions(track, close=state.sure & (track.phase == Phase.THINKING))

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from thinkpace.adapters.device.columns import Columns, Ids, made, where
-from thinkpace.adapters.device.machine import Book, Machine, Wish, Write, wish
+from thinkpace.adapters.device.columns import Columns, Ids, build, where
+from thinkpace.adapters.device.machine import Decisions, DeviceMachine, EditStep, Tables, decisions
 from thinkpace.adapters.device.tables import ByToken, bounded
-from thinkpace.processors.controls.draft_limit import Drafts
+from thinkpace.processors.controls.draft_limit import DraftLimitMachine
 from thinkpace.processors.text.automaton import START
 from thinkpace.processors.text.words import WordState
 from thinkpace.types import Phase
@@ -18,7 +18,7 @@ from thinkpace.types import Phase
 _WORDS = 3  # what `WordState.word` may be
 
 
-class TensorDrafts(Machine):
+class DeviceDraftLimit(DeviceMachine):
     """So many words in a step.
 
     Args:
@@ -26,7 +26,7 @@ class TensorDrafts(Machine):
         book: of the program.
     """
 
-    def __init__(self, drafts: Drafts, book: Book) -> None:
+    def __init__(self, drafts: DraftLimitMachine, tables: Tables) -> None:
         self._control, self._separator = drafts.control, drafts.separator
         counter = drafts.words
         classes, samples = counter.shapes
@@ -36,7 +36,7 @@ class TensorDrafts(Machine):
         after = [[counter.walk(state.word, state.separator, text) for text in texts] for state in states]
 
         def table(values: list[list[int]]) -> ByToken:
-            return ByToken(classes, np.array(values), book.device)
+            return ByToken(classes, np.array(values), tables.device)
 
         self._before = table([[walk[0] for walk in row] for row in after])
         self._since = table([[walk[1] for walk in row] for row in after])
@@ -50,7 +50,7 @@ class TensorDrafts(Machine):
                 return [set(counter.beyond(state, allowed)) - {self._separator} for state in states]
             return [() if allowed else counter.ending(state) for state in states]
 
-        self._sets = book.sets()
+        self._sets = tables.sets()
         rows = list[Ids]()
         while len(rows) <= self._control.words_per_step and (not rows or bool(rows[-1].any())):
             rows.append(self._sets.added(edited(len(rows))))
@@ -66,14 +66,14 @@ class TensorDrafts(Machine):
         at = self._at(state)
         ended = self._ended(at, token)
         words = torch.where(ended, self._since(at, token), state.words + self._before(at, token))
-        on = made(WordState, words, self._word(at, token), self._cursor(at, token))
-        return where(inside, on, made(WordState, *(torch.full_like(token, value) for value in WordState())))
+        on = build(WordState, words, self._word(at, token), self._cursor(at, token))
+        return where(inside, on, build(WordState, *(torch.full_like(token, value) for value in WordState())))
 
-    def decide(self, state: Columns, track: Columns) -> Wish:
+    def decide(self, state: Columns, track: Columns) -> Decisions:
         acts = (track.phase == Phase.THINKING) & (track.cursor == START)
         allowed = (self._most - state.words).clamp(0, len(self._which) - 1)
         which = torch.where(acts, self._which[allowed, self._at(state)], 0)
         if self._control.form == "hard":
-            return wish(track, Write("redirect", self._sets, which, torch.full_like(which, self._separator)))
+            return decisions(track, EditStep("redirect", self._sets, which, torch.full_like(which, self._separator)))
         penalty = torch.full_like(which, self._control.penalty, dtype=torch.float64)
-        return wish(track, Write("bias", self._sets, which, penalty))
+        return decisions(track, EditStep("bias", self._sets, which, penalty))

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 
 from thinkpace.adapters.device.columns import Columns, Ids, Mask, where
-from thinkpace.adapters.device.machine import Known, Machine, Wish
+from thinkpace.adapters.device.machine import Decisions, DeviceMachine, KnownStatistics
 from thinkpace.adapters.device.tables import bounded
 from thinkpace.processors.controls.gates import Gate
-from thinkpace.processors.core.decisions import Kind
+from thinkpace.processors.core.decisions import Statistic
 
 
-class TensorGate(Machine):
+class DeviceGate(DeviceMachine):
     """A machine that is silenced outside.
 
     Args:
@@ -22,7 +22,7 @@ class TensorGate(Machine):
         inner: the machine.
     """
 
-    def __init__(self, gate: Gate, inner: Machine) -> None:
+    def __init__(self, gate: Gate, inner: DeviceMachine) -> None:
         self._phase, self._tokens, self._inner = gate.phase, bounded(gate.tokens), inner
 
     def _open(self, track: Columns) -> Mask:
@@ -35,18 +35,18 @@ class TensorGate(Machine):
     def observe(self, state: Columns, before: Columns, after: Columns, token: Ids, drawn: Ids) -> Columns:
         return self._inner.observe(state, before, after, token, drawn)
 
-    def wants(self, state: Columns, track: Columns) -> Mapping[Kind, Mask]:
+    def wants(self, state: Columns, track: Columns) -> Mapping[Statistic, Mask]:
         opened = self._open(track)
         return {kind: mask & opened for kind, mask in self._inner.wants(state, track).items()}
 
-    def inform(self, state: Columns, track: Columns, known: Known) -> Columns:
-        return where(self._open(track), self._inner.inform(state, track, known), state)
+    def receive(self, state: Columns, track: Columns, known: KnownStatistics) -> Columns:
+        return where(self._open(track), self._inner.receive(state, track, known), state)
 
-    def decide(self, state: Columns, track: Columns) -> Wish:
+    def decide(self, state: Columns, track: Columns) -> Decisions:
         opened, inner = self._open(track), self._inner.decide(state, track)
-        return Wish(
+        return Decisions(
             torch.where(opened, inner.script, -1),
             inner.close & opened,
-            inner.torn & opened,
+            inner.conflict & opened,
             tuple(write.where(opened) for write in inner.writes),
         )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from thinkpace.adapters.device.columns import Columns, Ids, Mask, made, where, with_
-from thinkpace.adapters.device.machine import Book, Machine, Wish, Write, wish
+from thinkpace.adapters.device.columns import Columns, Ids, Mask, build, replace_where, where
+from thinkpace.adapters.device.machine import Decisions, DeviceMachine, EditStep, Tables, decisions
 from thinkpace.adapters.device.tables import MatcherTable, bounded
 from thinkpace.processors.budgeting.guard import Guard, GuardState
 from thinkpace.processors.text.automaton import START
@@ -13,7 +13,7 @@ from thinkpace.processors.text.phrases import BEGIN
 from thinkpace.types import Phase
 
 
-class TensorGuard(Machine):
+class DeviceGuard(DeviceMachine):
     """Bars going on with thinking after a forced close.
 
     Args:
@@ -21,12 +21,12 @@ class TensorGuard(Machine):
         book: of the program.
     """
 
-    def __init__(self, guard: Guard, book: Book) -> None:
-        size = book.size
-        self._sets = book.sets()
+    def __init__(self, guard: Guard, tables: Tables) -> None:
+        size = tables.size
+        self._sets = tables.sets()
         self._tokens = bounded(guard.tokens)
-        self._table = book.phrases(guard.phrases)
-        self._closes = MatcherTable(guard.closes, size, book.device)
+        self._table = tables.phrases(guard.phrases)
+        self._closes = MatcherTable(guard.closes, size, tables.device)
         self._close_sets = self._sets.added(guard.closes.completions(cursor) for cursor in range(len(guard.closes)))
         self._open_sets = self._sets.added(guard.opens.completions(cursor) for cursor in range(len(guard.opens)))
 
@@ -35,26 +35,26 @@ class TensorGuard(Machine):
         return guards
 
     def observe(self, state: Columns, before: Columns, after: Columns, token: Ids, drawn: Ids) -> Columns:
-        nothing = made(GuardState, *(torch.full_like(token, value) for value in GuardState()))
+        nothing = build(GuardState, *(torch.full_like(token, value) for value in GuardState()))
         forced = (after.phase == Phase.ANSWER) & after.forced_end
         stays = forced & (before.phase == Phase.ANSWER)
         guards = self._guards(state, after)
-        on = made(
+        on = build(
             GuardState,
             state.since,
             torch.where(guards, self._table.step(state.phrase, token), BEGIN),
             torch.where(guards, self._closes.step(state.close, token), START),
         )
-        begun = with_(nothing, forced, since=after.emitted)
+        begun = replace_where(nothing, forced, since=after.emitted)
         return where(stays, on, begun)
 
-    def decide(self, state: Columns, track: Columns) -> Wish:
+    def decide(self, state: Columns, track: Columns) -> Decisions:
         holds = (state.since >= 0) & (track.phase == Phase.ANSWER)
         guards = holds & self._guards(state, track)
         opening = torch.where(holds, track.cursor, START)
-        return wish(
+        return decisions(
             track,
-            Write("ban", self._sets, torch.where(holds, self._open_sets[opening], 0)),
-            Write("ban", self._table.sets, torch.where(guards, self._table.completions[state.phrase], 0)),
-            Write("ban", self._sets, torch.where(guards, self._close_sets[state.close], 0)),
+            EditStep("ban", self._sets, torch.where(holds, self._open_sets[opening], 0)),
+            EditStep("ban", self._table.sets, torch.where(guards, self._table.completions[state.phrase], 0)),
+            EditStep("ban", self._sets, torch.where(guards, self._close_sets[state.close], 0)),
         )

@@ -7,24 +7,24 @@ from typing import NamedTuple
 
 import torch
 
-from thinkpace.adapters.device.columns import Columns, Ids, Mask, of_host, where
-from thinkpace.adapters.device.machine import Book, Machine, Wish, wish
+from thinkpace.adapters.device.columns import Columns, Ids, Mask, from_host, where
+from thinkpace.adapters.device.machine import Decisions, DeviceMachine, Tables, decisions
 from thinkpace.errors import UnsupportedControl
-from thinkpace.processors.controls.loop_breaker import STRIDE, Loops, LoopState
+from thinkpace.processors.controls.loop_breaker import STRIDE, LoopBreakerMachine, LoopBreakerState
 from thinkpace.types import Phase
 
 _MOST = 1 << 18  # pairs of a length and a place that are compared, per row
 
 
-class LoopColumns(NamedTuple):
-    """`LoopState`, its tail as wide as it can be: Long[rows, window], the last token last."""
+class LoopBreakerColumns(NamedTuple):
+    """`LoopBreakerState`, its tail as wide as it can be: Long[rows, window], the last token last."""
 
     tail: torch.Tensor
     seen: torch.Tensor
     looping: torch.Tensor
 
 
-class TensorLoops(Machine):
+class DeviceLoopBreaker(DeviceMachine):
     """Finds loops.
 
     Args:
@@ -35,7 +35,7 @@ class TensorLoops(Machine):
         UnsupportedControl: if it looks over too much.
     """
 
-    def __init__(self, loops: Loops, book: Book) -> None:
+    def __init__(self, loops: LoopBreakerMachine, tables: Tables) -> None:
         control = loops.control
         self._window = loops.window
         if control.max_period * loops.window > _MOST:
@@ -43,28 +43,30 @@ class TensorLoops(Machine):
                 f"{control!r} looks over more than a device has room for in every step: lower max_period, repeats or "
                 "min_tokens, or start vLLM with VLLM_USE_V2_MODEL_RUNNER=0"
             )
-        lengths = torch.arange(1, control.max_period + 1, device=book.device)
+        lengths = torch.arange(1, control.max_period + 1, device=tables.device)
         covered = lengths * torch.maximum(torch.tensor(control.repeats), -(-control.min_tokens // lengths))
         self._lengths, self._covered = lengths, covered
-        ago = torch.arange(loops.window, device=book.device)  # 0 is the newest
+        ago = torch.arange(loops.window, device=tables.device)  # 0 is the newest
         # of every length: which tokens must equal the one a length earlier, and where that one is
         self._counts = ago < (covered - lengths).unsqueeze(1)
         self._earlier = (loops.window - 1 - ago - lengths.unsqueeze(1)).clamp(min=0)
 
-    def columns(self, states: Sequence[LoopState], device: torch.device) -> Columns:
+    def columns(self, states: Sequence[LoopBreakerState], device: torch.device) -> Columns:
         tails = torch.zeros(len(states), self._window, dtype=torch.long)
         for row, state in enumerate(states):
             if state.tail:
                 tails[row, -len(state.tail) :] = torch.tensor(state.tail)
-        return LoopColumns(tails.to(device), *of_host([(state.seen, state.looping) for state in states], device))
+        return LoopBreakerColumns(
+            tails.to(device), *from_host([(state.seen, state.looping) for state in states], device)
+        )
 
     def observe(self, state: Columns, before: Columns, after: Columns, token: Ids, drawn: Ids) -> Columns:
         inside = (after.phase == Phase.THINKING) & (before.phase == Phase.THINKING)
         tail = torch.cat((state.tail[:, 1:], token.unsqueeze(1)), 1)
         seen = state.seen + 1
         looping = torch.where(seen % STRIDE == 0, self._loops(tail, seen), state.looping)
-        nothing = LoopColumns(torch.zeros_like(tail), torch.zeros_like(seen), torch.zeros_like(looping))
-        return where(inside, LoopColumns(tail, seen, looping), nothing)
+        nothing = LoopBreakerColumns(torch.zeros_like(tail), torch.zeros_like(seen), torch.zeros_like(looping))
+        return where(inside, LoopBreakerColumns(tail, seen, looping), nothing)
 
     def _loops(self, tail: torch.Tensor, seen: Ids) -> Mask:
         newest_first = tail.flip(1).unsqueeze(1)
@@ -73,5 +75,5 @@ class TensorLoops(Machine):
         found = (same | ~self._counts).all(2) & (self._covered <= held) & (self._lengths < held)
         return found.any(1)
 
-    def decide(self, state: Columns, track: Columns) -> Wish:
-        return wish(track, close=state.looping & (track.phase == Phase.THINKING))
+    def decide(self, state: Columns, track: Columns) -> Decisions:
+        return decisions(track, close=state.looping & (track.phase == Phase.THINKING))

@@ -6,19 +6,19 @@ from collections.abc import Mapping
 
 import torch
 
-from thinkpace.adapters.device.columns import Columns, Ids, Mask, made, where, with_
-from thinkpace.adapters.device.controls._line_break import _Replacing
-from thinkpace.adapters.device.controls.budget import TensorEnding
-from thinkpace.adapters.device.machine import Book, Known, Machine, Wish, wish
+from thinkpace.adapters.device.columns import Columns, Ids, Mask, build, replace_where, where
+from thinkpace.adapters.device.controls._line_break import LineBreakInstead
+from thinkpace.adapters.device.controls.budget import DeviceBudget
+from thinkpace.adapters.device.machine import Decisions, DeviceMachine, KnownStatistics, Tables, decisions
 from thinkpace.adapters.device.tables import bounded
-from thinkpace.processors.controls.phased_speed import Speed, SpeedState
-from thinkpace.processors.core.decisions import Kind
+from thinkpace.processors.controls.phased_speed import PhasedSpeedMachine, PhasedSpeedState
+from thinkpace.processors.core.decisions import Statistic
 from thinkpace.processors.text.automaton import START
 from thinkpace.processors.text.phrases import BEGIN
 from thinkpace.types import Phase
 
 
-class TensorSpeed(Machine):
+class DevicePhasedSpeed(DeviceMachine):
     """AlphaOne's two phases.
 
     Args:
@@ -26,13 +26,13 @@ class TensorSpeed(Machine):
         book: of the program.
     """
 
-    def __init__(self, speed: Speed, book: Book) -> None:
+    def __init__(self, speed: PhasedSpeedMachine, tables: Tables) -> None:
         self._control, self._slow = speed.control, bounded(speed.control.slow_tokens)
-        self._ending = TensorEnding(speed.ending, book)  # for its limits; the machine beside this one is another
+        self._ending = DeviceBudget(speed.ending, tables)  # for its limits; the machine beside this one is another
         self._room = len(speed.script.ids)
-        self._script = book.script(speed.script)
-        self._separators = book.phrases(speed.separators)
-        self._replacing = _Replacing(speed.phrases, speed.line_break, book)
+        self._script = tables.script(speed.script)
+        self._separators = tables.phrases(speed.separators)
+        self._replacing = LineBreakInstead(speed.phrases, speed.line_break, tables)
 
     def _fast(self, track: Columns) -> Mask:
         fast: Mask = track.thinking + track.injected >= self._slow
@@ -43,8 +43,8 @@ class TensorSpeed(Machine):
         opens = inside & (before.phase != Phase.THINKING)
         replaced = self._replacing.replaced(state.phrase, token, drawn) & self._fast(before)
         never = torch.zeros_like(inside)
-        on = made(
-            SpeedState,
+        on = build(
+            PhasedSpeedState,
             self._separators.step(state.separator, token),
             self._replacing.table.step(state.phrase, token),
             self._separators.found(state.separator, token) & (drawn >= 0),
@@ -52,22 +52,22 @@ class TensorSpeed(Machine):
             state.over | replaced,
         )
         begin = torch.full_like(token, BEGIN)
-        return where(opens, made(SpeedState, begin, begin, never, never, never), where(inside, on, state))
+        return where(opens, build(PhasedSpeedState, begin, begin, never, never, never), where(inside, on, state))
 
-    def wants(self, state: Columns, track: Columns) -> Mapping[Kind, Mask]:
+    def wants(self, state: Columns, track: Columns) -> Mapping[Statistic, Mask]:
         thinks = track.phase == Phase.THINKING
         cursor = torch.where(thinks, track.cursor, START)
         room = self._ending.left(track, cursor) > self._room
         return {"uniform": thinks & state.at_break & ~self._fast(track) & room}
 
-    def inform(self, state: Columns, track: Columns, known: Known) -> Columns:
+    def receive(self, state: Columns, track: Columns, known: KnownStatistics) -> Columns:
         numbers, _ = known["uniform"]
         spent = track.thinking + track.injected
         chance = self._control.wait_probability * (1 - spent.double() / self._slow)
-        return with_(state, self.wants(state, track)["uniform"], write=numbers < chance)
+        return replace_where(state, self.wants(state, track)["uniform"], write=numbers < chance)
 
-    def decide(self, state: Columns, track: Columns) -> Wish:
+    def decide(self, state: Columns, track: Columns) -> Decisions:
         acts = (track.phase == Phase.THINKING) & (track.cursor == START)
         fast = acts & self._fast(track)
         script = torch.where(acts & ~fast & state.write, self._script, -1)
-        return wish(track, self._replacing.write(state.phrase, fast), script=script, close=fast & state.over)
+        return decisions(track, self._replacing.write(state.phrase, fast), script=script, close=fast & state.over)

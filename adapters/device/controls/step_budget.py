@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import torch
 
-from thinkpace.adapters.device.columns import Columns, Ids, made, where
-from thinkpace.adapters.device.machine import Book, Machine, Wish, wish
+from thinkpace.adapters.device.columns import Columns, Ids, build, where
+from thinkpace.adapters.device.machine import Decisions, DeviceMachine, Tables, decisions
 from thinkpace.adapters.device.tables import bounded, per_token
-from thinkpace.processors.controls.step_budget import Steps, StepState
+from thinkpace.processors.controls.step_budget import StepBudgetMachine, StepBudgetState
 from thinkpace.processors.text.phrases import BEGIN
 from thinkpace.types import Phase
 
 
-class TensorSteps(Machine):
+class DeviceStepBudget(DeviceMachine):
     """So many steps.
 
     Args:
@@ -20,20 +20,20 @@ class TensorSteps(Machine):
         book: of the program.
     """
 
-    def __init__(self, steps: Steps, book: Book) -> None:
+    def __init__(self, steps: StepBudgetMachine, tables: Tables) -> None:
         self._most = bounded(steps.most)
-        self._table = book.phrases(steps.separators)
+        self._table = tables.phrases(steps.separators)
         holds = {token: 1 for token, text in enumerate(steps.texts) if text.strip()}
-        self._holds = per_token(holds, book.size, book.device, torch.bool)
+        self._holds = per_token(holds, tables.size, tables.device, torch.bool)
 
     def observe(self, state: Columns, before: Columns, after: Columns, token: Ids, drawn: Ids) -> Columns:
         inside = after.phase == Phase.THINKING
         opens = inside & (before.phase != Phase.THINKING)
         begun = state.begun | self._holds[token]
         ended = self._table.found(state.cursor, token) & begun
-        on = made(StepState, state.steps + ended.long(), begun & ~ended, self._table.step(state.cursor, token))
-        anew = made(StepState, state.steps, torch.zeros_like(begun), torch.full_like(token, BEGIN))
+        on = build(StepBudgetState, state.steps + ended.long(), begun & ~ended, self._table.step(state.cursor, token))
+        anew = build(StepBudgetState, state.steps, torch.zeros_like(begun), torch.full_like(token, BEGIN))
         return where(opens, anew, where(inside, on, state))
 
-    def decide(self, state: Columns, track: Columns) -> Wish:
-        return wish(track, close=(track.phase == Phase.THINKING) & (state.steps >= self._most))
+    def decide(self, state: Columns, track: Columns) -> Decisions:
+        return decisions(track, close=(track.phase == Phase.THINKING) & (state.steps >= self._most))

@@ -8,18 +8,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from thinkpace.adapters.device.columns import Columns, Ids, made, of_host, where
-from thinkpace.adapters.device.machine import Book, Machine, Wish, Write, wish
+from thinkpace.adapters.device.columns import Columns, Ids, build, from_host, where
+from thinkpace.adapters.device.machine import Decisions, DeviceMachine, EditStep, Tables, decisions
 from thinkpace.adapters.device.tables import ByToken, Masks, alike, per_token
 from thinkpace.errors import UnsupportedControl
-from thinkpace.processors.controls.structured_answer import AnswerState, Structure
+from thinkpace.processors.controls.structured_answer import StructuredAnswerMachine, StructuredAnswerState
 from thinkpace.processors.text.automaton import START
 from thinkpace.types import Phase
 
 _MOST = 1 << 24  # cells of a table while it is made, which takes about a second for each million
 
 
-class TensorStructure(Machine):
+class DeviceStructuredAnswer(DeviceMachine):
     """Allows what a pattern does. Nodes are numbered from 0, as the table has them.
 
     Args:
@@ -30,12 +30,12 @@ class TensorStructure(Machine):
         UnsupportedControl: if the automaton is too large for a table.
     """
 
-    def __init__(self, structure: Structure, book: Book) -> None:
-        size, automaton = book.vocabulary.size, structure.automaton
+    def __init__(self, structure: StructuredAnswerMachine, tables: Tables) -> None:
+        size, automaton = tables.vocabulary.size, structure.automaton
         first = automaton.get_initial_state()
         self._place, nodes, steps = {first: 0}, [first], list[NDArray[np.int32]]()
         for node in nodes:  # which grows while it is gone through
-            row = np.full(book.size, -1, dtype=np.int32)
+            row = np.full(tables.size, -1, dtype=np.int32)
             for token in automaton.get_allowed_tokens(node) or ():
                 after = automaton.get_next_state(node, token)
                 if token < size and after is not None:
@@ -50,9 +50,9 @@ class TensorStructure(Machine):
                     "or start vLLM with VLLM_USE_V2_MODEL_RUNNER=0"
                 )
         table = np.array(steps)
-        self._step = ByToken(*alike(table), book.device)
+        self._step = ByToken(*alike(table), tables.device)
         self._first = self._place[first]
-        self._is_eos = per_token(dict.fromkeys(structure.eos, 1), book.size, book.device, torch.bool)
+        self._is_eos = per_token(dict.fromkeys(structure.eos, 1), tables.size, tables.device, torch.bool)
         # what is allowed by node and cursor of the opening marker, one more of each for none; row 0 leaves all
         self._openings = len(structure.opens) + 1
         self._nowhere = len(table)
@@ -67,25 +67,27 @@ class TensorStructure(Machine):
             allowed[:, cursor, sorted(structure.opens.advances(cursor))] = 1
         free = np.zeros(allowed.shape[:2], dtype=bool)
         free[self._nowhere, [START, -1]] = True
-        self._free = torch.as_tensor(free.reshape(-1), device=book.device)
-        self._allowed = Masks(np.concatenate((allowed[:1, 0], allowed.reshape(-1, size))), book.device)
+        self._free = torch.as_tensor(free.reshape(-1), device=tables.device)
+        self._allowed = Masks(np.concatenate((allowed[:1, 0], allowed.reshape(-1, size))), tables.device)
 
-    def columns(self, states: Sequence[AnswerState], device: torch.device) -> Columns:
-        return of_host([AnswerState(self._place.get(state.node, -1), state.said) for state in states], device)
+    def columns(self, states: Sequence[StructuredAnswerState], device: torch.device) -> Columns:
+        return from_host(
+            [StructuredAnswerState(self._place.get(state.node, -1), state.said) for state in states], device
+        )
 
     def observe(self, state: Columns, before: Columns, after: Columns, token: Ids, drawn: Ids) -> Columns:
         answers = (before.phase == Phase.ANSWER) & (after.phase == Phase.ANSWER)
         stays = (drawn < 0) | self._is_eos[token] | (state.node < 0)
         said = torch.ones_like(stays)
-        on = made(AnswerState, self._step(state.node.clamp(min=0), token), said)
-        anew = made(AnswerState, torch.full_like(token, self._first), ~said)
+        on = build(StructuredAnswerState, self._step(state.node.clamp(min=0), token), said)
+        anew = build(StructuredAnswerState, torch.full_like(token, self._first), ~said)
         return where(answers, where(stays, state, on), anew)
 
-    def decide(self, state: Columns, track: Columns) -> Wish:
+    def decide(self, state: Columns, track: Columns) -> Decisions:
         answers = track.phase == Phase.ANSWER
         cursor = torch.where(answers, track.cursor, START)
         none = (track.opened > 0) | (state.said & (cursor == START))
         opening = torch.where(none, self._openings - 1, cursor)
         node = torch.where(state.node < 0, self._nowhere, state.node)
         at = node * self._openings + opening
-        return wish(track, Write("only", self._allowed, torch.where(answers & ~self._free[at], at + 1, 0)))
+        return decisions(track, EditStep("only", self._allowed, torch.where(answers & ~self._free[at], at + 1, 0)))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from thinkpace.adapters.device.columns import Columns, Ids, with_
-from thinkpace.adapters.device.controls._line_break import _Replacing
+from thinkpace.adapters.device.columns import Columns, Ids, replace_where
+from thinkpace.adapters.device.controls._line_break import LineBreakInstead
 from thinkpace.adapters.device.controls._thoughts import follow_thought
-from thinkpace.adapters.device.machine import Book, Machine, Wish, wish
+from thinkpace.adapters.device.machine import Decisions, DeviceMachine, Tables, decisions
 from thinkpace.adapters.device.tables import bounded
-from thinkpace.processors.controls.thought_budget import Thoughts
+from thinkpace.processors.controls.thought_budget import ThoughtBudgetMachine
 from thinkpace.types import Phase
 
 
-class TensorThoughts(Machine):
+class DeviceThoughtBudget(DeviceMachine):
     """So many thoughts.
 
     Args:
@@ -19,17 +19,17 @@ class TensorThoughts(Machine):
         book: of the program.
     """
 
-    def __init__(self, thoughts: Thoughts, book: Book) -> None:
+    def __init__(self, thoughts: ThoughtBudgetMachine, tables: Tables) -> None:
         self._most = bounded(thoughts.most)
-        self._replacing = _Replacing(thoughts.phrases, thoughts.line_break, book)
+        self._replacing = LineBreakInstead(thoughts.phrases, thoughts.line_break, tables)
 
     def observe(self, state: Columns, before: Columns, after: Columns, token: Ids, drawn: Ids) -> Columns:
         replaced = self._replacing.replaced(state.cursor, token, drawn)
         replaced &= (before.phase == Phase.THINKING) & (state.thoughts >= self._most)
         followed = follow_thought(state, self._replacing.table, before, after, token, drawn == token)
-        return with_(followed, replaced, over=True)
+        return replace_where(followed, replaced, over=True)
 
-    def decide(self, state: Columns, track: Columns) -> Wish:
+    def decide(self, state: Columns, track: Columns) -> Decisions:
         thinks = track.phase == Phase.THINKING
         write = self._replacing.write(state.cursor, thinks & (state.thoughts >= self._most))
-        return wish(track, write, close=thinks & (state.over | (state.thoughts > self._most)))
+        return decisions(track, write, close=thinks & (state.over | (state.thoughts > self._most)))

@@ -1,0 +1,1 @@
+"""What several tests use: engines, strategies, commands, and where things lie."""

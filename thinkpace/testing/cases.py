@@ -1,0 +1,69 @@
+"""Cases that are worked out by hand: what the model would say, and what must come of it under some controls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from thinkpace.adapters.scripted import Model, ScriptedEngine, says
+from thinkpace.engine import Engine, Request, Sampling
+from thinkpace.processors import Control, Markers
+from thinkpace.testing.vocabulary import MARKERS, VOCABULARY
+
+
+@dataclass(frozen=True)
+class Case:
+    """A greedy generation whose model says a script, and goes on saying it when controls write something in between.
+
+    Texts are spelled with the words of `VOCABULARY`: `a`, `so`, `Wait`, `7`, `Q`, `?`, `;`, space, line break, the
+    markers `<t>` and `</t>`, the pieces `<`, `/`, `think`, `>` of longer ones, and `<eos>`.
+    """
+
+    says: str  #: what the model would say after the prompt; then it ends
+    text: str  #: what must come of it, to the end
+    thinking_tokens: int  #: what a budget counts of it
+    end: str  #: how thinking ends: "natural", "forced", "open" or "none"
+    controls: tuple[Control, ...] = ()
+    prompt: str = "Q<t>"  #: ends with `<t>` where the prompt has opened thinking
+    waits: int = 0  #: closes that became going on
+    markers: Markers = MARKERS[0]
+    limit: int = 40  #: of output tokens
+
+    @property
+    def model(self) -> Model:
+        """The script as a model: logits from (prompt, output so far)."""
+        return says(VOCABULARY.encode(self.says), VOCABULARY.size, min(VOCABULARY.eos))
+
+    @property
+    def prompt_ids(self) -> tuple[int, ...]:
+        """The prompt as ids."""
+        return VOCABULARY.encode(self.prompt)
+
+
+def run_case(case: Case, engine: Engine | None = None, *, seed: int = 0) -> None:
+    """Check a case on an engine.
+
+    Args:
+        case: what is said, and what must come of it.
+        engine: of the case's model, vocabulary and markers. Default: a `ScriptedEngine`.
+        seed: of the request.
+
+    Raises:
+        AssertionError: if something else comes; it says what.
+        UnsupportedControl: if the controls cannot work.
+    """
+    engine = engine or ScriptedEngine(case.model, VOCABULARY, case.markers)
+    request = Request(case.prompt_ids, case.controls, case.limit, Sampling(temperature=0), seed)
+    [completion] = engine.generate([request])
+    receipt, kinds = completion.receipt, completion.kinds
+    assert completion.text == case.text, f"expected {case.text!r}, got {completion.text!r}"
+    told = (receipt.thinking_tokens, receipt.end, receipt.waits)
+    expected = (case.thinking_tokens, case.end, case.waits)
+    assert told == expected, f"(thinking tokens, end, waits): expected {expected}, got {told}"
+    assert receipt.usage.completion == len(completion.tokens), f"the receipt counts {receipt.usage}"
+    assert receipt.usage.prompt == len(request.prompt), f"the receipt counts {receipt.usage}"
+    assert receipt.diverged == 0, "a token that was being written did not come"
+    assert receipt.usage.thinking == kinds.count("thinking"), f"{receipt.usage} for {kinds}"
+    assert receipt.usage.forced == kinds.count("injected") + kinds.count("closing"), f"{receipt.usage} for {kinds}"
+    assert receipt.usage.marker == kinds.count("marker"), f"{receipt.usage} for {kinds}"
+    assert receipt.usage.answer == kinds.count("answer"), f"{receipt.usage} for {kinds}"
+    assert completion.finish_reason == ("stop" if case.text.endswith("<eos>") else "length"), completion.finish_reason
