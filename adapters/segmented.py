@@ -1,8 +1,8 @@
-"""Budget forcing over any server of OpenAI's completions protocol: stop, append, go on.
+"""Budget forcing over any server of OpenAI's completions protocol: stop, append, continue.
 
-For servers that know nothing of us (Ollama, LM Studio, a plain vLLM, llama-server). What such a server draws is taken a
-segment at a time: the same program that runs inside other engines says how far a segment may go, what is written next,
-and what a close became; the server is then prompted with all of it again.
+For servers without thinkpace (Ollama, LM Studio, a plain vLLM, llama-server). Each request asks for one segment. The
+program that also runs inside other engines decides how long the segment may be and what is written after it; the next
+request sends everything so far as its prompt.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from thinkpace.adapters.sequences.requests import begin, completion, is_done
+from thinkpace.adapters.sequences.requests import begin, compile_requests, completion, is_done
 from thinkpace.adapters.sequences.sequence_log import SequenceLog
-from thinkpace.adapters.vllm.served_model import ServedModel
-from thinkpace.adapters.vllm.terms import WireRequest
+from thinkpace.adapters.vocabularies.hf import HFVocabulary, find_markers
 from thinkpace.engine import Completion, Request
 from thinkpace.errors import MissingExtra, UnsupportedControl
 from thinkpace.processors.controls.budget_forcing import BudgetForcing
@@ -23,7 +22,7 @@ from thinkpace.processors.controls.think_budget import ThinkBudget
 from thinkpace.processors.core.control import Control
 from thinkpace.processors.core.edit import Edit
 from thinkpace.processors.text.markers import Markers
-from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary
+from thinkpace.processors.text.vocabulary import TokenIds
 from thinkpace.types import Phase
 
 try:
@@ -46,7 +45,7 @@ class SegmentedEngine:
         base_url: such as "http://127.0.0.1:11434/v1".
         tokenizer: of the served model, as transformers has it.
         model: its name there; None for the first one that the server lists.
-        markers: of its thinking; None to find them in the tokenizer's chat template.
+        markers: its thinking markers; None to find them in the tokenizer's chat template.
         ids: whether the server takes and gives token ids (vLLM); otherwise texts.
         eos_token_ids: further ids that end a sequence.
         context_tokens: that the server holds of one sequence, if that is known.
@@ -75,23 +74,12 @@ class SegmentedEngine:
     ) -> None:
         self._client = OpenAI(base_url=base_url, api_key=api_key, timeout=timeout)
         self._served = model or self._client.models.list().data[0].id
-        self._model = ServedModel(tokenizer, tuple(eos_token_ids), context_tokens, markers)
+        self.vocabulary = HFVocabulary(tokenizer, tuple(eos_token_ids))
+        self.markers = markers or find_markers(tokenizer)
+        self.context_tokens = context_tokens  #: tokens that the server holds of one sequence, if that is known
         self._ids = ids
         self._parallel = parallel
         self.name = name or f"segmented:{self._served}"
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        return self._model.vocabulary
-
-    @property
-    def markers(self) -> Markers:
-        return self._model.markers
-
-    @property
-    def context_tokens(self) -> int | None:
-        """How many tokens the server holds of one sequence, if that was told."""
-        return self._model.context_tokens
 
     @property
     def identity(self) -> str:
@@ -103,7 +91,7 @@ class SegmentedEngine:
         self._client.close()
 
     def chat(self, messages: Sequence[Mapping[str, str]]) -> TokenIds:
-        return self._model.vocabulary.chat(messages)
+        return self.vocabulary.chat(messages)
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """One completion per request, in their order.
@@ -112,13 +100,10 @@ class SegmentedEngine:
             UnsupportedControl: before anything is asked, if a control cannot work from here.
             RuntimeError: if the server does not give what it was asked for.
         """
-        logs = []
-        for request in requests:
-            for control in request.controls:
-                _check(control)
-            request.check_room(self.context_tokens)
-            program = self._model.program(WireRequest(request.controls), request.max_new_tokens)
-            logs.append(begin(program, request))
+        for control in (control for request in requests for control in request.controls):
+            _check(control)
+        programs = compile_requests(requests, self.vocabulary, self.markers, self.context_tokens)
+        logs = [begin(program, request) for program, request in zip(programs, requests, strict=True)]
         with ThreadPoolExecutor(self._parallel) as pool:
             list(pool.map(self._run, logs, requests))
         return [completion(log, request, self.vocabulary) for log, request in zip(logs, requests, strict=True)]
@@ -133,16 +118,16 @@ class SegmentedEngine:
                 continue
             if log.tokens:
                 log.trials = (log.trials[0], log.trials[1] + len(log.prompt) + len(log.tokens))
-            said = self._segment(log, request, min(room, max(1, log.idle_left)))
-            for at, token in enumerate(said):
-                came = _take(log, token)
-                if came != token or log.pending:  # what follows was said to another text
-                    log.trials = (log.trials[0] + len(said) - at - 1, log.trials[1])
+            segment = self._segment(log, request, min(room, max(1, log.idle_left)))
+            for at, token in enumerate(segment):
+                taken = _take(log, token)
+                if taken != token or log.pending:  # the rest of the segment continues another text
+                    log.trials = (log.trials[0] + len(segment) - at - 1, log.trials[1])
                     break
 
     def _segment(self, log: SequenceLog, request: Request, size: int) -> TokenIds:
-        """What the model says next, up to its close."""
-        close, eos = self._model.vocabulary.encode(self.markers.close), min(self.vocabulary.eos)
+        """The next tokens of the model, up to its close."""
+        close, eos = self.vocabulary.encode(self.markers.close), min(self.vocabulary.eos)
         stops = any(token in log.edit.redirect for token in close) and log.state.track.phase is Phase.THINKING
         before = (*log.prompt, *log.tokens)
         sampling = request.sampling
@@ -153,7 +138,7 @@ class SegmentedEngine:
             extra |= {"return_token_ids": True}
             extra |= {"stop_token_ids": [close[0]]} if stops and len(close) == 1 else {}
             extra |= {"include_stop_str_in_output": True} if stops and len(close) > 1 else {}
-        made = self._client.completions.create(
+        choice = self._client.completions.create(
             model=self._served,
             prompt=list(before) if self._ids else self.vocabulary.decode(before),
             max_tokens=size,
@@ -164,16 +149,16 @@ class SegmentedEngine:
             extra_body=extra,
         ).choices[0]
         if self._ids:
-            ids: list[int] | None = (made.model_extra or {}).get("token_ids")
+            ids: list[int] | None = (choice.model_extra or {}).get("token_ids")
             if not ids:
                 raise RuntimeError("the server gives no token ids (return_token_ids): pass ids=False")
             return tuple(ids)
-        said = self.vocabulary.encode(made.text)
-        if made.finish_reason == "stop":
-            said += close if stops else (eos,)
-        if not said:
-            raise RuntimeError(f"the server said nothing where {size} tokens were asked for")
-        return said
+        segment = self.vocabulary.encode(choice.text)
+        if choice.finish_reason == "stop":
+            segment += close if stops else (eos,)
+        if not segment:
+            raise RuntimeError(f"the server returned no text where {size} tokens were asked for")
+        return segment
 
 
 def _check(control: Control) -> None:
@@ -192,15 +177,15 @@ def _check(control: Control) -> None:
 
 
 def _take(log: SequenceLog, drawn: int) -> int:
-    """Advance by what comes where `drawn` was drawn, and return it."""
-    came = log.edit.redirect.get(drawn, drawn)
+    """Advance by the token that stands where `drawn` was drawn, and return it."""
+    token = log.edit.redirect.get(drawn, drawn)
 
-    def evidence(_edit: Edit, _token: int, _at: int) -> int:
+    def attribute(_edit: Edit, _token: int, _at: int) -> int:
         return drawn
 
-    log.record_row(evidence, kept=1)
-    log.advance(came)
-    return came
+    log.record_row(attribute, kept=1)
+    log.advance(token)
+    return token
 
 
 def _segment_seed(seed: int, at: int) -> int:

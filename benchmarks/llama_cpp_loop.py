@@ -30,6 +30,8 @@ from thinkpace import (
     ConfidenceExit,
     LoopBreaker,
     Markers,
+    Request,
+    Sampling,
     StepBudget,
     ThoughtBudget,
     ThoughtSwitchPenalty,
@@ -38,7 +40,6 @@ from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
 from thinkpace.adapters.llama_cpp.logits_processor import logits_processors
 from thinkpace.adapters.llama_cpp.native import Context, Feed, ModelFile
 from thinkpace.eval import embedded
-from thinkpace.processors import Request, Sampling
 
 QUIET = (
     ThoughtSwitchPenalty(beta=0),

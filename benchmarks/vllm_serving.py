@@ -22,12 +22,11 @@ os.environ |= {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_LOGGING_LEVEL": "ERROR", "HF
 
 from vllm import LLM, SamplingParams
 
-from thinkpace import BudgetForcing, ThinkBudget
+from thinkpace import BudgetForcing, Request, Sampling, ThinkBudget
 from thinkpace.adapters.vllm.engine import VLLMEngine
 from thinkpace.adapters.vllm.terms import PROCESSOR, extra_args
 from thinkpace.eval import embedded
 from thinkpace.eval.embedded import problems
-from thinkpace.processors import Request, Sampling
 from thinkpace.prompts import PROMPTS
 
 Run = Callable[[], int]  # gives how many tokens were generated

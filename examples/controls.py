@@ -13,6 +13,8 @@ from thinkpace import (
     DraftLimit,
     LoopBreaker,
     PhasedSpeed,
+    Request,
+    Sampling,
     StepBudget,
     StructuredAnswer,
     SuppressExpressions,
@@ -25,7 +27,6 @@ from thinkpace import (
 )
 from thinkpace.adapters.hf.engine import HFEngine
 from thinkpace.eval import embedded
-from thinkpace.processors import Request, Sampling
 from thinkpace.prompts import STEP_BY_STEP
 
 LINES = ("\n",)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import importlib
+from typing import Any
 
 from thinkpace.processors import controls
 from thinkpace.processors.budgeting.budget import EFFORTS, QWEN3_MESSAGE
@@ -36,9 +37,6 @@ from thinkpace.processors.text.phrases import BEGIN as PHRASE_START
 from thinkpace.processors.text.phrases import Phrases, phrases
 from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary, spell
 
-if TYPE_CHECKING:
-    from thinkpace.engine import Completion, Engine, Request, Sampling
-
 __all__ = [
     "CONTROLS",
     "EFFORTS",
@@ -51,20 +49,16 @@ __all__ = [
     "Binding",
     "BoundMarkers",
     "Close",
-    "Completion",
     "Control",
     "Decision",
     "DrawHistory",
     "Edit",
-    "Engine",
     "Markers",
     "Matcher",
     "Phrases",
     "Processor",
     "Program",
-    "Request",
     "RowStatistic",
-    "Sampling",
     "Script",
     "State",
     "Statistics",
@@ -98,12 +92,10 @@ __all__ = [
 ]
 __all__ += controls.__all__
 
-_ENGINE = ("Completion", "Engine", "Request", "Sampling")  # they have moved to `thinkpace.engine`
+_MOVED = ("Completion", "Engine", "Request", "Sampling")  # to `thinkpace`, a layer above
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ENGINE:
-        from thinkpace import engine
-
-        return getattr(engine, name)
+    if name in _MOVED:
+        return getattr(importlib.import_module("thinkpace.engine"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

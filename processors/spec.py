@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import json
-import tomllib
 from collections.abc import Mapping
 from inspect import signature
 from typing import Any
@@ -62,6 +61,8 @@ def controls_from_toml(text: str) -> tuple[Control, ...]:
     Raises:
         ValueError: for what is no TOML, has no such tables, or as `control_from_json` does.
     """
+    import tomllib  # here: it is slow to import, and few read TOML
+
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -22,6 +22,7 @@ from thinkpace import (
     DraftLimit,
     LoopBreaker,
     PhasedSpeed,
+    Sampling,
     StepBudget,
     StructuredAnswer,
     SuppressExpressions,
@@ -42,7 +43,6 @@ from thinkpace.eval.runs.plan import EngineInfo, Plan
 from thinkpace.eval.runs.run import run
 from thinkpace.eval.runs.settings import Setting
 from thinkpace.eval.stats.results import Result, results
-from thinkpace.processors import Sampling
 from thinkpace.prompts import DRAFT, STEP_BY_STEP, Prompt
 
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import os.path
+from typing import TYPE_CHECKING, Any
 
 if not os.path.isdir(os.path.join(__path__[0], "processors")):  # a checkout, or a source archive, without its links
     __path__.append(os.path.dirname(__path__[0]))
@@ -24,8 +26,10 @@ from thinkpace.processors import (
 )
 from thinkpace.processors.controls import *
 from thinkpace.types import Event, Phase, Receipt, Usage
+from thinkpace.version import __version__ as __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from thinkpace.eval.sweeps.sweep import sweep as sweep
 
 __all__ = [
     "NOWAIT",
@@ -51,3 +55,9 @@ __all__ = [
     "during",
 ]
 __all__ += controls.__all__
+
+
+def __getattr__(name: str) -> Any:
+    if name == "sweep":  # it needs the extra `eval`, and is slow to import
+        return importlib.import_module("thinkpace.eval.sweeps.sweep").sweep
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

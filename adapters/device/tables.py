@@ -158,11 +158,12 @@ class PhrasesTable:
     def __init__(self, phrases: Phrases, size: int, device: torch.device) -> None:
         going_on = [sorted(phrases.going_on(cursor)) for cursor in range(phrases.cursors)]
         single = sorted(set(phrases.wake_tokens).union(*going_on))
-        classes, samples = phrases.alike(size)
+        by_token, samples = phrases.token_classes(size)
+        classes = np.array(by_token)
         classes[single] = np.arange(len(single)) + len(samples)
         columns = [*samples, *single]
         place = {token: at for at, token in enumerate(columns)}
-        rest = [[phrases.step(sort, token) for token in columns] for sort in Sort]  # resting cursors are sorts
+        rest = [[phrases.step(sort, token) for token in columns] for sort in Sort]  # idle cursors are sorts
         steps, found = [], []
         for cursor in range(phrases.cursors):
             row = list(rest[cursor % len(Sort)])

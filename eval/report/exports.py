@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from thinkpace import __version__
 from thinkpace.errors import MissingExtra
 from thinkpace.eval.report.atomic import replacing
 from thinkpace.eval.report.tables import sample_rows, write_samples
@@ -19,6 +18,7 @@ from thinkpace.eval.runs.journal import Entry, Journal
 from thinkpace.eval.runs.point import RunPoint
 from thinkpace.eval.stats.intervals import Rights
 from thinkpace.eval.stats.results import completion_tokens, outcome, results
+from thinkpace.version import __version__
 
 
 def to_jsonl(journal: Journal, folder: Path) -> list[Path]:

@@ -11,7 +11,6 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from thinkpace import __version__
 from thinkpace.eval.report import plot
 from thinkpace.eval.report.atomic import replacing
 from thinkpace.eval.report.tables import cell, ledger, result_rows, times
@@ -20,6 +19,7 @@ from thinkpace.eval.runs.point import RunPoint
 from thinkpace.eval.stats.curve_table import curves
 from thinkpace.eval.stats.lines import front
 from thinkpace.eval.stats.results import Result, completion_tokens
+from thinkpace.version import __version__
 
 BINS = 24
 SHOWN = ("right", "wrong", "truncated", "no_answer", "error")  # a sample of each, per point

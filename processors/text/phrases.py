@@ -9,9 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-import numpy as np
-from numpy.typing import NDArray
-
 from thinkpace.processors.text.automaton import START, Matcher
 from thinkpace.processors.text.lexicon import Lexicon, Sort, folded, lexicon, missing_bytes, sort_of
 from thinkpace.processors.text.vocabulary import Vocabulary
@@ -56,9 +53,9 @@ class Phrases:
         self._completions: dict[int, tuple[int, ...]] = {}
         self._going_on: dict[int, frozenset[int]] = {}
         self._within = self._holders()
-        #: tokens that begin or hold a phrase; from a resting cursor all others lead to a resting cursor
+        #: tokens that begin or hold a phrase; from an idle cursor all others lead to an idle cursor
         self.wake_tokens = frozenset(self._within) | self._openers()
-        #: these, and the tokens that lead away from `INSIDE`
+        #: wake tokens, and the tokens that lead away from `INSIDE`
         self.wake_inside_word = self.wake_tokens if exact else self.wake_tokens | self._lexicon.not_word_ends | apart
 
     def _needle(self, text: str) -> bytes:
@@ -103,52 +100,52 @@ class Phrases:
 
     def step(self, cursor: int, token: int) -> tuple[int, bytes | None]:
         """The cursor after one more token, and the phrase that it completes, if any (as it is compared)."""
-        known = self._steps.get((cursor, token))
-        if known is None:
+        stepped = self._steps.get((cursor, token))
+        if stepped is None:
             if len(self._steps) > 1 << 16:  # a cache, not a register
                 self._steps.clear()
             piece = self._texts[token] if token < len(self._texts) else b""
             if not piece:
-                known = BEGIN, None
+                stepped = BEGIN, None
             elif self.is_idle_any_word(cursor) and token not in self.wake_tokens and piece[-1] < 0x80:
-                known = self.idle_cursor((token,)), None
+                stepped = self.idle_cursor((token,)), None
             else:
-                known = self._walk(cursor, piece)
-            self._steps[cursor, token] = known
-        return known
+                stepped = self._walk(cursor, piece)
+            self._steps[cursor, token] = stepped
+        return stepped
 
     def wake_tokens_from(self, cursor: int) -> frozenset[int]:
-        """The tokens that must be seen after a cursor of `exact` phrases: all others lead to `BEGIN`."""
+        """Wake tokens after a cursor of `exact` phrases: all others lead to `BEGIN`."""
         if self.is_idle_any_word(cursor):
             return self.wake_tokens
-        known = self._going_on.get(cursor)
-        if known is None:
+        cached = self._going_on.get(cursor)
+        if cached is None:
             firsts = {rest[:1] for rest in self._rests(cursor)}
-            found = (self._lexicon.beginning_with(first, words=False) for first in firsts)
-            known = self._going_on[cursor] = self.wake_tokens.union(*found)
-        return known
+            continuations = (self._lexicon.beginning_with(first, words=False) for first in firsts)
+            cached = self._going_on[cursor] = self.wake_tokens.union(*continuations)
+        return cached
 
     def is_idle_any_word(self, cursor: int) -> bool:
-        """Whether no phrase has been begun."""
+        """Whether no phrase has begun, inside a word or not."""
         return cursor // _SORTS == START
 
     def idle_cursor(self, tokens: Sequence[int]) -> int:
-        """The resting cursor after tokens none of which is heeded."""
+        """The idle cursor after tokens of which none is a wake token."""
         if self.exact or not self._texts[tokens[-1]]:
             return BEGIN
         return START * _SORTS + self._lexicon.last_sorts[tokens[-1]]
 
     def is_idle(self, cursor: int) -> bool:
-        """Whether the tokens that `wake_inside_word` leaves out lead nowhere else."""
+        """Whether tokens outside `wake_inside_word` leave the cursor unchanged."""
         return cursor == (BEGIN if self.exact else INSIDE)
 
     @property
     def cursors(self) -> int:
-        """How many cursors there are; they run from 0."""
+        """Number of cursors; they are 0 to this minus 1."""
         return len(self._matcher) * _SORTS
 
     def going_on(self, cursor: int) -> frozenset[int]:
-        """The tokens from which it matters that a phrase has been begun: all others do as from a resting cursor."""
+        """The tokens for which it matters that a phrase has begun; all others step as from an idle cursor."""
         if self.is_idle_any_word(cursor):
             return NO_TOKENS
         found = set[int]()
@@ -158,40 +155,36 @@ class Phrases:
                 found.update(self._lexicon.spelled(rest[:end], words=not self.exact))
         return frozenset(found)
 
-    def alike(self, size: int) -> tuple[NDArray[np.int64], list[int]]:
-        """The tokens that no phrase heeds, in classes: what they lead to depends on nothing else.
+    def token_classes(self, size: int) -> tuple[list[int], list[int]]:
+        """Tokens outside `wake_tokens` in classes: from an idle cursor, tokens of one class lead to the same cursor.
 
         Returns:
-            The class of each of `size` tokens, those that are heeded included, and a token of every class.
+            The class of each of `size` tokens (wake tokens included), and one token of every class.
         """
-        known: dict[tuple[object, ...], int] = {}
-        samples, classes = list[int](), np.zeros(size, dtype=np.int64)
+        class_of: dict[tuple[object, ...], int] = {}
+        samples, classes = list[int](), list[int]()
         for token in range(size):
             piece = self._texts[token] if token < len(self._texts) else b""
             sort = self._lexicon.last_sorts[token] if piece else None
             key = sort, bool(piece) and missing_bytes(piece) == -len(piece), token in self.wake_tokens
-            if key not in known:
-                known[key] = len(samples)
+            if key not in class_of:
+                class_of[key] = len(samples)
                 samples.append(token)
-            classes[token] = known[key]
+            classes.append(class_of[key])
         return classes, samples
-
-    def expression(self, found: bytes) -> str:
-        """The phrase as it was given."""
-        return self._needles[found]
 
     def completions(self, cursor: int) -> tuple[int, ...]:
         """The tokens that would complete a phrase as the next token."""
-        known = self._completions.get(cursor)
-        if known is None:
+        cached = self._completions.get(cursor)
+        if cached is None:
             candidates = set(self._within)
             for rest in self._rests(cursor):
                 candidates.update(self._lexicon.beginning_with(rest, words=not self.exact))
-            known = tuple(
+            cached = tuple(
                 sorted(token for token in candidates if self._walk(cursor, self._texts[token])[1] is not None)
             )
-            self._completions[cursor] = known
-        return known
+            self._completions[cursor] = cached
+        return cached
 
     def _rests(self, cursor: int) -> set[bytes]:
         """What is left of every phrase that the stream has begun, as bytes."""

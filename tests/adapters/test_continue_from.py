@@ -8,8 +8,7 @@ import pytest
 from support.continuing import CHAINS, cut, whole
 from support.places import HAS_LLAMA_CPP
 
-from thinkpace import Control
-from thinkpace.processors import Request
+from thinkpace import Control, Request
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])

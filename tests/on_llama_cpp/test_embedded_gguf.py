@@ -9,12 +9,12 @@ import pytest
 import torch
 from embedded_gguf import write_all
 
+from thinkpace import Request, Sampling
 from thinkpace.adapters.hf.engine import HFEngine
 from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
 from thinkpace.adapters.llama_cpp.native import Context, Feed, ModelFile
 from thinkpace.adapters.llama_cpp.vocabulary import vocabulary_of
 from thinkpace.eval import embedded
-from thinkpace.processors import Request, Sampling
 from thinkpace.processors.text.vocabulary import TokenIds
 
 TOLERANCE = {"gguf": 1e-3, "gguf-q8_0": 0.5}  # largest difference of a logit from transformers'; measured 2e-5 and 0.2

@@ -18,6 +18,8 @@ from thinkpace import (
     ConfidenceExit,
     Markers,
     NoLegalToken,
+    Request,
+    Sampling,
     StructuredAnswer,
     SuppressExpressions,
     ThinkBudget,
@@ -27,7 +29,6 @@ from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
 from thinkpace.adapters.llama_cpp.native import Feed
 from thinkpace.adapters.scripted import says
 from thinkpace.eval import embedded
-from thinkpace.processors import Request, Sampling
 from thinkpace.processors.text.vocabulary import TokenIds
 from thinkpace.testing import VOCABULARY
 

@@ -9,11 +9,19 @@ import llama_cpp
 import numpy as np
 import pytest
 
-from thinkpace import BudgetForcing, ConfidenceExit, NoLegalToken, SuppressExpressions, ThinkBudget, UnsupportedControl
+from thinkpace import (
+    BudgetForcing,
+    ConfidenceExit,
+    NoLegalToken,
+    Request,
+    Sampling,
+    SuppressExpressions,
+    ThinkBudget,
+    UnsupportedControl,
+)
 from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
 from thinkpace.adapters.llama_cpp.logits_processor import LlamaLogitsProcessors, logits_processors
 from thinkpace.eval import embedded
-from thinkpace.processors import Request, Sampling
 from thinkpace.processors.text.vocabulary import TokenIds
 
 LIMIT = BudgetForcing(16, answer_reserve=16)

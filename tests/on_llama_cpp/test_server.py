@@ -18,12 +18,11 @@ import pytest
 import uvicorn
 from support.commands import command
 
-from thinkpace import StepBudget, ThinkBudget, UnsupportedControl
+from thinkpace import Request, Sampling, StepBudget, ThinkBudget, UnsupportedControl
 from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
 from thinkpace.adapters.serving.app import make_app
 from thinkpace.eval import embedded
 from thinkpace.eval.embedded import problems
-from thinkpace.processors import Request, Sampling
 from thinkpace.prompts import PROMPTS
 
 QUESTIONS = [PROMPTS["step-by-step"].render(one.question) for one in problems.examples("chain", 64, seed=11)]

@@ -10,12 +10,11 @@ import pytest
 from support.vllm_process import serving
 from vllm import LLM
 
-from thinkpace import BudgetForcing, Control, Markers, ThinkBudget
+from thinkpace import BudgetForcing, Control, Markers, Request, Sampling, ThinkBudget
 from thinkpace.adapters.vllm.engine import VLLMEngine
 from thinkpace.adapters.vllm.terms import PROCESSOR
 from thinkpace.eval import embedded
 from thinkpace.eval.embedded import problems
-from thinkpace.processors import Request, Sampling
 from thinkpace.prompts import PROMPTS
 
 MARKERS = Markers("<think>", "</think>")

@@ -8,11 +8,10 @@ from unittest import mock
 import pytest
 from support import first_answers
 
-from thinkpace import ThinkBudget
+from thinkpace import Request, Sampling, ThinkBudget
 from thinkpace.adapters.vllm.engine import VLLMEngine
 from thinkpace.eval.embedded import problems
 from thinkpace.eval.engines import open_engine
-from thinkpace.processors import Request, Sampling
 from thinkpace.prompts import STEP_BY_STEP
 
 

@@ -21,6 +21,8 @@ from thinkpace import (
     BudgetForcing,
     Control,
     LoopBreaker,
+    Request,
+    Sampling,
     StepBudget,
     ThinkBudget,
     ThoughtSwitchPenalty,
@@ -32,7 +34,6 @@ from thinkpace.adapters.vllm.engine import VLLMEngine
 from thinkpace.adapters.vllm.terms import extra_args
 from thinkpace.eval import embedded
 from thinkpace.eval.embedded import problems
-from thinkpace.processors import Request, Sampling
 
 QUESTION = problems.examples("chain", 1, seed=5)[0].question
 

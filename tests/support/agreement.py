@@ -8,11 +8,15 @@ import pytest
 
 from thinkpace import (
     BudgetForcing,
+    Completion,
     ConfidenceExit,
     Control,
     DraftLimit,
+    Engine,
     LoopBreaker,
     PhasedSpeed,
+    Request,
+    Sampling,
     StepBudget,
     StructuredAnswer,
     SuppressExpressions,
@@ -24,7 +28,6 @@ from thinkpace import (
 )
 from thinkpace.adapters.hf.engine import HFEngine
 from thinkpace.eval.embedded import problems
-from thinkpace.processors import Completion, Engine, Request, Sampling
 from thinkpace.prompts import PROMPTS
 
 PROBLEMS = int(os.environ.get("THINKPACE_PROBLEMS", "200"))  # of the long tests; the gate takes fewer for its time

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from thinkpace import BudgetForcing, Control, LoopBreaker, ThoughtSwitchPenalty
+from thinkpace import BudgetForcing, Completion, Control, Engine, LoopBreaker, Request, Sampling, ThoughtSwitchPenalty
 from thinkpace.eval.embedded import problems
 from thinkpace.eval.runs.replay import replaced_draws
-from thinkpace.processors import Completion, Engine, Request, Sampling
 from thinkpace.processors.core.replay import DrawHistory
 from thinkpace.prompts import STEP_BY_STEP
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from thinkpace import ThinkBudget
+from thinkpace import Engine, Request, Sampling, ThinkBudget
 from thinkpace.eval.embedded import problems
-from thinkpace.processors import Engine, Request, Sampling
 from thinkpace.prompts import STEP_BY_STEP
 
 

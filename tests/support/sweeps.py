@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from thinkpace import Markers
+from thinkpace import Completion, Markers, Request, Sampling
 from thinkpace.adapters.scripted import ScriptedEngine
 from thinkpace.eval.executors.local import Here
 from thinkpace.eval.runs.journal import Journal
@@ -16,7 +16,6 @@ from thinkpace.eval.runs.run import run
 from thinkpace.eval.runs.settings import Setting, grid
 from thinkpace.eval.stats.results import Result, results
 from thinkpace.eval.task import Example
-from thinkpace.processors import Completion, Request, Sampling
 from thinkpace.prompts import BARE
 from thinkpace.testing import VOCABULARY
 

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from thinkpace import Markers
+from thinkpace import Completion, Engine, Markers, Request
 from thinkpace.adapters.scripted import ScriptedEngine
-from thinkpace.processors import Completion, Engine, Request
 from thinkpace.testing import VOCABULARY
 
 

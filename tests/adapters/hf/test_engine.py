@@ -9,6 +9,8 @@ from thinkpace import (
     ConfidenceExit,
     LoopBreaker,
     Markers,
+    Request,
+    Sampling,
     StructuredAnswer,
     ThinkBudget,
     UnsupportedControl,
@@ -17,7 +19,6 @@ from thinkpace.adapters.hf.engine import HFEngine
 from thinkpace.adapters.scripted import says
 from thinkpace.adapters.vocabularies.hf import HFVocabulary
 from thinkpace.eval.embedded import problems
-from thinkpace.processors import Request, Sampling
 from thinkpace.processors.text.lexicon import lexicon
 from thinkpace.prompts import STEP_BY_STEP
 from thinkpace.testing import VOCABULARY

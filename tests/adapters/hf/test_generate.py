@@ -16,6 +16,8 @@ from thinkpace import (
     Markers,
     Phase,
     Receipt,
+    Request,
+    Sampling,
     StepBudget,
     SuppressExpressions,
     ThinkBudget,
@@ -26,7 +28,7 @@ from thinkpace.adapters.hf.engine import HFEngine
 from thinkpace.adapters.hf.logits_processor import logits_processors
 from thinkpace.adapters.scripted import says
 from thinkpace.eval.embedded import problems
-from thinkpace.processors import Request, Sampling, replay
+from thinkpace.processors import replay
 from thinkpace.prompts import STEP_BY_STEP
 from thinkpace.testing import VOCABULARY
 from thinkpace.testing.scripted_hf import ScriptedHF, WordTokenizer

@@ -6,10 +6,9 @@ import pytest
 import torch
 from support.reference_s1 import S1, Round
 
-from thinkpace import BudgetForcing
+from thinkpace import BudgetForcing, Request, Sampling
 from thinkpace.adapters.hf.engine import HFEngine
 from thinkpace.eval.embedded import problems
-from thinkpace.processors import Request, Sampling
 from thinkpace.prompts import STEP_BY_STEP
 
 LIMIT, RESERVE = 500, 8

@@ -27,6 +27,7 @@ from support.toy_engine import (
     slow_process_id,
 )
 
+from thinkpace import Sampling
 from thinkpace.eval.executors.local import Executor, Here, Processes, WorkerDied
 from thinkpace.eval.report import tables
 from thinkpace.eval.runs.journal import Journal
@@ -34,7 +35,6 @@ from thinkpace.eval.runs.plan import EngineInfo, Plan
 from thinkpace.eval.runs.run import run
 from thinkpace.eval.runs.settings import grid
 from thinkpace.eval.task import Example
-from thinkpace.processors import Sampling
 from thinkpace.prompts import BARE
 
 PLAN = Plan(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from thinkpace import Markers
+from thinkpace import Markers, Sampling
 from thinkpace.adapters.scripted import ScriptedEngine, WordVocabulary, says
 from thinkpace.eval.grading.compare import same
 from thinkpace.eval.grading.extract import RULES, check_rules, extract, rules_for, rules_of
@@ -13,7 +13,6 @@ from thinkpace.eval.runs.judge import graded_entries
 from thinkpace.eval.runs.settings import Setting
 from thinkpace.eval.runs.unit import PointJob, RawSample, WorkUnit, run_unit
 from thinkpace.eval.task import Example
-from thinkpace.processors import Sampling
 from thinkpace.prompts import BARE
 
 WORDS = WordVocabulary(("<eos>", "<t>", "</t>", "Final", " Answer:", " 7"))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from support.toy_engine import ToyEngine
 
+from thinkpace import Sampling
 from thinkpace.eval.executors.local import Here
 from thinkpace.eval.report.exports import FORMATS
 from thinkpace.eval.report.tables import sample_rows
@@ -18,7 +19,6 @@ from thinkpace.eval.runs.run import run
 from thinkpace.eval.runs.settings import grid
 from thinkpace.eval.stats.results import results
 from thinkpace.eval.task import Example
-from thinkpace.processors import Sampling
 from thinkpace.prompts import BARE
 
 # fields of instance_level_eval.schema.json 0.2.2, which allows no others

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 from support.toy_engine import ToyEngine
 
-from thinkpace import ThoughtSwitchPenalty
+from thinkpace import Sampling, ThoughtSwitchPenalty
 from thinkpace.eval.executors.local import Here
 from thinkpace.eval.report.publish import TABLES, publish
 from thinkpace.eval.runs.journal import Entry, Journal
@@ -22,7 +22,6 @@ from thinkpace.eval.runs.plan import EngineInfo, Plan
 from thinkpace.eval.runs.run import run
 from thinkpace.eval.runs.settings import grid, with_controls
 from thinkpace.eval.task import Example
-from thinkpace.processors import Sampling
 from thinkpace.prompts import BARE
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

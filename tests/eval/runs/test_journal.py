@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from support.sweeps import EXAMPLES, Counting, go, journal, make_plan, plan
 
+from thinkpace import Sampling
 from thinkpace.eval.runs.journal import Entry, Progress
 from thinkpace.eval.runs.plan import Plan
 from thinkpace.eval.runs.settings import grid
 from thinkpace.eval.task import Example
-from thinkpace.processors import Sampling
 
 
 def test_two_processes_on_one_journal_write_each_sample_once(tmp_path: Path) -> None:

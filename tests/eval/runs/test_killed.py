@@ -33,7 +33,7 @@ from thinkpace.eval.publishing import publish
 from thinkpace.eval.settings import grid
 from thinkpace.eval.sweep import run
 from thinkpace.eval.task import Example
-from thinkpace.processors import Sampling
+from thinkpace import Sampling
 from thinkpace.prompts import BARE
 
 examples = tuple(Example(f"q{{i}}", "Q<t>", "7") for i in range({QUESTIONS}))

@@ -13,7 +13,16 @@ import numpy as np
 import pytest
 from support.enumeration import MARKERS, OPEN, VOCABULARY, Output, Walk, logits
 
-from thinkpace import BudgetForcing, Control, SuppressExpressions, ThinkBudget, ThoughtSwitchPenalty
+from thinkpace import (
+    BudgetForcing,
+    Completion,
+    Control,
+    Request,
+    Sampling,
+    SuppressExpressions,
+    ThinkBudget,
+    ThoughtSwitchPenalty,
+)
 from thinkpace.adapters.scripted import ScriptedEngine
 from thinkpace.eval.embedded import problems
 from thinkpace.eval.executors.local import Here
@@ -26,7 +35,7 @@ from thinkpace.eval.runs.settings import grid, with_controls
 from thinkpace.eval.stats.results import results
 from thinkpace.eval.sweeps.parse import settings_of
 from thinkpace.eval.task import Example
-from thinkpace.processors import Completion, Request, Sampling, compile_program
+from thinkpace.processors import compile_program
 from thinkpace.prompts import BARE, STEP_BY_STEP
 from thinkpace.types import Event
 

@@ -14,7 +14,16 @@ import pytest
 from rich.console import Console
 from support.sweeps import EXAMPLES, Counting, found, go, journal, make_plan, plan
 
-from thinkpace import BudgetForcing, LoopBreaker, ThinkBudget, ThoughtSwitchPenalty, UnsupportedControl
+from thinkpace import (
+    BudgetForcing,
+    Completion,
+    LoopBreaker,
+    Request,
+    Sampling,
+    ThinkBudget,
+    ThoughtSwitchPenalty,
+    UnsupportedControl,
+)
 from thinkpace.eval.grading.grader import Grading
 from thinkpace.eval.report import plot, tables, terminal
 from thinkpace.eval.runs.journal import Entry, Journal, Progress
@@ -25,7 +34,6 @@ from thinkpace.eval.runs.unit import RawSample, sample_seed
 from thinkpace.eval.stats.lines import lines
 from thinkpace.eval.stats.results import results
 from thinkpace.eval.task import Example
-from thinkpace.processors import Completion, Request, Sampling
 from thinkpace.prompts import BARE
 
 
