@@ -1,17 +1,16 @@
-"""What a client is told: deltas, choices, usage and errors in the fields of OpenAI's protocol."""
+"""Answers in the fields of OpenAI's protocol, whole or streamed: deltas, choices, usage and errors."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import Any
 
-from thinkpace.adapters.llama_cpp.stream import Piece
-from thinkpace.adapters.serving.runner import ClientRequest, Runner
+from thinkpace.adapters.serving.choices import ChoiceBuilder
+from thinkpace.adapters.serving.runner import Runner
 from thinkpace.errors import MissingExtra
-from thinkpace.types import Receipt
 
 try:
     from fastapi import Request
@@ -20,83 +19,78 @@ except ModuleNotFoundError as error:
     raise MissingExtra("serving", "serve") from error
 
 
-LOOK_FOR_CLIENT_S = 0.25  # how often a client that waits for the whole is looked for
+LOOK_FOR_CLIENT_S = 0.25  # how often to check that a client that waits for a whole answer is still there
 
 
-class ChoiceBuilder:
-    """What one choice has said so far, as the protocol's fields.
+async def whole(answers: list[ChoiceBuilder], runner: Runner, request: Request, head: dict[str, Any]) -> JSONResponse:
+    """The answer in one piece; its generation is cancelled if the client disconnects.
 
     Args:
-        ticket: of its job.
-        stops: texts that end it.
-        special: ids that are no part of any text.
-        is_chat: whether thinking is told apart.
+        answers: the choices.
+        runner: generates them.
+        request: of the client.
+        head: fields of the body that do not depend on the choices.
+    """
+    texts: list[dict[str, str]] = [{} for _ in answers]
+    try:
+        async for i, delta in deltas_of(answers, runner, request):
+            for field, text in delta.items():
+                texts[i][field] = texts[i].get(field, "") + text
+    finally:
+        _cancel(answers, runner)
+    failed = next((answer.ticket.job.error for answer in answers if answer.ticket.job.error is not None), None)
+    if failed is not None:
+        return failure_response(failed)
+    choices = [choice_body(i, answer, texts[i]) for i, answer in enumerate(answers)]
+    return JSONResponse({**head, "choices": choices, "usage": usage_of(answers)})
+
+
+async def streamed(
+    answers: list[ChoiceBuilder], runner: Runner, head: dict[str, Any], *, is_chat: bool, with_usage: bool
+) -> AsyncIterator[str]:
+    """The answer as server-sent events, as it is generated; cancelled when the client stops reading.
+
+    Args:
+        answers: the choices.
+        runner: generates them.
+        head: fields of every event.
+        is_chat: whether these are chat completions.
+        with_usage: whether the last event before "[DONE]" holds the usage.
     """
 
-    def __init__(self, ticket: ClientRequest, stops: Sequence[str], special: frozenset[int], is_chat: bool) -> None:
-        self.ticket = ticket
-        self.is_chat = is_chat
-        self._stops = stops
-        self._special = special
-        self._held = ""  # the end of the text, which may begin a stop
-        self._taken = 0  # tokens, up to the stop
-        self.stopped = False
+    def chunk(i: int, delta: dict[str, str], reason: str | None = None, **more: Any) -> str:
+        fields = {"delta": delta} if is_chat else {"text": delta.get("text", "")}
+        return sse_event({**head, "choices": [{"index": i, **fields, "finish_reason": reason, **more}]})
 
-    def feed(self, piece: Piece) -> dict[str, str]:
-        """The fields of a delta; empty if nothing is to be said."""
-        if self.stopped:
-            return {}
-        self._taken += len(piece.tokens)
-        if all(token in self._special for token in piece.tokens):
-            return {}
-        if self.is_chat and piece.kind in ("thinking", "injected"):
-            return {"reasoning_content": piece.text} if piece.text else {}
-        if self.is_chat and not piece.answers:
-            return {}
-        return self._said(piece.text)
-
-    def flush(self) -> dict[str, str]:
-        """What was held back, now that no stop can come of it."""
-        held, self._held = self._held, ""
-        return {} if self.stopped else self._field(held)
-
-    def _said(self, text: str) -> dict[str, str]:
-        text = self._held + text
-        places = [at for stop in self._stops if (at := text.find(stop)) >= 0]
-        if places:
-            self._held, self.stopped = "", True
-            return self._field(text[: min(places)])
-        begun = max((_begun(text, stop) for stop in self._stops), default=0)
-        self._held = text[len(text) - begun :]
-        return self._field(text[: len(text) - begun])
-
-    def _field(self, text: str) -> dict[str, str]:
-        return {("content" if self.is_chat else "text"): text} if text else {}
-
-    @property
-    def receipt(self) -> Receipt:
-        """Of what was said: tokens that came after the stop, before it was seen, are no part of it."""
-        log = self.ticket.job.log
-        if self.stopped:
-            log = log.fork()
-            log.rewind(self._taken)
-        return log.receipt()
-
-    @property
-    def finish_reason(self) -> Literal["stop", "length"]:
-        """Why it ended."""
-        return "stop" if self.stopped or self.ticket.job.log.ended else "length"
+    try:
+        if is_chat:
+            for i in range(len(answers)):
+                yield chunk(i, {"role": "assistant"})
+        async for i, delta in deltas_of(answers, runner):
+            yield chunk(i, delta)
+        for i, answer in enumerate(answers):
+            failed = answer.ticket.job.error
+            if failed is not None:
+                yield sse_event(json.loads(bytes(failure_response(failed).body)))
+            else:
+                yield chunk(i, {}, answer.finish_reason, receipt=asdict(answer.receipt))
+        if with_usage:
+            yield sse_event({**head, "choices": [], "usage": usage_of(answers)})
+        yield "data: [DONE]\n\n"
+    finally:
+        _cancel(answers, runner)
 
 
-def _begun(text: str, stop: str) -> int:
-    """How much of the beginning of `stop` the text ends with."""
-    return next((k for k in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:k])), 0)
+def _cancel(answers: list[ChoiceBuilder], runner: Runner) -> None:
+    for answer in answers:
+        if not answer.ticket.job.done:
+            runner.cancel(answer.ticket)
 
 
 async def deltas_of(
     answers: list[ChoiceBuilder], runner: Runner, request: Request | None = None
 ) -> AsyncIterator[tuple[int, dict[str, str]]]:
-    """The deltas of all choices as they come: (choice, fields)."""
+    """Yields (index of the choice, fields of the delta) as they are generated."""
     waiting = {
         asyncio.ensure_future(answer.ticket.queue.get()): (i, answer)  # one wait per choice
         for i, answer in enumerate(answers)
@@ -114,7 +108,7 @@ async def deltas_of(
                 if delta:
                     yield i, delta
                 if answer.stopped and not answer.ticket.job.done:
-                    runner.cancel(answer.ticket)  # its end is waited for: until then the counts may change
+                    runner.cancel(answer.ticket)  # wait for its end: until then the counts may change
                 if piece is not None:
                     waiting[asyncio.ensure_future(answer.ticket.queue.get())] = (i, answer)
     finally:
@@ -122,15 +116,15 @@ async def deltas_of(
             future.cancel()
 
 
-def choice_body(i: int, answer: ChoiceBuilder, said: dict[str, str]) -> dict[str, Any]:
+def choice_body(i: int, answer: ChoiceBuilder, texts: dict[str, str]) -> dict[str, Any]:
     """One entry of `choices`, with its receipt."""
     rest = {"index": i, "finish_reason": answer.finish_reason, "receipt": asdict(answer.receipt)}
     if not answer.is_chat:
-        return {"text": said.get("text", ""), **rest}
+        return {"text": texts.get("text", ""), **rest}
     message = {
         "role": "assistant",
-        "content": said.get("content", ""),
-        "reasoning_content": said.get("reasoning_content"),
+        "content": texts.get("content", ""),
+        "reasoning_content": texts.get("reasoning_content"),
     }
     return {"message": message, **rest}
 
@@ -139,11 +133,11 @@ def usage_of(answers: list[ChoiceBuilder]) -> dict[str, Any]:
     """The field `usage` of an answer: tokens of all its choices."""
     receipts = [answer.receipt for answer in answers]
     prompt = receipts[0].usage.prompt
-    made = sum(receipt.usage.completion for receipt in receipts)
+    completion = sum(receipt.usage.completion for receipt in receipts)
     return {
         "prompt_tokens": prompt,
-        "completion_tokens": made,
-        "total_tokens": prompt + made,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
         "completion_tokens_details": {"reasoning_tokens": sum(receipt.thinking_tokens for receipt in receipts)},
     }
 
@@ -160,6 +154,6 @@ def error_response(status: int, message: str, field: str | None, code: str | Non
 
 
 def failure_response(error: Exception) -> JSONResponse:
-    """What ended a generation: a conflict of controls is the client's to mend, all else is ours."""
+    """An error that ended a generation: 400 for controls that conflict, else 500."""
     status = 400 if isinstance(error, ValueError) else 500
     return error_response(status, str(error), "controls" if status == 400 else None)

@@ -1,32 +1,23 @@
-"""An OpenAI-compatible server over the llama.cpp engine: chat completions and completions, streamed or whole.
+"""The routes of an OpenAI-compatible server over the llama.cpp engine: chat completions and completions.
 
     app = make_app(LlamaCppEngine("model.gguf", parallel=8))
     uvicorn.run(app, host="127.0.0.1", port=8080)
 
-Thinking comes as `reasoning_content`, apart from `content`; budgets and controls are fields of each request.
+Thinking is in `reasoning_content`, apart from `content`; budgets and controls are fields of each request.
 """
 
 from __future__ import annotations
 
-import json
 import secrets
 import socket
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from typing import Any
 
 from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
-from thinkpace.adapters.serving.answers import (
-    ChoiceBuilder,
-    choice_body,
-    deltas_of,
-    error_response,
-    failure_response,
-    sse_event,
-    usage_of,
-)
+from thinkpace.adapters.serving.answers import error_response, streamed, whole
+from thinkpace.adapters.serving.choices import ChoiceBuilder
 from thinkpace.adapters.serving.openai_schema import ChatBody, CompletionBody, FieldError, refusal, requests_of
 from thinkpace.adapters.serving.runner import Runner
 from thinkpace.engine import Request as Generation
@@ -47,23 +38,21 @@ except ModuleNotFoundError as error:
 Body = ChatBody | CompletionBody
 
 
-LAST_WORDS_S = 5  # after a signal, those who still listen have so long
+LAST_WORDS_S = 5  # seconds that open connections have after a signal
 
 
 def make_app(engine: LlamaCppEngine, *, controls: Sequence[Control] = (), name: str | None = None) -> FastAPI:
     """The server as an ASGI application.
 
     Args:
-        engine: used by nobody else while the application runs.
-        controls: what holds for requests that do not say otherwise.
-        name: of the model, as clients see it. Default: the engine's.
+        engine: no one else may use it while the application runs.
+        controls: for requests that bring none of their own.
+        name: of the model, as clients see it; None for the engine's.
 
     Raises:
         UnsupportedControl: if the controls cannot work with this model.
     """
-    engine.jobs(
-        [Generation((0,), tuple(controls), max(1, engine.context_tokens // 2))]
-    )  # shows what is wrong with them
+    engine.jobs([Generation((0,), tuple(controls), max(1, engine.context_tokens // 2))])  # raises if they cannot work
     runner = Runner(engine)
     name = name or engine.name
     eos, special = engine.vocabulary.eos, engine.vocabulary.special
@@ -76,22 +65,7 @@ def make_app(engine: LlamaCppEngine, *, controls: Sequence[Control] = (), name: 
 
     app = FastAPI(title="thinkpace", lifespan=life, docs_url=None, redoc_url=None)
 
-    @app.exception_handler(FieldError)
-    async def refused(_request: Request, error: FieldError) -> JSONResponse:
-        return error_response(400, str(error), error.field, error.code)
-
-    @app.exception_handler(RequestValidationError)
-    async def malformed(_request: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
-        path = [str(part) for part in first["loc"] if part != "body"]
-        if first["type"] == "json_invalid" or not path:
-            return error_response(400, "the body is no JSON object, or its content type is not application/json", None)
-        says = "is not known here" if first["type"] == "extra_forbidden" else first["msg"]
-        return error_response(400, f"{path[0]}: {says}", path[0])
-
-    @app.exception_handler(HTTPException)
-    async def refused_early(_request: Request, error: HTTPException) -> JSONResponse:
-        return error_response(error.status_code, str(error.detail), None)
+    _handle_errors(app)
 
     @app.get("/health")
     async def health() -> dict[str, Any]:
@@ -131,7 +105,7 @@ def make_app(engine: LlamaCppEngine, *, controls: Sequence[Control] = (), name: 
     ) -> JSONResponse | StreamingResponse:
         if body.model is not None and body.model != name:
             return error_response(404, f"model: there is only {name!r} here", "model", "model_not_found")
-        stops, _ = body.stops, body.include_usage  # what is wrong with them shows before anything is generated
+        stops, _ = body.stops, body.include_usage  # reading them raises what is wrong before anything is generated
         try:
             jobs = await run_in_threadpool(prepared)
         except (ValueError, TypeError, MissingExtra) as error:
@@ -139,54 +113,34 @@ def make_app(engine: LlamaCppEngine, *, controls: Sequence[Control] = (), name: 
         answers = [ChoiceBuilder(ticket, stops, hidden, isinstance(body, ChatBody)) for ticket in runner.submit(jobs)]
         head = {"id": f"{kind.split('.')[0]}-{secrets.token_hex(12)}", "created": int(time.time()), "model": name}
         if body.stream:
-            parts = streamed(answers, body, {**head, "object": kind + (".chunk" if kind.startswith("chat") else "")})
-            return StreamingResponse(parts, media_type="text/event-stream")
-        return await whole(answers, request, {**head, "object": kind})
-
-    async def whole(answers: list[ChoiceBuilder], request: Request, head: dict[str, Any]) -> JSONResponse:
-        said: list[dict[str, str]] = [{} for _ in answers]
-        try:
-            async for i, delta in deltas_of(answers, runner, request):
-                for field, text in delta.items():
-                    said[i][field] = said[i].get(field, "") + text
-        finally:
-            for answer in answers:
-                if not answer.ticket.job.done:
-                    runner.cancel(answer.ticket)
-        failed = next((answer.ticket.job.error for answer in answers if answer.ticket.job.error is not None), None)
-        if failed is not None:
-            return failure_response(failed)
-        choices = [choice_body(i, answer, said[i]) for i, answer in enumerate(answers)]
-        return JSONResponse({**head, "choices": choices, "usage": usage_of(answers)})
-
-    async def streamed(answers: list[ChoiceBuilder], body: Body, head: dict[str, Any]) -> AsyncIterator[str]:
-        is_chat, usage_wanted = isinstance(body, ChatBody), body.include_usage
-
-        def chunk(i: int, delta: dict[str, str], reason: str | None = None, **more: Any) -> str:
-            fields = {"delta": delta} if is_chat else {"text": delta.get("text", "")}
-            return sse_event({**head, "choices": [{"index": i, **fields, "finish_reason": reason, **more}]})
-
-        try:
-            if is_chat:
-                for i in range(len(answers)):
-                    yield chunk(i, {"role": "assistant"})
-            async for i, delta in deltas_of(answers, runner):
-                yield chunk(i, delta)
-            for i, answer in enumerate(answers):
-                failed = answer.ticket.job.error
-                if failed is not None:
-                    yield sse_event(json.loads(bytes(failure_response(failed).body)))
-                else:
-                    yield chunk(i, {}, answer.finish_reason, receipt=asdict(answer.receipt))
-            if usage_wanted:
-                yield sse_event({**head, "choices": [], "usage": usage_of(answers)})
-            yield "data: [DONE]\n\n"
-        finally:
-            for answer in answers:
-                if not answer.ticket.job.done:
-                    runner.cancel(answer.ticket)
+            is_chat = isinstance(body, ChatBody)
+            head |= {"object": kind + ".chunk" if is_chat else kind}
+            events = streamed(answers, runner, head, is_chat=is_chat, with_usage=body.include_usage)
+            return StreamingResponse(events, media_type="text/event-stream")
+        return await whole(answers, runner, request, {**head, "object": kind})
 
     return app
+
+
+def _handle_errors(app: FastAPI) -> None:
+    """Errors as OpenAI's API words them, with the field that is wrong."""
+
+    @app.exception_handler(FieldError)
+    async def refused(_request: Request, error: FieldError) -> JSONResponse:
+        return error_response(400, str(error), error.field, error.code)
+
+    @app.exception_handler(RequestValidationError)
+    async def malformed(_request: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        path = [str(part) for part in first["loc"] if part != "body"]
+        if first["type"] == "json_invalid" or not path:
+            return error_response(400, "the body is no JSON object, or its content type is not application/json", None)
+        says = "is not known here" if first["type"] == "extra_forbidden" else first["msg"]
+        return error_response(400, f"{path[0]}: {says}", path[0])
+
+    @app.exception_handler(HTTPException)
+    async def refused_early(_request: Request, error: HTTPException) -> JSONResponse:
+        return error_response(error.status_code, str(error.detail), None)
 
 
 def run_app(app: FastAPI, host: str, port: int, ready: Callable[[str], None]) -> None:

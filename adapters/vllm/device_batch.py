@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from thinkpace.adapters.device.columns import Ids, Mask
 from thinkpace.adapters.logits.torch_writer import ScoreWriter
 from thinkpace.adapters.vllm.device_group import Group, PendingRequest, SlotStates, Tokens, certain, last_id
+from thinkpace.adapters.vllm.params import ENDED
 from thinkpace.adapters.vllm.served_model import ServedModel
 from thinkpace.adapters.vllm.terms import WireRequest
 from thinkpace.errors import UnsupportedControl
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 _PARKED = 256  # sequences that left their slot and may come back
 _GROUPS = 64  # of requests with the same controls, whose tables are kept
 _NOBODY, _REFUSED = -1, -2
-ENDED = "a request was ended, since its controls cannot work: %s"
 _log = logging.getLogger("thinkpace")
 
 

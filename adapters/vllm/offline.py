@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,7 +29,7 @@ class Offline:
     def __init__(self, llm: LLM, markers: Markers | None, native_caps: bool) -> None:
         config = llm.llm_engine.vllm_config
         loaded = config.model_config.logits_processors or []
-        if not any(_is_ours(one) for one in loaded):
+        if not any(_is_ours(processor) for processor in loaded):
             raise ValueError(f"load it with our logits processor: LLM(..., logits_processors=[{PROCESSOR!r}])")
         self._llm = llm
         self._config = config
@@ -121,6 +122,12 @@ def _notes(asked: OutgoingRequest, tokens: Sequence[int]) -> WorkerNotes | None:
 
 
 def _is_ours(processor: str | type) -> bool:
+    from thinkpace.adapters.vllm.logits_processor import ThinkpaceLogitsProcessor
+
     if isinstance(processor, str):
-        return processor == PROCESSOR
-    return any(f"{base.__module__}:{base.__qualname__}" == PROCESSOR for base in processor.__mro__)
+        module, _, name = processor.partition(":")
+        try:
+            processor = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError):
+            return False
+    return isinstance(processor, type) and issubclass(processor, ThinkpaceLogitsProcessor)

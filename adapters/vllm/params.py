@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from vllm import SamplingParams
 
 
+ENDED = "a request was ended, since its controls cannot work: %s"  # what both runners log
 GREEDY = 1e-5  # below it vLLM decodes greedily
 
 

@@ -34,7 +34,7 @@ class WireRequest:
         controls: in order.
         markers: of the model's thinking, as for every engine; None to find them.
         seed: for drawing where a moved token came from; None: the request's own, or a new one.
-        receipt: where the worker notes what a receipt has to be told (`_vllm_notes.open_notes`); empty for nowhere.
+        receipt: where the worker notes what a receipt has to be told (`thinkpace.adapters.vllm.notes.open_notes`); empty for nowhere.
         has_siblings: whether the request has several sequences, whose notes must be told apart.
         continued: how many of the prompt's last ids are output that is there already (`Request.continue_from`).
         drawn: of these, where another id came than was drawn: (place in the output, id).

@@ -83,9 +83,9 @@ def on_the_host() -> Iterator[None]:
     with (
         mock.patch.object(StagedWriteTensor, "apply_write", written),
         mock.patch("vllm.v1.worker.gpu.buffer_utils.is_uva_available", return_value=False),
-        mock.patch("thinkpace.adapters._vllm_group.uniform", half),
+        mock.patch("thinkpace.adapters.vllm.device_group.uniform", half),
         mock.patch("thinkpace.adapters.scripted.uniform", return_value=0.5),
-        mock.patch("thinkpace.adapters._rows.uniform", return_value=0.5),
+        mock.patch("thinkpace.adapters.logits.attribution.uniform", return_value=0.5),
     ):
         yield
 

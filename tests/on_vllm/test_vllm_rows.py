@@ -12,7 +12,8 @@ from vllm import SamplingParams
 from vllm.v1.sample.logits_processor import BatchUpdate, MoveDirectionality
 
 from thinkpace import BudgetForcing, ConfidenceExit, Control, Markers, ThinkBudget
-from thinkpace.adapters.vllm.logits_processor import ThinkpaceLogitsProcessor, _Sequence
+from thinkpace.adapters.vllm.live_sequence import LiveSequence
+from thinkpace.adapters.vllm.logits_processor import ThinkpaceLogitsProcessor
 from thinkpace.adapters.vllm.served_model import ServedModel
 from thinkpace.adapters.vllm.terms import WireRequest, extra_args
 from thinkpace.processors.core.decisions import RowStatistic
@@ -52,9 +53,9 @@ def logits(rows: int, likeliest: int) -> torch.Tensor:
     return out
 
 
-def sequence(processor: ThinkpaceLogitsProcessor, row: int) -> _Sequence:
-    found = processor._slots[row]
-    assert isinstance(found, _Sequence)
+def sequence(processor: ThinkpaceLogitsProcessor, row: int) -> LiveSequence:
+    found = processor._on_host._slots[row]
+    assert isinstance(found, LiveSequence)
     return found
 
 

@@ -13,7 +13,8 @@ from vllm import LLM
 from support.conformance import CASES
 from thinkpace import Markers
 from thinkpace.adapters.vllm.engine import VLLMEngine
-from thinkpace.adapters.vllm.logits_processor import ThinkpaceLogitsProcessor, _Sequence
+from thinkpace.adapters.vllm.live_sequence import LiveSequence
+from thinkpace.adapters.vllm.logits_processor import ThinkpaceLogitsProcessor
 from thinkpace.adapters.vllm.served_model import ServedModel
 from thinkpace.testing import VOCABULARY
 from thinkpace.testing.scripted_hf import WordTokenizer
@@ -34,8 +35,8 @@ class Scripted(ThinkpaceLogitsProcessor):
             super().__init__(*arguments)
 
     def apply(self, logits: torch.Tensor, ctx: Any = None) -> torch.Tensor:
-        for row, sequence in self._rows:
-            assert isinstance(sequence, _Sequence)
+        for row, sequence in self._on_host._rows:
+            assert isinstance(sequence, LiveSequence)
             logits[row] = 20.0
             made = SCRIPTS[sequence.seed](sequence.prompt, sequence.live)
             logits[row, : VOCABULARY.size] = torch.as_tensor(made, dtype=logits.dtype)
