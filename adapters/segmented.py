@@ -1,8 +1,8 @@
 """Budget forcing over any server of OpenAI's completions protocol: stop, append, continue.
 
-For servers without thinkpace (Ollama, LM Studio, a plain vLLM, llama-server). Each request asks for one segment. The
-program that also runs inside other engines decides how long the segment may be and what is written after it; the next
-request sends everything so far as its prompt.
+For servers that do not run thinkpace (Ollama, LM Studio, a plain vLLM, llama-server). Each request generates one
+segment. The same program that runs inside other engines decides how long the segment may be and what is appended to
+it; the next request sends the prompt and all output so far as its prompt.
 """
 
 from __future__ import annotations
@@ -32,27 +32,28 @@ except ModuleNotFoundError as error:
 
 
 class SegmentedEngine:
-    """An engine that asks a server for segments. Implements `Engine`.
+    """An engine that requests segments from a server. Implements `Engine`.
 
-    Limits: `ThinkBudget` and `BudgetForcing` only, without `landing` and `guard`, and a minimum only with a `wait`:
-    nothing can be made less likely from here. Each segment is a request of its own, whose prompt is everything before
-    it: `usage.reread` counts these tokens (a server with a prefix cache does not compute them again). Seeds are per
-    segment. With `ids=False` text goes to and fro: tokens are counted as `tokenizer` would write them, which may not
-    be how they were generated, and a segment that ends by itself while waits are left is taken for a close. A character
-    that the limit would cut is finished, so the limit may be passed by up to three tokens of one character.
+    Limits: `ThinkBudget` and `BudgetForcing` only, without `landing` and `guard`, and a minimum only with a `wait`: a
+    client cannot make tokens less likely. Each segment is a separate request, whose prompt is everything before it:
+    `usage.reread` counts these tokens (a server with a prefix cache does not compute them again). Seeds are per
+    segment. With `ids=False` prompts and outputs are text: tokens are counted as `tokenizer` encodes them, which may
+    differ from how they were generated, and a segment that ends by itself while waits are left counts as a close. At
+    the limit a character of several tokens may be cut, and a close below the minimum stands if no wait fits: other
+    engines prevent both.
 
     Args:
         base_url: such as "http://127.0.0.1:11434/v1".
-        tokenizer: of the served model, as transformers has it.
-        model: its name there; None for the first one that the server lists.
+        tokenizer: transformers tokenizer of the served model.
+        model: its name on the server; None for the first model that the server lists.
         markers: its thinking markers; None to find them in the tokenizer's chat template.
-        ids: whether the server takes and gives token ids (vLLM); otherwise texts.
+        ids: whether the server accepts and returns token ids (vLLM); otherwise text is sent.
         eos_token_ids: further ids that end a sequence.
-        context_tokens: that the server holds of one sequence, if that is known.
-        name: what journals call it.
+        context_tokens: the server's context length for one sequence, if known.
+        name: the engine's name in journals.
         api_key: the server's, if it has one.
-        parallel: requests under way at once.
-        timeout: seconds that a segment may take.
+        parallel: maximum number of concurrent requests.
+        timeout: timeout of one segment, in seconds.
     """
 
     can_continue = True
@@ -76,18 +77,18 @@ class SegmentedEngine:
         self._served = model or self._client.models.list().data[0].id
         self.vocabulary = HFVocabulary(tokenizer, tuple(eos_token_ids))
         self.markers = markers or find_markers(tokenizer)
-        self.context_tokens = context_tokens  #: tokens that the server holds of one sequence, if that is known
+        self.context_tokens = context_tokens  #: the server's context length for one sequence, if known
         self._ids = ids
         self._parallel = parallel
         self.name = name or f"segmented:{self._served}"
 
     @property
     def identity(self) -> str:
-        """The name of the model and of the server: more is not known from here."""
+        """Hash of the server's address and the model's name; a client knows nothing else about the model."""
         return hashlib.blake2b(f"{self._client.base_url} {self._served}".encode(), digest_size=8).hexdigest()
 
     def close(self) -> None:
-        """End the connection."""
+        """Close the connection."""
         self._client.close()
 
     def chat(self, messages: Sequence[Mapping[str, str]]) -> TokenIds:
@@ -97,8 +98,8 @@ class SegmentedEngine:
         """One completion per request, in their order.
 
         Raises:
-            UnsupportedControl: before anything is asked, if a control cannot work from here.
-            RuntimeError: if the server does not give what it was asked for.
+            UnsupportedControl: before any request is sent, if a control cannot work in segments.
+            RuntimeError: if the server's response lacks what was requested.
         """
         for control in (control for request in requests for control in request.controls):
             _check(control)
@@ -121,17 +122,17 @@ class SegmentedEngine:
             segment = self._segment(log, request, min(room, max(1, log.idle_left)))
             for at, token in enumerate(segment):
                 taken = _take(log, token)
-                if taken != token or log.pending:  # the rest of the segment continues another text
+                if taken != token or log.pending:  # the rest of the segment followed another token
                     log.trials = (log.trials[0] + len(segment) - at - 1, log.trials[1])
                     break
 
     def _segment(self, log: SequenceLog, request: Request, size: int) -> TokenIds:
-        """The next tokens of the model, up to its close."""
+        """The model's next tokens, up to and including its close."""
         close, eos = self.vocabulary.encode(self.markers.close), min(self.vocabulary.eos)
         stops = any(token in log.edit.redirect for token in close) and log.state.track.phase is Phase.THINKING
         before = (*log.prompt, *log.tokens)
         sampling = request.sampling
-        extra: dict[str, Any] = {"skip_special_tokens": False}  # markers are special, and must be seen
+        extra: dict[str, Any] = {"skip_special_tokens": False}  # markers are special and must appear
         extra |= {"top_k": sampling.top_k} if sampling.top_k else {}
         extra |= {"min_p": sampling.min_p} if sampling.min_p else {}
         if self._ids:
@@ -162,22 +163,22 @@ class SegmentedEngine:
 
 
 def _check(control: Control) -> None:
-    """Refuse what a server that draws unseen cannot be made to do."""
+    """Refuse a control that needs access to the logits, which a client of a server does not have."""
     if not isinstance(control, ThinkBudget | BudgetForcing):
         raise UnsupportedControl(
             f"{control!r} changes what is drawn, which a server without our class does unseen: only ThinkBudget and "
             "BudgetForcing work in segments"
         )
     waits = isinstance(control, BudgetForcing) and control.wait is not None
-    named = [name for name in ("landing", "guard") if getattr(control, name)]
-    named += ["min_tokens"] if control.min_tokens and not waits else []
-    named += ["wait=None"] if isinstance(control, BudgetForcing) and control.waits and not waits else []
-    if named:
-        raise UnsupportedControl(f"{named[0]} of {control!r} makes tokens less likely: it cannot work in segments")
+    refused = [name for name in ("landing", "guard") if getattr(control, name)]
+    refused += ["min_tokens"] if control.min_tokens and not waits else []
+    refused += ["wait=None"] if isinstance(control, BudgetForcing) and control.waits and not waits else []
+    if refused:
+        raise UnsupportedControl(f"{refused[0]} of {control!r} makes tokens less likely: it cannot work in segments")
 
 
 def _take(log: SequenceLog, drawn: int) -> int:
-    """Advance by the token that stands where `drawn` was drawn, and return it."""
+    """Advance by the token that the edit puts in place of `drawn`, and return it."""
     token = log.edit.redirect.get(drawn, drawn)
 
     def attribute(_edit: Edit, _token: int, _at: int) -> int:
@@ -189,5 +190,5 @@ def _take(log: SequenceLog, drawn: int) -> int:
 
 
 def _segment_seed(seed: int, at: int) -> int:
-    """A seed for the segment that begins at an output index."""
+    """The seed of the segment that begins at output index `at`."""
     return int.from_bytes(hashlib.blake2b(f"{seed}/{at}".encode(), digest_size=4).digest(), "little") >> 1

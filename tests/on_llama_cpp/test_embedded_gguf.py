@@ -33,7 +33,7 @@ def test_the_script_writes_the_files_that_ship(tmp_path: Path) -> None:
         "<think>\n12 + 7\n</think>\n",
         "Wait, so  \n\n x",
         "ünïcode 漢字 🙂",
-        "Final ChoiceBuilder: 7<|im_end|>",
+        "Final Answer: 7<|im_end|>",
     ],
 )
 def test_both_tokenizers_agree(text: str, engine: HFEngine) -> None:
@@ -69,4 +69,4 @@ def test_logits_agree_within_the_stated_tolerance(form: str, engine: HFEngine, p
 def test_the_quantised_form_answers_too(prompts: list[TokenIds]) -> None:
     quantised = LlamaCppEngine(embedded.path("gguf-q8_0"), parallel=8)
     made = quantised.generate([Request(p, (), 400, Sampling(0)) for p in prompts[:8]])
-    assert all("Final ChoiceBuilder:" in one.answer for one in made)
+    assert all("Final Answer:" in one.answer for one in made)

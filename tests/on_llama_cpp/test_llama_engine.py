@@ -279,7 +279,7 @@ def test_a_marker_that_is_only_begun_is_held_back(tmp_path: Path) -> None:
 
 
 def test_trials_of_several_sequences_at_once_are_counted(prompts: list[TokenIds]) -> None:
-    control = ConfidenceExit("trial", separators=("\n",), trial="\n</think>\nFinal ChoiceBuilder:")
+    control = ConfidenceExit("trial", separators=("\n",), trial="\n</think>\nFinal Answer:")
     requests = [Request(prompt, (control,), 120, Sampling(0)) for prompt in prompts[:6]]
     made = small().generate(requests)
     assert [one.tokens for one in made] == [small(parallel=1).generate([r])[0].tokens for r in requests]

@@ -191,7 +191,7 @@ def test_thinking_and_answer_told_apart(llama: Any, prompts: list[TokenIds]) -> 
     output = said(llama, prompts[0], processors)
     made = processors.completion(output)
     assert made.thinking
-    assert made.answer.strip().startswith("Final ChoiceBuilder:")
+    assert made.answer.strip().startswith("Final Answer:")
     assert made.receipt == processors.receipt(output)
 
 

@@ -109,11 +109,11 @@ def test_choices_and_stops(client: Any) -> None:
     assert len(made.choices) == 3
     again = ask(client, n=3, temperature=1.0, seed=4)
     assert [c.message.content for c in again.choices] == [c.message.content for c in made.choices]
-    stopped = ask(client, stop=["ChoiceBuilder", "never"])
+    stopped = ask(client, stop=["Answer", "never"])
     assert stopped.choices[0].message.content == "\nFinal "
     assert stopped.choices[0].finish_reason == "stop"
-    assert "ChoiceBuilder" not in stopped.choices[0].message.content
-    text = "".join(c.choices[0].delta.content or "" for c in ask(client, stop="ChoiceBuilder", stream=True))
+    assert "Answer" not in stopped.choices[0].message.content
+    text = "".join(c.choices[0].delta.content or "" for c in ask(client, stop="Answer", stream=True))
     assert text == "\nFinal "
 
 

@@ -1,0 +1,89 @@
+"""`thinkpace.sweep`: the command as a function."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+
+import pytest
+from support.commands import typed
+
+import thinkpace
+from thinkpace import LoopBreaker, ThinkBudget, UnsupportedControl
+from thinkpace.eval import SweepResults
+from thinkpace.eval.cli import sweep as command
+from thinkpace.eval.sweeps.config import OTHER_NAMES, Config
+
+SMALL = {"limit": 8, "budgets": [0, None], "temperature": 0.0, "progress": False}
+
+
+def test_options_have_one_name_everywhere() -> None:
+    """The command, the function and the file: an option of one that another lacks would be silently out of reach."""
+    of_command = set(inspect.signature(command.sweep).parameters) - {"ctx"}
+    of_function = set(inspect.signature(thinkpace.sweep).parameters) - {"progress"}
+    assert of_command == of_function
+    assert {OTHER_NAMES.get(name, name) for name in of_command - {"file", "out"}} == set(Config.model_fields)
+
+
+def test_options_have_one_default() -> None:
+    for name, parameter in inspect.signature(command.sweep).parameters.items():
+        field = Config.model_fields.get(OTHER_NAMES.get(name, name))
+        if field is not None and parameter.default is not None:
+            assert field.default == parameter.default, name
+
+
+def test_it_gives_what_the_command_writes(tmp_path: Path) -> None:
+    results = thinkpace.sweep(**SMALL, out=tmp_path / "python")
+    done = typed("sweep", "--limit", "8", "--budgets", "0,none", "--temperature", "0", "--out", "typed", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "python/results.csv").read_text() == (tmp_path / "typed/results.csv").read_text()
+    assert len(results) == 2
+    assert [row.max_tokens for row in results] == [0, None]
+    for line in str(results).splitlines():
+        assert line.strip() in done.stdout
+    assert list(results.dataframe()["samples"]) == [8, 8]
+    assert results.plot().axes
+    assert results.report().read_text().startswith("<!")
+    assert repr(results).startswith("<SweepResults of 2 settings in ")
+
+
+def test_results_of_a_folder_are_read_again(tmp_path: Path) -> None:
+    first = thinkpace.sweep(**SMALL, out=tmp_path / "s")
+    assert SweepResults(tmp_path / "s").rows == first.rows
+    with pytest.raises(FileNotFoundError):
+        SweepResults(tmp_path / "nothing")
+
+
+def test_controls_as_objects_and_as_text(tmp_path: Path) -> None:
+    """A list of controls is one setting; a list of texts, or of lists, is as many."""
+    few = {"limit": 2, "temperature": 0.0, "progress": False, "max_new_tokens": 200}
+    one = thinkpace.sweep(**few, control=[LoopBreaker(), ThinkBudget(8)], out=tmp_path / "one")
+    assert len(one) == 1
+    two = thinkpace.sweep(**few, control=["LoopBreaker", "ThinkBudget(8)"], out=tmp_path / "two")
+    again = thinkpace.sweep(**few, control=[[LoopBreaker()], [ThinkBudget(8)]], out=tmp_path / "again")
+    assert (tmp_path / "two/results.csv").read_text() == (tmp_path / "again/results.csv").read_text()
+    assert len(two) == len(again) > len(one)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"limit": 0}, ValueError, "limit"),
+        ({"task": "no such task"}, ValueError, "no such task"),
+        ({"executor": "nowhere"}, ValueError, "executor"),
+        ({"control": "Nonsense"}, ValueError, "unknown control 'Nonsense'"),
+        ({"file": "nothing.toml"}, FileNotFoundError, "nothing.toml"),
+        ({"control": "ThinkBudget(min_tokens=5000)"}, UnsupportedControl, "min_tokens"),
+    ],
+)
+def test_mistakes_are_errors_before_anything_runs(
+    options: dict[str, object], error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=message):
+        thinkpace.sweep(**{**SMALL, **options}, out=tmp_path / "s")
+    assert not (tmp_path / "s" / "results.csv").exists()
+
+
+def test_options_are_typed() -> None:
+    with pytest.raises(TypeError, match="budget"):
+        thinkpace.sweep(budget=[0])  # type: ignore[call-arg]  # the mistake
