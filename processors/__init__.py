@@ -1,4 +1,4 @@
-"""What happens to the next token: controls, and the machines they compile into."""
+"""Controls of the next token, and the processors that they compile into."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ __all__ = [
 ]
 __all__ += controls.__all__
 
-_MOVED = ("Completion", "Engine", "Request", "Sampling")  # to `thinkpace`, a layer above
+_MOVED = ("Completion", "Engine", "Request", "Sampling")  # moved to `thinkpace`, one layer above
 
 
 def __getattr__(name: str) -> Any:

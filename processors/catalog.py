@@ -1,12 +1,12 @@
-"""Every kind of control by its name: ours, and those that installed packages announce.
+"""Look up control classes by name: ours, and those that installed packages register.
 
-A package announces a control by an entry point of the group `thinkpace.controls`, whose name is the name of the class:
+A package registers a control with an entry point of the group `thinkpace.controls`, named like the class:
 
     [project.entry-points."thinkpace.controls"]
     QuestionLimit = "my_package.controls:QuestionLimit"
 
-Entry points are looked up when a name is first asked for, and loaded one at a time: a package that cannot be imported
-breaks nothing but its own control.
+Entry points are read when a name is first looked up, and loaded one at a time: a package that cannot be imported
+breaks only its own control.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ GROUP = "thinkpace.controls"
 
 
 def folded(name: str) -> str:
-    """A name as it is compared: without regard to case, `-` and `_`."""
+    """A name in the form in which names are compared: lower case, without `-` and `_`."""
     return name.lower().replace("_", "").replace("-", "")
 
 
@@ -34,26 +34,26 @@ _OURS = {folded(kind.__name__): kind for kind in CONTROLS}
 @cache
 def _announced() -> dict[str, list[EntryPoint]]:
     """The entry points of other packages, by folded name."""
-    from importlib.metadata import entry_points  # takes longer to import than all of our own
+    from importlib.metadata import entry_points  # slower to import than all of thinkpace
 
-    found: dict[str, list[EntryPoint]] = {}
+    by_name: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=GROUP):
-        if point not in found.setdefault(folded(point.name), []):  # one distribution may be listed twice on a path
-            found[folded(point.name)].append(point)
-    return found
+        if point not in by_name.setdefault(folded(point.name), []):  # a distribution may be listed twice on the path
+            by_name[folded(point.name)].append(point)
+    return by_name
 
 
 def names() -> tuple[str, ...]:
-    """The names of all kinds of controls, ours first."""
+    """The names of all control classes, ours first."""
     ours = [kind.__name__ for kind in CONTROLS]
     return (*ours, *sorted(points[0].name for key, points in _announced().items() if key not in _OURS))
 
 
 def kind_of(name: str) -> type[Control]:
-    """The kind of control of a name; case, `-` and `_` do not matter.
+    """The control class with this name; case, `-` and `_` do not matter.
 
     Raises:
-        ValueError: if there is none, if two packages announce it, or if the one that does gives no control.
+        ValueError: if there is none, if two packages register it, or if the registered object is not a control.
     """
     key = folded(name)
     points = _announced().get(key, [])
@@ -68,10 +68,10 @@ def kind_of(name: str) -> type[Control]:
 
 
 def kinds() -> tuple[type[Control], ...]:
-    """All kinds of controls, those of other packages loaded.
+    """All control classes; loads those of other packages.
 
     Raises:
-        ValueError: as `kind_of` does.
+        ValueError: as `kind_of` raises.
     """
     return tuple(kind_of(name) for name in names())
 

@@ -1,4 +1,4 @@
-"""Controls to text and back: JSON, TOML, and the short form that they print as."""
+"""Convert controls to text and back: JSON, TOML, and the short form that they print as."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from thinkpace.processors.core.control import Control
 
 
 def control_from_json(data: Mapping[str, Any]) -> Control:
-    """The control that `Control.to_json` wrote.
+    """Build the control that `Control.to_json` wrote.
 
     >>> control_from_json({"control": "ThinkBudget", "max_tokens": 64})
     ThinkBudget(max_tokens=64)
 
     Raises:
-        ValueError: for an unknown control or field; whatever the control itself raises for a bad value.
+        ValueError: for an unknown control or field; and whatever the control raises for a bad value.
     """
     if not isinstance(data, Mapping):
         raise ValueError(f"expected an object with control and its fields, got {data!r}")
@@ -34,10 +34,10 @@ def _value(value: Any) -> Any:
 
 
 def check_kept(control: Control) -> None:
-    """Refuse a control that its own JSON does not give back: journals, worker processes and servers would lose it.
+    """Refuse a control that does not survive a JSON round trip: journals, worker processes and servers need it.
 
     Raises:
-        ValueError: says what to do.
+        ValueError: if it does not; the message says what to do.
     """
     try:
         back = control_from_json(json.loads(json.dumps(control.to_json())))
@@ -53,15 +53,15 @@ def check_kept(control: Control) -> None:
 
 
 def controls_from_toml(text: str) -> tuple[Control, ...]:
-    """The controls of a TOML text: tables `[[controls]]`, each with `control` and its fields, in order.
+    """Parse the controls of a TOML text: tables `[[controls]]`, each with `control` and its fields, in order.
 
     >>> controls_from_toml('[[controls]]\\ncontrol = "ThinkBudget"\\nmax_tokens = 64')
     (ThinkBudget(max_tokens=64),)
 
     Raises:
-        ValueError: for what is no TOML, has no such tables, or as `control_from_json` does.
+        ValueError: for invalid TOML, or TOML without such tables; and as `control_from_json` raises.
     """
-    import tomllib  # here: it is slow to import, and few read TOML
+    import tomllib  # imported here: slow to import, and rarely needed
 
     try:
         data = tomllib.loads(text)
@@ -74,7 +74,7 @@ def controls_from_toml(text: str) -> tuple[Control, ...]:
 
 
 def controls_from_text(text: str) -> tuple[Control, ...]:
-    """The controls of a short text: what they print as, separated by `+`.
+    """Parse controls in the short form: as they print, separated by `+`.
 
     Case, `-` and `_` in the names do not matter, and a control without fields needs no parentheses.
 
@@ -82,7 +82,7 @@ def controls_from_text(text: str) -> tuple[Control, ...]:
     ThinkBudget(max_tokens=512, landing=64)
 
     Raises:
-        ValueError: for what is no such text, says where; whatever the controls themselves raise for bad values.
+        ValueError: for any other text, says where; and whatever the controls raise for bad values.
     """
     if not isinstance(text, str):
         raise ValueError(f"controls must be a text, got {text!r}")
@@ -101,7 +101,7 @@ def controls_from_text(text: str) -> tuple[Control, ...]:
 
 
 def _plain_names(text: str) -> str:
-    """`think-budget(` is a name here: hyphens between letters, outside of quotes, become underscores."""
+    """Turn hyphens between letters, outside quotes, into underscores: `think-budget(` is a valid name here."""
     out, quote, escaped = list(text), "", False
     for i, char in enumerate(text):
         if quote:
@@ -139,12 +139,12 @@ def _built(name: object, given: tuple[Any, ...], named: dict[str, Any]) -> Contr
     if not isinstance(name, str):
         raise ValueError(f"unknown control {name!r}; known are {', '.join(names())}")
     kind = kind_of(name)
-    known = list(signature(kind).parameters)
-    if unknown := sorted(set(named) - set(known)):
-        raise ValueError(f"{kind.__name__} has no field {unknown[0]!r}; its fields are {', '.join(known)}")
+    parameters = list(signature(kind).parameters)
+    if unknown := sorted(set(named) - set(parameters)):
+        raise ValueError(f"{kind.__name__} has no field {unknown[0]!r}; its fields are {', '.join(parameters)}")
     try:
         return kind(*given, **named)
     except TypeError as error:
-        if "argument" in str(error):  # too many, too few, or one twice: in the words of a signature
+        if "argument" in str(error):  # too many, too few, or one twice: reuse the message about the signature
             raise ValueError(f"{kind.__name__}: {str(error).partition('__init__() ')[2] or error}") from None
         raise

@@ -1,4 +1,4 @@
-"""What is said before the first token."""
+"""Prompts: the text around a question, before the first generated token."""
 
 from __future__ import annotations
 

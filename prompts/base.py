@@ -1,4 +1,4 @@
-"""Prompts: what is said around a question, before the first token."""
+"""The prompt type: the text around a question, and worked examples."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A worked example. Args: question: as asked. answer: as it should be answered."""
+    """A worked example."""
 
-    question: str
-    answer: str
+    question: str  #: the question as the prompt shows it
+    answer: str  #: the answer as the model should give it
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is said around a question: one user message, as the originals have it.
+    """The text around a question: one user message, as in the published originals.
 
     Args:
-        name: what the command line and the results call it.
-        template: the message; `{question}` stands for the question, and has to occur.
+        name: its name on the command line and in results.
+        template: the message; `{question}` stands for the question, and must occur.
         source: where it was published.
-        note: what is known to be wrong with it, or what differs from the original; empty for nothing.
+        note: known errors, or differences from the original; empty for none.
         system: a system message before it; empty for none.
-        shots: worked examples, each put through `shot_template`, in place of `{shots}`.
-        shot_template: of one example, with `{question}` and `{answer}`.
-        prefill: how the model's turn begins, after what the chat template puts there. `<think>` and `</think>` in it
+        shots: worked examples, each formatted with `shot_template`, in place of `{shots}`.
+        shot_template: the format of one example, with `{question}` and `{answer}`.
+        prefill: the start of the model's turn, after what the chat template puts there. `<think>` and `</think>` in it
             stand for the model's own markers.
 
     Raises:
-        ValueError: if the template has no place for the question, or shots and no place for them.
+        ValueError: if the template lacks `{question}`, or has shots without `{shots}` or the reverse.
     """
 
     name: str
@@ -65,34 +65,34 @@ class Prompt:
         return [*before, {"role": "user", "content": self.text(question)}]
 
     def plain(self, question: str) -> str:
-        """The same for a model without a chat template: all texts, a blank line between them."""
+        """The prompt for a model without a chat template: all messages, separated by blank lines, then the prefill."""
         return "\n\n".join(message["content"] for message in self.render(question)) + "\n" + self.prefill
 
     @property
     def digest(self) -> str:
-        """Tells prompts apart that go by one name."""
+        """A hash that tells apart prompts of the same name."""
         return hashlib.blake2b(repr(astuple(self)).encode(), digest_size=8).hexdigest()
 
 
 def _filled(template: str, **values: str) -> str:
-    """The template with its places filled at once: braces in a question are text, not places."""
+    """Fill all placeholders in one pass: braces in an inserted question are text, not placeholders."""
     out, rest = "", template
     while rest:
-        found = [(rest.find("{" + name + "}"), name) for name in values if "{" + name + "}" in rest]
-        if not found:
+        positions = [(rest.find("{" + name + "}"), name) for name in values if "{" + name + "}" in rest]
+        if not positions:
             break
-        at, name = min(found)
+        at, name = min(positions)
         out += rest[:at] + values[name]
         rest = rest[at + len(name) + 2 :]
     return out + rest
 
 
 def load_shots(path: Path) -> tuple[Shot, ...]:
-    """Worked examples from JSON lines with `question` and `answer`.
+    """Load worked examples from JSON lines with `question` and `answer`.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: for a line that is none; it names the line.
+        ValueError: for a line that is not a worked example; the message names it.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file of worked examples {path}")

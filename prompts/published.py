@@ -1,4 +1,4 @@
-"""Published prompts, whole and exact, each with its source; what is known to be wrong with one stands in its note."""
+"""Published prompts, complete and verbatim, each with its source; known errors are in its note."""
 
 from __future__ import annotations
 
@@ -145,19 +145,19 @@ _NUMBERED: Mapping[str, Callable[[int], Prompt]] = {
     ),
 }
 
-#: by name; "tale", "constrained-cot", "s1-tokens" and "s1-steps" take a number: "tale:50"
+#: name -> prompt; "tale", "constrained-cot", "s1-tokens" and "s1-steps", which take a number ("tale:50"), are not in it
 PROMPTS: Mapping[str, Prompt] = {prompt.name: prompt for prompt in _FIXED}
 NAMES = (*PROMPTS, *(f"{name}:N" for name in _NUMBERED))
 
 
 def named(name: str) -> Prompt:
-    """The prompt of a name.
+    """The prompt with this name.
 
     Args:
         name: one of `PROMPTS`, or one with a number, such as "tale:50".
 
     Raises:
-        ValueError: if there is none, or its number is none.
+        ValueError: if there is no such prompt, or its number is not a whole number of at least 1.
 
     >>> named("s1-tokens:2048").text("2+2=?")
     '2+2=?\\n\\nThink for up to 2048 tokens.'

@@ -1,8 +1,8 @@
 """Instructions that decide how a model answers: directly, step by step, or in drafts.
 
 Each is the first sentence of a published prompt, verbatim, before the question. The second line of the originals (about
-the separator `####`, or the preamble) is left out here: what marks the answer is the task's business. `published` has
-the whole prompts.
+the separator `####`, or the preamble) is left out here: the task decides how an answer is marked. `published` has the
+complete prompts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Requests and completions: what every engine takes and gives, so that eval and controllers need to know none."""
+"""Requests and completions: the common interface of all engines, used by eval and the controllers."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Sampling:
 
     Args:
         temperature: 0 for greedy, otherwise above 0.
-        top_p: nucleus, in (0, 1]; 1 for all.
-        top_k: the k likeliest only; 0 for all.
-        min_p: only what has at least this part of the likeliest one's probability, in [0, 1); 0 for all. The filters
-            follow the temperature, in the order top-k, top-p, min-p, as in transformers.
+        top_p: nucleus sampling, in (0, 1]; 1 is off.
+        top_k: only the k likeliest tokens; 0 is off.
+        min_p: only tokens with at least this fraction of the likeliest token's probability, in [0, 1); 0 is off. The
+            filters apply after the temperature, in the order top-k, top-p, min-p, as in transformers.
 
     Raises:
-        ValueError: out of range.
+        TypeError, ValueError: for values that are not numbers, or out of range.
     """
 
     temperature: float = 1.0
@@ -51,26 +51,27 @@ class Sampling:
 
     @property
     def filters(self) -> bool:
-        """Whether anything but the temperature shapes the distribution."""
+        """Whether top-k, top-p or min-p shapes the distribution."""
         return self.temperature > 0 and bool(self.top_k or self.top_p < 1 or self.min_p)
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One generation to be made.
+    """A request for one generation.
 
     Args:
-        prompt: token ids, the chat template already applied.
-        controls: what holds for this generation, in order.
-        max_new_tokens: output tokens at most, 1 or more.
+        prompt: token ids, with the chat template already applied.
+        controls: the controls of this generation, in order.
+        max_new_tokens: maximum of output tokens, 1 or more.
         sampling: how tokens are drawn.
-        seed: of this sample alone: its result does not depend on what is generated beside it.
+        seed: seed of this sample alone: its result does not depend on what is generated beside it.
         continue_from: output ids to continue from. They count as output, and must be tokens that the controls would
-            have allowed; replays are made of them.
-        history: what was drawn along them, where another id came.
+            have allowed; replays use them.
+        history: draw history of `continue_from`.
 
     Raises:
         ValueError: for an empty prompt, a limit below 1, or more output than the limit.
+        TypeError: for controls that are not a tuple, or a seed that is not a whole number.
     """
 
     prompt: TokenIds
@@ -96,10 +97,10 @@ class Request:
             )
 
     def check_room(self, context_tokens: int | None) -> None:
-        """Refuse what a model that holds `context_tokens` cannot do.
+        """Check that the request fits a model that holds `context_tokens`; None skips the check.
 
         Raises:
-            UnsupportedControl: if the prompt and the limit are more.
+            UnsupportedControl: if the prompt and `max_new_tokens` are more tokens than that.
         """
         if context_tokens is not None and len(self.prompt) + self.max_new_tokens > context_tokens:
             raise UnsupportedControl(
@@ -111,20 +112,19 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What came of a request.
+    """The result of a request.
 
     Args:
-        tokens: output ids, the end-of-sequence token included, nothing after it.
-        kinds: of every token: "thinking", "injected", "closing", "marker" or "answer".
-        text: of all of them, for people.
+        tokens: output ids up to and including the end-of-sequence token.
+        kinds: kind of every token: "thinking", "injected", "closing", "marker" or "answer".
+        text: text of all tokens, for display.
         thinking: text of the thinking tokens, without markers.
-        answer: text after thinking was closed for the last time, special tokens left out; empty if it never was
-            although it had been opened.
+        answer: text after the last close, special tokens left out; empty if thinking was opened and never closed.
         receipt: what the controls did.
         finish_reason: "stop" if the sequence ended by itself, "length" at the limit.
-        seed: the request's.
-        first_answer_s: seconds from the start of the call that generated it to the first token of the answer; None
-            where the engine does not tell, or there is none. No part of what makes two completions equal.
+        seed: seed of the request.
+        first_answer_s: seconds from the start of the `generate` call to the first token of the answer; None if the
+            engine does not report it, or there is no answer. Ignored when completions are compared.
     """
 
     tokens: TokenIds
@@ -139,41 +139,41 @@ class Completion:
 
     @property
     def usage(self) -> Usage:
-        """Tokens by kind."""
+        """Token counts by kind."""
         return self.receipt.usage
 
 
 class Engine(Protocol):
-    """Something that generates. All engines mean the same by a request."""
+    """Generates completions. A request means the same to every engine."""
 
     @property
     def name(self) -> str:
-        """What the journal and the reports call it."""
+        """Its name in the journal and in reports."""
         ...
 
     @property
     def identity(self) -> str:
-        """Tells models apart that go by one name, so that a journal is never continued with another one."""
+        """Tells apart models of the same name, so that a journal is never continued with another model."""
         ...
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """Of its tokenizer."""
+        """The vocabulary of its tokenizer."""
         ...
 
     @property
     def markers(self) -> Markers:
-        """Of its model's thinking."""
+        """The thinking markers of its model."""
         ...
 
     @property
     def context_tokens(self) -> int | None:
-        """How many tokens its model can hold, prompt included; None if that is not known."""
+        """How many tokens its model can hold, prompt included; None if unknown."""
         ...
 
     @property
     def can_continue(self) -> bool:
-        """Whether it can go on from output that is there (`Request.continue_from`), which replays need."""
+        """Whether it can continue from given output (`Request.continue_from`), which replays need."""
         ...
 
     def chat(self, messages: Sequence[dict[str, str]]) -> TokenIds:
@@ -184,6 +184,6 @@ class Engine(Protocol):
         """One completion per request, in their order.
 
         Raises:
-            UnsupportedControl: before anything is generated, if a control cannot work here.
+            UnsupportedControl: before anything is generated, if the engine cannot apply a control.
         """
         ...

@@ -1,4 +1,4 @@
-"""The exceptions of thinkpace. Each subclasses the builtin that a caller would catch anyway."""
+"""The exceptions of thinkpace. Each subclasses the builtin exception that callers would expect."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os.path
 
 
 class NoLegalToken(ValueError):
-    """No token is left that every control allows; the message names the controls that collide."""
+    """No token is allowed by all controls; the message names the controls in conflict."""
 
 
 class UnsupportedControl(ValueError):
@@ -14,8 +14,8 @@ class UnsupportedControl(ValueError):
 
     Args:
         message: what is wrong, and what to do.
-        field: the argument that has to be changed, where it is one: "max_new_tokens", "temperature", "markers",
-            "template_arguments", ...; None where it is the control itself. Programs read this, never the message.
+        field: the argument to change: "max_new_tokens", "temperature", "markers", "template_arguments", ...; None if
+            it is the control itself. Programs should read this, never parse the message.
     """
 
     def __init__(self, message: str, field: str | None = None) -> None:
@@ -27,11 +27,11 @@ class UnsupportedControl(ValueError):
 
 
 class MissingExtra(ImportError):
-    """An optional part is not installed; the message holds the command that installs it.
+    """An optional dependency is not installed; the message contains the command that installs it.
 
     Args:
-        needed_for: what was asked for.
-        extra: the extra that holds it, a key of `optional-dependencies`.
+        needed_for: the feature that needs it.
+        extra: the extra that provides it, a key of `optional-dependencies`.
     """
 
     def __init__(self, needed_for: str, extra: str) -> None:
@@ -43,7 +43,7 @@ class MissingExtra(ImportError):
 
 
 def _command(extra: str) -> str:
-    """The command that installs an extra: from where this thinkpace was installed, since no index has it."""
+    """The command that installs an extra, from the source of this installation: no package index has thinkpace."""
     source, editable = _installed_from()
     constraints = os.path.join(source, "constraints.txt")
     tested = f"-c '{constraints}' " if os.path.isfile(constraints) else ""
@@ -53,7 +53,7 @@ def _command(extra: str) -> str:
 def _installed_from() -> tuple[str, bool]:
     """The folder or file that this package was installed from, and whether the installation is editable.
 
-    "thinkpace" where that is not known, say for an installation from an index.
+    "thinkpace" if that is unknown, for example for an installation from a package index.
     """
     import json
     from importlib.metadata import PackageNotFoundError, distribution
@@ -61,12 +61,12 @@ def _installed_from() -> tuple[str, bool]:
     from urllib.request import url2pathname
 
     try:
-        told = json.loads(distribution("thinkpace").read_text("direct_url.json") or "{}")
+        origin = json.loads(distribution("thinkpace").read_text("direct_url.json") or "{}")
     except (PackageNotFoundError, ValueError):
-        told = {}
-    url = urlsplit(told.get("url", ""))
+        origin = {}
+    url = urlsplit(origin.get("url", ""))
     if url.scheme == "file" and os.path.exists(url2pathname(url.path)):
-        return url2pathname(url.path), bool(told.get("dir_info", {}).get("editable"))
+        return url2pathname(url.path), bool(origin.get("dir_info", {}).get("editable"))
     checkout = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     if os.path.isfile(os.path.join(checkout, "pyproject.toml")):
         return checkout, False

@@ -1,4 +1,4 @@
-"""What a generation is made of: phases, tokens by kind, and the receipt."""
+"""Types that describe a generation: phases, token counts by kind, and the receipt."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Literal
 
 
 class Phase(IntEnum):
-    """Where a sequence stands. An integer, so that a tensor form can hold it in a register."""
+    """The phase of a sequence. An integer, so that a tensor can hold it."""
 
-    PROMPT = 0  #: not generated: nothing of the output carries this phase
+    PROMPT = 0  #: not generated: no output token has this phase
     THINKING = 1  #: inside the thinking block
     CLOSING = 2  #: the closing sequence is being written for the model
-    ANSWER = 3  #: outside of any thinking block: before it opens, or after it closed
+    ANSWER = 3  #: outside any thinking block: before it opens, or after it closed
 
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens of one generation, each counted once.
+    """Token counts of one generation; every token is counted once.
 
     Args:
         prompt: tokens of the prompt, padding excluded.
-        thinking: thinking tokens the model drew.
+        thinking: thinking tokens that the model drew.
         forced: tokens written for the model: waits, the close, the final text.
-        marker: tokens of markers (open, close) the model wrote by itself.
-        answer: everything else it drew, the end-of-sequence token included.
-        probe: tokens generated in trials and thrown away; no part of the output.
+        marker: tokens of markers (open, close) that the model wrote by itself.
+        answer: all other tokens that it drew, the end-of-sequence token included.
+        probe: tokens generated in trials and discarded; not part of the output.
         reread: tokens of the prompt and the output that were read again for trials.
     """
 
@@ -40,20 +40,20 @@ class Usage:
 
     @property
     def completion(self) -> int:
-        """All tokens of the output: what the engine itself would report."""
+        """Number of output tokens, as the engine itself would report it."""
         return self.thinking + self.forced + self.marker + self.answer
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something a control did.
+    """One action of a control.
 
     Args:
-        at: index into the output tokens where it began.
-        what: "wrote" (a phrase was written), "replaced" (a token the model drew became another one),
+        at: index of the output token where it started.
+        what: "wrote" (a phrase was written), "replaced" (a token the model drew was replaced by another one),
             "redrew" (a token the model drew was refused and another one drawn), or "diverged" (the engine
-            did not take the token that was being written).
-        why: the reason, in the control's own words: "limit", "reserve", "wait", "final", ...
+            appended another token than the one that was being written).
+        why: the reason that the control gives: "limit", "reserve", "wait", "final", ...
         tokens: the ids written, or (drawn, emitted) for "replaced" and "redrew", (wanted, emitted) for "diverged".
     """
 
@@ -68,16 +68,16 @@ _EXTENSIONS = {("replaced", "wait"), ("redrew", "ignored close")}
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the controls were, and what they did to one sequence.
+    """The controls of one sequence, and what they did.
 
     Args:
         armed: the controls, as they print.
-        events: what fired, in order.
-        usage: tokens by kind.
-        thinking_tokens: what a budget counts: thinking tokens with the injected ones, markers excluded.
+        events: the actions of the controls, in order.
+        usage: token counts by kind.
+        thinking_tokens: what a budget counts: thinking and injected tokens, markers excluded.
         end: how thinking ended: "natural", "forced", "open" (never closed), or "none" (never opened).
         finished: whether the sequence ended by itself (end-of-sequence token), not by the token limit.
-        enforced_by: who held the limits: "thinkpace", or the engine with means of its own.
+        enforced_by: what enforced the limits: "thinkpace", or the engine with its own means.
     """
 
     armed: tuple[str, ...]
@@ -90,10 +90,10 @@ class Receipt:
 
     @property
     def waits(self) -> int:
-        """How often a close was turned into going on, with or without a text."""
+        """Number of closes that were extended, with or without a text."""
         return sum((event.what, event.why) in _EXTENSIONS for event in self.events)
 
     @property
     def diverged(self) -> int:
-        """How often the engine did not take a token that was being written."""
+        """Number of times the engine appended another token than the one that was being written."""
         return sum(event.what == "diverged" for event in self.events)

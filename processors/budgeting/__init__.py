@@ -1,1 +1,1 @@
-"""What all budgets share: their fields, their machine, and the guard after a forced close."""
+"""Shared by all budgets: their fields, their processor, and the guard after a forced close."""

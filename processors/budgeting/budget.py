@@ -1,4 +1,4 @@
-"""Budgets: the fields that every control that decides the end of thinking shares."""
+"""Budgets: the fields shared by the controls that decide when thinking ends."""
 
 from __future__ import annotations
 
@@ -17,21 +17,18 @@ from thinkpace.processors.core.processor import Processor
 from thinkpace.processors.core.validators import checked_count, checked_limit, checked_number, checked_text
 from thinkpace.processors.text.vocabulary import TokenIds, spell
 
-ANSWER_RESERVE = 100  # s1's evaluation code keeps as many for the answer when its budget is "auto"
+ANSWER_RESERVE = 100  # output tokens; s1's evaluation code reserves as many for the answer when its budget is "auto"
 
-
-#: thinking tokens at most, per level of effort; engines and services have no common table, this one is ours
+#: maximum of thinking tokens per level of effort; engines and services share no common table, this one is ours
 EFFORTS: Mapping[str, int] = {"low": 1024, "medium": 4096, "high": 16384}
 
-
-#: what Qwen's own two-call procedure says before the close when thinking was cut (Qwen3 documentation; the technical
-#: report, arXiv 2505.09388, section 4.7, prints a full stop after the close)
+#: the text that Qwen's own two-call procedure writes before the close when it cuts thinking (Qwen3 documentation; the
+#: technical report, arXiv 2505.09388, section 4.7, prints a full stop after the close)
 QWEN3_MESSAGE = (
     "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now.\n"
 )
 
-
-#: other names of `max_tokens`, and who calls it so
+#: other names of `max_tokens`, and the projects that use them
 ALIASES: Mapping[str, str] = {
     "thinking_token_budget": "vLLM, TensorRT-LLM",
     "thinking_budget": "SGLang, Qwen, Gemini",
@@ -43,7 +40,7 @@ ALIASES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Budget(Control):
-    """What all budgets share; `ThinkBudget` describes the fields."""
+    """Base class of the budgets; `ThinkBudget` documents the fields."""
 
     max_tokens: int | None = None
     min_tokens: int = 0
@@ -74,7 +71,7 @@ class Budget(Control):
         set_(self, "max_tokens", checked_limit(limit, named[0] if named else "max_tokens"))
         for name in ("min_tokens", "answer_reserve", "landing", "guard"):
             checked_count(name, getattr(self, name))
-        taken = self.min_tokens + (self.landing if self.max_tokens != 0 else 0)  # at 0 there is nothing to land
+        taken = self.min_tokens + (self.landing if self.max_tokens != 0 else 0)  # with a limit of 0 there is no landing
         if self.max_tokens is not None and taken > self.max_tokens:
             landing = f" and landing={self.landing}" if self.landing else ""
             raise ValueError(f"min_tokens={self.min_tokens}{landing} is more than max_tokens={self.max_tokens}")
@@ -87,14 +84,14 @@ class Budget(Control):
         self._check()
 
     def _check(self) -> None:
-        """Check what a kind of budget has beside the common fields."""
+        """Check the fields that a subclass adds."""
 
     @property
     def _final(self) -> str | None:
         return None
 
     def closing(self, binding: Binding) -> ClosingSequence:
-        """How it closes thinking, for whoever asks for it."""
+        """The closing sequence, used by this control and by all others that close thinking."""
         vocabulary = binding.vocabulary
         return ClosingSequence(
             binding,

@@ -1,4 +1,4 @@
-"""After a forced close: no going on with thinking, tagged or untagged, for a while."""
+"""The guard: after a forced close, keep the model from thinking again, with or without markers."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from thinkpace.types import Phase
 
 
 class GuardState(NamedTuple):
-    """Args: since: output tokens when the answer began after a forced close; -1. phrase, close: cursors."""
+    """State of one sequence under a guard."""
 
-    since: int = -1
-    phrase: int = BEGIN
-    close: int = START
+    since: int = -1  #: number of output tokens when the answer started after a forced close; -1 without one
+    phrase: int = BEGIN  #: cursor in the thought switches
+    close: int = START  #: cursor in the closing marker
 
 
 class Guard(Processor[GuardState]):
-    """Bars reopening after a forced close, and for `tokens` answer tokens closing again and going on to think.
+    """After a forced close, bans opening thinking; for `tokens` answer tokens also closing and thought switches.
 
     Args:
-        tokens: how long.
-        binding: where.
+        tokens: number of answer tokens.
+        binding: the vocabulary and markers.
     """
 
     __slots__ = ("_edits", "_wake_tokens", "closes", "opens", "phrases", "tokens")
@@ -63,13 +63,13 @@ class Guard(Processor[GuardState]):
         if state.since < 0 or track.phase is not Phase.ANSWER:
             return KEEP
         phrase, close = (state.phrase, state.close) if self._guards(state, track) else (-1, START)
-        known = self._edits.get((phrase, close, track.cursor))
-        if known is None:
-            barred = set(self.opens.completions(track.cursor))
+        cached = self._edits.get((phrase, close, track.cursor))
+        if cached is None:
+            banned = set(self.opens.completions(track.cursor))
             if phrase >= 0:
-                barred |= {*self.phrases.completions(phrase), *self.closes.completions(close)}
-            known = self._edits[phrase, close, track.cursor] = Edit(ban=frozenset(barred))
-        return known
+                banned |= {*self.phrases.completions(phrase), *self.closes.completions(close)}
+            cached = self._edits[phrase, close, track.cursor] = Edit(ban=frozenset(banned))
+        return cached
 
     def idle_tokens(self, state: GuardState, track: Track) -> int:
         if not self._guards(state, track):

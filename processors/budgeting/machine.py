@@ -1,7 +1,7 @@
-"""The machine that decides when thinking ends: limits, minimum, soft landing, and "Wait" instead of closing.
+"""The processor that decides when thinking ends: limits, minimum, landing, and "Wait" instead of closing.
 
-`ThinkBudget` and `BudgetForcing` are two ways of writing it down. What depends on the vocabulary is fixed when it is
-built; what changes along a sequence is a counter and two small numbers.
+`ThinkBudget` and `BudgetForcing` compile into it. Everything that depends on the vocabulary is computed when it is
+built; the state along a sequence is a counter and two small numbers.
 """
 
 from __future__ import annotations
@@ -24,49 +24,49 @@ from thinkpace.processors.text.sentences import Pause, Sentences
 from thinkpace.processors.text.vocabulary import TokenIds
 from thinkpace.types import Phase
 
-CHARACTER_BYTES = 4  # of the longest character in UTF-8
+CHARACTER_BYTES = 4  # length of the longest character in UTF-8
 
 
 class OnClose(IntEnum):
-    """What an attempt to close (or to end the sequence) meets while thinking."""
+    """How an attempt to close (or to end the sequence) in thinking is handled."""
 
     FREE = 0  #: it is honoured; ending the sequence counts as closing
     WAIT = 1  #: it becomes the first token of `wait`
     REDRAW = 2  #: it is refused, counted, and another token is drawn
-    BAN = 3  #: it cannot happen
+    BAN = 3  #: it is banned
 
 
 class PendingText(IntEnum):
-    """What has to be written next."""
+    """The text that must be written next."""
 
     NOTHING = 0
     WAIT = 1  #: the rest of `wait`
-    CLOSE = 2  #: the rest of a close that took the place of an end of sequence
+    CLOSE = 2  #: the rest of a close that replaced an end of sequence
     FINAL = 3  #: the final text after a natural close
 
 
 class BudgetState(NamedTuple):
-    """Args: extensions: closes turned into going on. due: what has to be written next. pause: where the text stands."""
+    """State of one sequence under a budget."""
 
-    extensions: int = 0
-    due: PendingText = PendingText.NOTHING
-    pause: Pause = Pause.NONE
+    extensions: int = 0  #: number of closes that were replaced or refused
+    due: PendingText = PendingText.NOTHING  #: the text that must be written next
+    pause: Pause = Pause.NONE  #: what the text so far ends with
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The numbers, and the phrase for going on.
+    """The limits of a budget, and the ids of `wait`.
 
     Args:
-        max_tokens: thinking tokens at most; None for no limit.
-        min_tokens: thinking tokens at least.
-        waits: attempts to close that are turned into going on, whatever the minimum.
-        wait: what is written instead of closing; empty to write nothing.
-        final_always: whether the final text is written after a natural close too.
-        max_new_tokens: the request's own limit; None if there is none.
-        answer_reserve: output tokens kept for the answer inside `max_new_tokens`.
-        landing: the last thinking tokens before the limit, in which thinking ends at the first pause.
-        landing_boost: what is added to the logit of closing at the end of the landing; it grows from 0.
+        max_tokens: maximum of thinking tokens; None for no limit.
+        min_tokens: minimum of thinking tokens.
+        waits: number of attempts to close that are extended, independent of the minimum.
+        wait: ids written instead of closing; empty to write nothing.
+        final_always: whether the final text is also written after a natural close.
+        max_new_tokens: the request's limit on output tokens; None if there is none.
+        answer_reserve: output tokens reserved for the answer inside `max_new_tokens`.
+        landing: size of the landing, the last thinking tokens before the limit, where thinking ends at the first pause.
+        landing_boost: value added to the logit of closing at the end of the landing; it grows from 0.
     """
 
     max_tokens: int | None
@@ -81,10 +81,10 @@ class Limits:
 
 
 class BudgetMachine(Processor[BudgetState]):
-    """The processor. Built by the controls in `budget.py`.
+    """The processor of all budgets. Built by the controls that inherit from `Budget`.
 
     Raises:
-        UnsupportedControl: if the phrases and the markers cannot work together, or the request's limit leaves no room.
+        UnsupportedControl: if the phrases conflict with the markers, or the request's limit leaves no room.
     """
 
     __slots__ = (
@@ -115,16 +115,16 @@ class BudgetMachine(Processor[BudgetState]):
         self._check(binding, closes)
         self.wait_script = Script(limits.wait[1:], "wait") if len(limits.wait) > 1 else None
         self.after_close = Script(markers.after_close + closing.final, "final") if closing.final else None
-        self.finish = []  # what is left of a close whose last token took the place of an end of sequence
-        self.complete = []  # what is left of a close that the model has begun
-        self._ramp = []  # the tokens that go on with a close, or begin one
+        self.finish = []  # per cursor: rest of a close whose last token replaced an end of sequence
+        self.complete = []  # per cursor: rest of a close that the model has started
+        self._ramp = []  # per cursor: tokens that continue a close, or start one
         self._edits: dict[OnClose, list[Edit]] = {mode: [] for mode in OnClose}
         rests = markers.shortest_rests()
         for cursor in range(len(closes)):
-            begun = closes.partial_match(cursor)
-            rest = rests.get(begun, ())
-            self.finish.append(Script(rest, "end of sequence", begun, ends_thinking=True, forced=False, replaced=1))
-            self.complete.append(Script(rest, "begun close", begun, ends_thinking=True, forced=False))
+            typed = closes.partial_match(cursor)
+            rest = rests.get(typed, ())
+            self.finish.append(Script(rest, "end of sequence", typed, ends_thinking=True, forced=False, replaced=1))
+            self.complete.append(Script(rest, "begun close", typed, ends_thinking=True, forced=False))
             self._ramp.append(closes.advances(cursor))
             attempts = eos | set(closes.completions(cursor))
             self._edits[OnClose.FREE].append(redirect(eos, rest[0]) if rest else KEEP)
@@ -151,7 +151,7 @@ class BudgetMachine(Processor[BudgetState]):
             )
 
     def _check(self, binding: Binding, closes: Matcher) -> None:
-        """Refuse what cannot be kept account of."""
+        """Refuse markers and phrases with which tracking would go wrong."""
         limits = self.limits
         for close in closes.patterns:
             if self.eos & set(close):
@@ -205,7 +205,7 @@ class BudgetMachine(Processor[BudgetState]):
             if why := self._over(track, track.cursor):
                 return self.closing.script(why, track.cursor)
             if self.limits.max_tokens is not None and track.spent >= self.limits.max_tokens:
-                # the limit is reached with the begun close alone: it is completed, or its tokens would count
+                # the partly written close reaches the limit: complete it, or its tokens would count as thinking
                 return self.complete[track.cursor]
             edit = self._edit(state, track)
             lands = state.pause is Pause.END and self.left(track) <= self.limits.landing
@@ -219,27 +219,27 @@ class BudgetMachine(Processor[BudgetState]):
         return KEEP
 
     def _edit(self, state: BudgetState, track: Track) -> Edit:
-        """What a token meets while thinking goes on."""
+        """The edit for the next token while thinking continues."""
         mode, left = self._mode(state, track), self.left(track)
         plain = self._edits[mode][track.cursor]
         landing = self.limits.landing
         if left > landing and left - self.closing.typed_marker(track.cursor) >= CHARACTER_BYTES:
             return plain
         key = mode, track.cursor, left
-        known = self._known.get(key)
-        if known is None:
-            known = plain
+        edit = self._known.get(key)
+        if edit is None:
+            edit = plain
             if left <= landing and mode is OnClose.FREE:
                 amount = self.limits.landing_boost * (landing + 1 - left) / landing
-                known = bias(dict.fromkeys(self._ramp[track.cursor], amount)).then(known)
-            # characters that could not be finished before the limit are not begun; a begun close may prove to be none
+                edit = bias(dict.fromkeys(self._ramp[track.cursor], amount)).then(edit)
+            # ban characters that could not end before the limit; a partly written close may still become thinking text
             certain = left - self.closing.typed_marker(track.cursor)
             unfinished = [token for token, missing in self._partial.items() if missing >= certain]
-            known = known.then(Edit(ban=frozenset(unfinished)))
+            edit = edit.then(Edit(ban=frozenset(unfinished)))
             if len(self._known) > KNOWN_EDITS:
                 self._known.clear()
-            self._known[key] = known
-        return known
+            self._known[key] = edit
+        return edit
 
     def explain(self, state: BudgetState, before: Track, token: int, drawn: int) -> str:
         if before.phase is not Phase.THINKING:
@@ -282,14 +282,14 @@ class BudgetMachine(Processor[BudgetState]):
         return ""
 
     def _room(self, track: Track, cursor: int) -> int:
-        """Output tokens that may still come before the close has to."""
+        """Output tokens that still fit before the closing sequence and the answer reserve."""
         if self.limits.max_new_tokens is None:
             return FOREVER
         needed = len(self.closing.script("reserve", cursor).ids) + self.limits.answer_reserve
         return self.limits.max_new_tokens - needed - track.emitted
 
     def left(self, track: Track) -> int:
-        """Thinking tokens that may still come."""
+        """Thinking tokens that still fit."""
         room = self._room(track, track.cursor)
         if self.limits.max_tokens is None:
             return room
@@ -315,7 +315,7 @@ class BudgetMachine(Processor[BudgetState]):
 
 
 def _turns(limit: int | None, limits: Limits) -> set[int]:
-    """The counts before a limit at which something changes."""
+    """The token counts, at and before a limit, at which a decision can change."""
     if limit is None:
         return set()
     early = (0, len(limits.wait), limits.landing, *range(1, CHARACTER_BYTES))

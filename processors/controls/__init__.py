@@ -1,4 +1,4 @@
-"""The controls, one file and one row each; everything that lists controls reads `CONTROLS`."""
+"""The controls, one per file. Everything that lists controls reads `CONTROLS`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from thinkpace.processors.controls.thought_budget import ThoughtBudget
 from thinkpace.processors.controls.thought_switch_penalty import ThoughtSwitchPenalty
 from thinkpace.processors.core.control import Control
 
-#: in the order in which pages and messages list them
+#: the public controls, in the order in which documentation and messages list them
 CONTROLS: tuple[type[Control], ...] = (
     ThinkBudget,
     BudgetForcing,

@@ -1,10 +1,10 @@
-"""What of a JSON schema the automaton of an answer would not enforce."""
+"""Find the parts of a JSON schema that the answer automaton would not enforce."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-#: keywords that the automaton holds to
+#: keywords that the automaton enforces
 _ENFORCED = {
     *("type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "$defs", "definitions"),
     *("properties", "required", "additionalProperties", "minProperties", "maxProperties"),
@@ -22,7 +22,7 @@ _FORMATS = frozenset(("date", "date-time", "time", "uuid", "uri", "email"))
 
 
 def not_enforced(schema: object) -> Iterator[str]:
-    """What a schema asks for and the automaton would not hold to."""
+    """Yields, for messages, each keyword or format of a schema that the automaton would not enforce."""
     if not isinstance(schema, dict):
         return
     for keyword, value in schema.items():

@@ -14,28 +14,28 @@ from thinkpace.processors.text.vocabulary import TokenIds, spell
 
 @dataclass(frozen=True, slots=True, repr=False)
 class BudgetForcing(Budget):
-    """Write `wait` where the model would have closed its thinking, and close it for the model at the limit.
+    """Write "Wait" instead of closing; at `max_tokens` close, and write "Final Answer:".
 
     While extensions are left, or below the minimum, the probability of closing (or of ending the sequence) moves onto
-    the first token of `wait`, and the rest of `wait` is written. When that token comes, whether it was natural or a
-    replaced close is drawn from the two weights it came from, so that counts are exact. This makes one pass equal, in
-    distribution, to s1's loop of stopping and prompting again, for greedy decoding and for sampling at any
-    temperature. A top-p or top-k cut applied after it sees close and `wait` as one candidate, and may keep or drop
-    them together where s1's loop would cut each by its own probability.
+    the first token of `wait`, and the rest of `wait` is written. When that first token is drawn, a second draw by the
+    two weights decides whether it was natural or a replaced close, so that counts are exact. One pass is therefore
+    equal, in distribution, to s1's loop of stopping and prompting again, for greedy decoding and for sampling at any
+    temperature. A top-p or top-k cut applied afterwards sees the close and `wait` as one candidate, and may keep or
+    drop them together where s1's loop would cut each by its own probability.
 
-    Where the close is several tokens, its last one is what is replaced: the earlier ones have been written by then.
-    An extension is made only if all of `wait` and one more token fit below the limits; otherwise the close is
-    honoured, or below the minimum refused. In the landing no extension is made.
+    If the close has several tokens, its last one is replaced: the earlier ones are already written. An extension is
+    made only if all of `wait` and one more token fit below the limits; otherwise the close is honoured, or, below the
+    minimum, refused. No extension is made in the landing.
 
     Args:
         max_tokens, min_tokens, answer_reserve, landing, landing_boost, message, context_share, guard, effort: as in
             `ThinkBudget`, and so are the other names of `max_tokens`. Every attempt to close below `min_tokens` is
-            extended, and counts among `waits`.
-        waits: how many attempts to close are extended, whatever the minimum.
+            extended, and counts towards `waits`.
+        waits: number of attempts to close that are extended, independent of the minimum.
         wait: the text of an extension. None writes nothing: the close is refused and another token drawn, which still
             counts (s1's ablation "no string").
-        final: written after every forced close, as in s1's evaluation code at the limit. None writes nothing.
-        final_always: write `final` after a natural close as well.
+        final: text written after every forced close, as s1's evaluation code does at the limit. None writes nothing.
+        final_always: also write `final` after a natural close.
 
     Raises:
         TypeError, ValueError: for numbers out of range or empty texts.
@@ -43,9 +43,9 @@ class BudgetForcing(Budget):
     >>> BudgetForcing(512, waits=1)
     BudgetForcing(max_tokens=512, waits=1)
 
-    Source: s1, arXiv 2501.19393 v3 section 3.1, and simplescaling/s1 77272c6,
+    Source: s1, arXiv 2501.19393 v3, section 3.1, and its evaluation code. The code is simplescaling/s1 77272c6,
     eval/lm-evaluation-harness/lm_eval/models/vllm_causallms.py (final text only at the limit).
-    Differences: the budget includes injected tokens and is not granted anew each round.
+    Differences: the budget includes injected tokens, and is not granted again in each round.
     """
 
     waits: int = 0
@@ -72,7 +72,7 @@ class BudgetForcing(Budget):
 
     @property
     def moves_probability(self) -> bool:
-        """Whether it ever turns a close into going on."""
+        """Whether any close can be replaced by `wait`."""
         return self.waits > 0 or (self.min_tokens > 0 and self.wait is not None)
 
     def _limits(self, binding: Binding, waits: int = 0, wait: TokenIds = (), final_always: bool = False) -> Limits:

@@ -1,4 +1,4 @@
-"""Close early when the model is sure."""
+"""`ConfidenceExit`: close thinking early when the model is confident."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from thinkpace.processors.text.phrases import BEGIN, phrases
 from thinkpace.processors.text.vocabulary import spell
 from thinkpace.types import Phase
 
-#: threshold and least number of looks, as published; see `ConfidenceExit`
+#: threshold and minimum number of looks of each rule, as published; see `ConfidenceExit`
 RULES: Mapping[str, tuple[float | None, int]] = {
     "probability": (0.95, 1),
     "entropy": (None, 25),
@@ -44,32 +44,32 @@ RULES: Mapping[str, tuple[float | None, int]] = {
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ConfidenceExit(Control):
-    """Close the thinking block at the end of a step at which the model is sure.
+    """Close thinking at the end of a step at which the model is confident.
 
-    What sure means is the rule; a rule looks wherever a separator has been completed while thinking:
+    Each separator completed in thinking ends a step. A look is one test of the rule there:
 
-    * "probability": the mean, over the tokens of the step, of the largest probability is at least `threshold`. DEER's
-      measure on the thinking itself, where DEER measures a trial answer.
+    * "probability": the mean, over the tokens of the step, of the largest probability is at least `threshold`. This is
+      DEER's measure, applied to the thinking itself; DEER measures a trial answer.
     * "entropy": the variance of the entropy of the next token (nats), as an exponential moving average over the looks,
-      is below `threshold`. EAT's rule on the thinking itself, where EAT looks behind a close that it tries.
-    * "margin": closing is nearly the likeliest: the largest log-probability is less than `threshold` above that of
+      is below `threshold`. This is EAT's rule, applied to the thinking itself; EAT looks behind a close that it tries.
+    * "margin": closing is almost the likeliest: the largest log-probability is less than `threshold` above that of
       the closing marker (ThinkBrake's rule).
-    * "trial": DEER's own: the model is made to answer after `trial`, greedily, at most `trial_tokens` tokens, and the
-      geometric mean of the probabilities of all but the first is at least `threshold`. A trial leaves no trace in the
-      text; its tokens are in the receipt's usage as `probe` and `reread`. It needs an engine that can fork.
+    * "trial": DEER's own rule: the model answers greedily after `trial`, with at most `trial_tokens` tokens, and the
+      geometric mean of the probabilities of all tokens but the first is at least `threshold`. A trial leaves no trace
+      in the text; its tokens are in the receipt's usage as `probe` and `reread`. It needs an engine that can fork.
 
-    The first three need numbers from the row only. They are taken at temperature 1, before any edit.
+    The first three need row statistics only, taken at temperature 1, before any edit.
 
     Args:
         rule: see above.
         threshold: None: as published, 0.95 (DEER) for "probability" and "trial", 1.0 (ThinkBrake) for "margin". EAT's
             code has no default: "entropy" needs one.
-        min_looks: looks before thinking may be closed. None: as published, 25 for "entropy" (EAT), else 1.
-        max_looks: trials at most, 1 or more (DEER: 10). Other rules look as often as they like.
-        decay: of the moving average of "entropy", in (0, 1]: the weight of the newest look. EAT: looks = 4 / decay.
-        separators: where it looks. Default: a blank line, EAT's; DEER looks where a thought would be switched.
-        trial: what a trial answer is asked for with. Default: DEER's text for mathematics.
-        trial_tokens: of a trial answer at most.
+        min_looks: looks needed before thinking may be closed. None: as published, 25 for "entropy" (EAT), else 1.
+        max_looks: maximum of trials, 1 or more (DEER: 10). Other rules look without a limit.
+        decay: weight of the newest look in the moving average of "entropy", in (0, 1]. EAT: looks = 4 / decay.
+        separators: texts that end a step. Default: a blank line, as EAT; DEER looks where the thought would switch.
+        trial: text that asks for the trial answer. Default: DEER's text for mathematics.
+        trial_tokens: maximum length of a trial answer in tokens, 2 or more.
 
     Raises:
         TypeError, ValueError: for numbers out of range, an unknown rule, or "entropy" without a threshold.
@@ -77,8 +77,8 @@ class ConfidenceExit(Control):
     >>> ConfidenceExit("margin")
     ConfidenceExit(rule='margin')
 
-    Sources: DEER, arXiv 2504.15895 and iie-ycx/DEER c9dd19f, vllm-deer.py; EAT, arXiv 2509.26522 and xidulu/EAT
-    93a46f7, early_stopping_utils.py; ThinkBrake, arXiv 2510.00546. Difference from DEER: the trial is greedy.
+    Source: DEER, arXiv 2504.15895; EAT, arXiv 2509.26522; ThinkBrake, arXiv 2510.00546. Code: iie-ycx/DEER c9dd19f,
+    vllm-deer.py, and xidulu/EAT 93a46f7, early_stopping_utils.py. Difference from DEER: the trial is greedy.
     """
 
     rule: str = "probability"
@@ -130,16 +130,15 @@ _NEEDS: Mapping[str, Statistic] = {
 
 
 class ConfidenceExitState(NamedTuple):
-    """Args: cursor: in the separators. looking: whether a step has just ended. looks: so far. mean, spread: of the
-    step's probabilities with `seen` of them, or the moving averages. sure: whether thinking is to be closed."""
+    """State of one sequence under `ConfidenceExit`."""
 
-    cursor: int = BEGIN
-    looking: bool = False
-    looks: int = 0
-    mean: float = 0.0
-    spread: float = 0.0
-    seen: int = 0
-    sure: bool = False
+    cursor: int = BEGIN  #: cursor in the separators
+    looking: bool = False  #: whether a step has just ended
+    looks: int = 0  #: looks so far
+    mean: float = 0.0  #: "probability": mean over the step; "entropy": moving average
+    spread: float = 0.0  #: "entropy": moving average of the variance
+    seen: int = 0  #: "probability": number of probabilities in `mean`
+    sure: bool = False  #: whether thinking is to be closed
 
 
 class ConfidenceExitMachine(Processor[ConfidenceExitState]):
@@ -153,7 +152,7 @@ class ConfidenceExitMachine(Processor[ConfidenceExitState]):
         self.threshold = control.threshold if control.threshold is not None else default or 0.0
         self.least = control.min_looks if control.min_looks is not None else looks
         self.separators = phrases(binding.vocabulary, control.separators, exact=True)
-        self.every = control.rule == "probability"  # a number is wanted for every token
+        self.every = control.rule == "probability"  # needs a row statistic for every token
         suffix = spell(binding.vocabulary, control.trial, "trial") if control.rule == "trial" else ()
         self.kind = _NEEDS[control.rule]
         self._wants = frozenset({RowStatistic(self.kind, suffix, control.trial_tokens if suffix else 0)})
@@ -168,14 +167,14 @@ class ConfidenceExitMachine(Processor[ConfidenceExitState]):
             return state
         if before.phase is not Phase.THINKING:
             return ConfidenceExitState(looks=state.looks)
-        cursor, found = self.separators.step(state.cursor, token)
-        looking = found is not None
+        cursor, completed = self.separators.step(state.cursor, token)
+        looking = completed is not None
         if state.cursor == cursor and not looking and not state.looking and not state.sure:
             return state
         if self.every and looking:
             sure = state.seen > 0 and state.mean >= self.threshold and state.looks + 1 >= self.least
             return ConfidenceExitState(cursor, looking, state.looks + 1, sure=sure)
-        return state._replace(cursor=cursor, looking=looking, sure=False)  # sure is for the end of a step only
+        return state._replace(cursor=cursor, looking=looking, sure=False)  # `sure` holds at the end of a step only
 
     def wants(self, state: ConfidenceExitState, track: Track) -> frozenset[RowStatistic]:
         if track.phase is not Phase.THINKING or state.sure:

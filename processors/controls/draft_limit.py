@@ -1,4 +1,4 @@
-"""`DraftLimit`: Chain of Draft, enforced while decoding: a number of words a step."""
+"""`DraftLimit`: a limit on the words per thinking step: Chain of Draft, enforced while decoding."""
 
 from __future__ import annotations
 
@@ -22,15 +22,16 @@ from thinkpace.types import Phase
 class DraftLimit(Control):
     """End every step of the thinking after `words_per_step` words.
 
-    A word is a run of letters and digits, however many tokens it takes; an apostrophe, point or comma inside one does
-    not end it; a Chinese or Japanese character is one; signs are none (`20 - x = 12` has three words). Hard: where
-    the model would begin a word too many, the first of `separators` comes instead (its probability moves there). Soft:
-    from the last word on, what ends the step gains `penalty`, which is to say that everything else loses it.
+    A word is a run of letters and digits, in any number of tokens. An apostrophe, point or comma inside it does not
+    end it; every Chinese or Japanese character is a word; signs are not words (`20 - x = 12` has three words). Hard:
+    where the model would start one word too many, the first of `separators` is written instead (the probability moves
+    to it). Soft: from the last allowed word on, tokens that end the step gain `penalty`, which is equivalent to
+    subtracting it from all others.
 
     Args:
-        words_per_step: at most, 1 or more. Default: the number that Chain of Draft asks for.
+        words_per_step: maximum of words, 1 or more. Default: the number that Chain of Draft asks for.
         form: "hard" or "soft".
-        separators: what ends a step; the first is what is written, and must be one token. Default: a line break, and
+        separators: texts that end a step; the first one is written, and must be one token. Default: a line break, and
             the semicolon of the published examples.
         penalty: for the soft form, in logits before the temperature; 0 or more.
 
@@ -40,8 +41,8 @@ class DraftLimit(Control):
     >>> DraftLimit(5)
     DraftLimit()
 
-    Source: Chain of Draft, arXiv 2502.18600 v2, which asks for "5 words at most" in the prompt and does not enforce
-    it: enforcing is ours, and docs/controls.md has an ablation.
+    Source: Chain of Draft, arXiv 2502.18600 v2, enforced. The paper asks for "5 words at most" in the prompt and does
+    not enforce it. Enforcement is ours; docs/controls.md has an ablation.
     """
 
     words_per_step: int = 5
@@ -92,22 +93,22 @@ class DraftLimitMachine(Processor[WordState]):
         return self.words.after(state, token) if before.phase is Phase.THINKING else WordState()
 
     def decide(self, state: WordState, track: Track) -> Edit:
-        # a marker that has been begun may go on, whatever it spells
+        # the model may finish a marker it has started, whatever it spells
         return self._edit(state) if track.phase is Phase.THINKING and track.cursor == START else KEEP
 
     def _edit(self, state: WordState) -> Edit:
         allowed = max(0, self.control.words_per_step - state.words)
         key = allowed, state.word, state.separator
-        known = self._edits.get(key)
-        if known is None:
+        cached = self._edits.get(key)
+        if cached is None:
             if self.control.form == "hard":
-                known = redirect(self.words.beyond(state, allowed), self.separator)
+                cached = redirect(self.words.beyond(state, allowed), self.separator)
             elif allowed == 0:
-                known = bias(dict.fromkeys(self.words.ending(state), self.control.penalty))
+                cached = bias(dict.fromkeys(self.words.ending(state), self.control.penalty))
             else:
-                known = KEEP
-            self._edits[key] = known = KEEP if known == KEEP else known
-        return known
+                cached = KEEP
+            self._edits[key] = cached = KEEP if cached == KEEP else cached
+        return cached
 
     def explain(self, state: WordState, before: Track, token: int, drawn: int) -> str:
         thinking = before.phase is Phase.THINKING and before.cursor == START

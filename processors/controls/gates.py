@@ -1,4 +1,4 @@
-"""Gates: let a control act only then."""
+"""Gates: let a control act in one phase, or after some tokens, only."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from thinkpace.errors import UnsupportedControl
+from thinkpace.processors.controls.loop_breaker import LoopBreaker
+from thinkpace.processors.controls.suppress_expressions import SuppressExpressions
 from thinkpace.processors.core.binding import Binding
 from thinkpace.processors.core.control import Control
 from thinkpace.processors.core.decisions import NOTHING, Decision, RowStatistic, Statistics
@@ -20,7 +22,7 @@ _PHASES = {"thinking": Phase.THINKING, "answer": Phase.ANSWER}
 
 
 class Gated(Control):
-    """What the gates share: they ask for what the control inside asks for."""
+    """Base of the gates: needs the same as the inner control does."""
 
     __slots__ = ()
     inner: Control
@@ -30,11 +32,11 @@ class Gated(Control):
         return self.inner.moves_probability
 
     @property
-    def phases(self) -> tuple[str, ...]:  # type: ignore[override]  # of a gate it depends on what is inside
+    def phases(self) -> tuple[str, ...]:  # type: ignore[override]  # depends on the inner control
         return (self.phase,) if isinstance(self, During) else self.inner.phases
 
     @property
-    def rules_answer(self) -> bool:  # type: ignore[override]  # likewise
+    def rules_answer(self) -> bool:  # type: ignore[override]  # depends on the inner control
         return self.inner.rules_answer
 
     @property
@@ -44,23 +46,31 @@ class Gated(Control):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class During(Gated):
-    """Let a control act in one phase only. It sees all tokens; see `during`.
+    """Let a control act in one phase only.
+
+    It still observes all tokens. `during` builds it.
 
     Args:
         phase: "thinking" or "answer".
-        inner: any but one that decides when thinking ends.
+        inner: a control that does not decide when thinking ends.
 
     Raises:
-        TypeError, ValueError: for another phase, or something that is no control.
+        TypeError, ValueError: for another phase, something that is not a control, or one that never acts there.
         UnsupportedControl: for a control that decides when thinking ends: it must always act.
 
     >>> from thinkpace import SuppressExpressions
     >>> during("thinking", SuppressExpressions(("wait",)))
     During(phase='thinking', inner=SuppressExpressions(expressions=('wait',)))
+
+    Source: ours.
     """
 
     phase: str
     inner: Control
+
+    @classmethod
+    def examples(cls) -> tuple[Control, ...]:
+        return (cls("answer", SuppressExpressions(("wait",))),)
 
     def __post_init__(self) -> None:
         checked_choice("phase", self.phase, _PHASES)
@@ -76,19 +86,27 @@ class During(Gated):
 
 @dataclass(frozen=True, slots=True, repr=False)
 class After(Gated):
-    """Let a control act only from output token number `tokens` on. It sees all tokens; see `after`.
+    """Let a control act only after `tokens` output tokens.
+
+    It still observes all tokens. `after` builds it.
 
     Args:
-        tokens: output tokens of every kind, 0 or more, before it acts.
-        inner: any but one that decides when thinking ends.
+        tokens: number of output tokens, of every kind, before it acts; 0 or more.
+        inner: a control that does not decide when thinking ends, and does not constrain the whole answer.
 
     Raises:
-        TypeError, ValueError: for a number out of range, or something that is no control.
-        UnsupportedControl: for a control that decides when thinking ends: it must always act.
+        TypeError, ValueError: for a number out of range, or something that is not a control.
+        UnsupportedControl: for a control that decides when thinking ends or constrains the whole answer.
+
+    Source: ours.
     """
 
     tokens: int
     inner: Control
+
+    @classmethod
+    def examples(cls) -> tuple[Control, ...]:
+        return (cls(64, LoopBreaker()),)
 
     def __post_init__(self) -> None:
         checked_count("tokens", self.tokens)
@@ -108,12 +126,12 @@ def _check(control: object) -> None:
 
 
 class Gate(Processor[Any]):
-    """The processor of both: another one that is silenced outside.
+    """The processor of both gates: wraps a processor; outside its phase or token range it decides KEEP.
 
     Args:
-        inner: the processor.
-        phase: in which it acts; None for all.
-        tokens: output tokens before it acts.
+        inner: the wrapped processor.
+        phase: phase in which it acts; None for all.
+        tokens: number of output tokens before it acts.
     """
 
     __slots__ = ("inner", "phase", "tokens")
@@ -156,28 +174,28 @@ class Gate(Processor[Any]):
 
 
 def during(phase: str, control: Control) -> During:
-    """Let a control act in one phase only; it still sees all tokens.
+    """Let a control act in one phase only; it still observes all tokens.
 
     Args:
         phase: "thinking" or "answer".
-        control: any but one that decides when thinking ends.
+        control: a control that does not decide when thinking ends.
 
     Raises:
-        TypeError, ValueError: for another phase, something that is no control, or one that never acts there.
+        TypeError, ValueError: for another phase, something that is not a control, or one that never acts there.
         UnsupportedControl: for a control that decides when thinking ends: it must always act.
     """
     return During(phase, control)
 
 
 def after(tokens: int, control: Control) -> After:
-    """Let a control act only from output token number `tokens` on; it sees all tokens from the start.
+    """Let a control act only after `tokens` output tokens; it observes all tokens from the start.
 
     Args:
-        tokens: output tokens of every kind, 0 or more, before it acts.
-        control: any but one that decides when thinking ends.
+        tokens: number of output tokens, of every kind, before it acts; 0 or more.
+        control: a control that does not decide when thinking ends, and does not constrain the whole answer.
 
     Raises:
-        TypeError, ValueError: for a number out of range, or something that is no control.
-        UnsupportedControl: for a control that decides when thinking ends: it must always act.
+        TypeError, ValueError: for a number out of range, or something that is not a control.
+        UnsupportedControl: for a control that decides when thinking ends or constrains the whole answer.
     """
     return After(tokens, control)

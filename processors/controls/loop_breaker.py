@@ -1,4 +1,4 @@
-"""Repetition inside thinking, found and ended."""
+"""`LoopBreaker`: detect repetition in thinking and close it."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from thinkpace.processors.core.tracker import Track
 from thinkpace.processors.core.validators import checked_count
 from thinkpace.types import Phase
 
-STRIDE = 32  # tokens between two looks
+STRIDE = 32  # thinking tokens between two checks
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class LoopBreaker(Control):
-    """Close the thinking block when it goes round in circles.
+    """Close thinking when it repeats itself.
 
-    A loop is the same sequence of at most `max_period` tokens, `repeats` times in a row and for `min_tokens` tokens at
-    least, right before the current place; ids are compared, and all must be equal. It is looked for every 32 thinking
-    tokens of a block.
+    A loop is one sequence of at most `max_period` tokens that occurs at least `repeats` times in a row and covers at
+    least `min_tokens` tokens, directly before the current position. Ids are compared, and all must be equal. The check
+    runs every 32 thinking tokens of a block.
 
     Args:
-        repeats: how often in a row, 2 or more.
-        max_period: the longest sequence that is looked for, 1 or more.
-        min_tokens: the shortest loop that counts, 1 or more: a row of zeros in a table is none.
+        repeats: minimum number of repetitions in a row, 2 or more.
+        max_period: maximum length of the repeated sequence in tokens, 1 or more.
+        min_tokens: minimum length of a loop in tokens, 1 or more, so that a row of zeros in a table does not count.
 
     Raises:
         TypeError, ValueError: for numbers out of range.
@@ -37,8 +37,8 @@ class LoopBreaker(Control):
     >>> LoopBreaker()
     LoopBreaker()
 
-    Source: ours. Forced thinking ends in loops (s1, arXiv 2501.19393 v3, section 4), and penalties on repetition
-    change the text before there is any loop.
+    Source: ours. Forced thinking ends in loops (s1, arXiv 2501.19393 v3, section 4), and repetition penalties change
+    the text before there is any loop.
     """
 
     repeats: int = 4
@@ -57,7 +57,7 @@ class LoopBreaker(Control):
 
 
 def period(tokens: Sequence[int], repeats: int, max_period: int, min_tokens: int) -> int:
-    """The shortest sequence that the tokens end with `repeats` times in a row, and for `min_tokens`; 0 for none.
+    """Length of the shortest sequence that repeats at the end, `repeats` times and over `min_tokens`; 0 for none.
 
     >>> period([9, 1, 2, 1, 2, 1, 2], 3, 5, 4), period([1, 2, 1, 2], 3, 5, 4)
     (2, 0)
@@ -72,11 +72,11 @@ def period(tokens: Sequence[int], repeats: int, max_period: int, min_tokens: int
 
 
 class LoopBreakerState(NamedTuple):
-    """Args: tail: the last tokens of the block. seen: tokens of the block. looping: whether they end in a loop."""
+    """State of one sequence under `LoopBreaker`."""
 
-    tail: tuple[int, ...] = ()
-    seen: int = 0
-    looping: bool = False
+    tail: tuple[int, ...] = ()  #: the last tokens of the block
+    seen: int = 0  #: number of tokens of the block
+    looping: bool = False  #: whether the tail ended in a loop at the last check
 
 
 class LoopBreakerMachine(Processor[LoopBreakerState]):

@@ -1,4 +1,4 @@
-"""Slow thinking first, then fast (AlphaOne)."""
+"""`PhasedSpeed`: slow thinking first, then fast (AlphaOne)."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ _UNIFORM = RowStatistic("uniform")
 
 @dataclass(frozen=True, slots=True, repr=False)
 class PhasedSpeed(Budget):
-    """Think slowly for the first `slow_tokens`, then fast: AlphaOne's two phases, without a test set's mean length.
+    """Think slowly for `slow_tokens` ("Wait" at breaks), then fast (close where "Wait" would come).
 
-    Slow: after every separator "Wait" is written, with a probability that falls in a straight line from
-    `wait_probability` at the start to 0 at `slow_tokens`. Fast: where the model would say "Wait" (or whatever `slow`
-    holds) a line break comes instead (its probability moves there), and thinking is closed by force.
+    Slow: after every separator "Wait" is written with a probability that falls linearly from `wait_probability` at
+    the start to 0 at `slow_tokens`. Fast: where the model would write "Wait" (or another entry of `slow`), a line
+    break is written instead (the probability moves to it), and thinking is closed by force.
 
-    It is a budget too, and takes the place of one: the fields of `ThinkBudget` hold as they do there.
+    It is also a budget and replaces one: the fields of `ThinkBudget` work as they do there.
 
     Args:
-        slow_tokens: thinking tokens of the slow phase, 1 or more.
-        wait: what is written in the slow phase.
-        wait_probability: at the start, in (0, 1].
-        slow: what is not said in the fast phase; words or phrases as in `ThoughtSwitchPenalty`.
-        separators: where "Wait" may be written.
+        slow_tokens: length of the slow phase in thinking tokens, 1 or more.
+        wait: text written in the slow phase.
+        wait_probability: probability of `wait` at the start, in (0, 1].
+        slow: words or phrases that close thinking in the fast phase, as in `ThoughtSwitchPenalty`.
+        separators: texts after which `wait` may be written.
         max_tokens, min_tokens, answer_reserve, landing, landing_boost, message, context_share, guard, effort: as in
             `ThinkBudget`, and so are the other names of `max_tokens`.
 
@@ -51,11 +51,11 @@ class PhasedSpeed(Budget):
     >>> PhasedSpeed(slow_tokens=2048)
     PhasedSpeed(slow_tokens=2048)
 
-    Source: AlphaOne, arXiv 2505.24863 and ASTRAL-Group/AlphaOne 98f8ef8, eval/math_eval_efficient.py. Differences: its
-    moment of change is 1.4 times the mean thinking length of the model on the test set, written into its code; here it
-    is a number of tokens, which you may take from your own measurements. It stops generating at "Wait" and writes the
-    close; here a line break stands between. Its list of line breaks (",\\n\\n" and so on) are the tokens that hold a
-    blank line; here the blank line is found however it is cut into tokens.
+    Source: AlphaOne, arXiv 2505.24863. Its code is ASTRAL-Group/AlphaOne 98f8ef8, eval/math_eval_efficient.py.
+    Differences: AlphaOne switches at 1.4 times the model's mean thinking length on the test set, a constant in its
+    code; here it is a number of tokens, which you may take from your own measurements. AlphaOne stops generating at
+    "Wait" and writes the close; here a line break stands between. AlphaOne lists line breaks (",\\n\\n" and so on),
+    the tokens that contain a blank line; here a blank line is found however it is split into tokens.
     """
 
     slow_tokens: int = field(default=1024, kw_only=True)
@@ -96,17 +96,17 @@ class PhasedSpeed(Budget):
 
 
 class PhasedSpeedState(NamedTuple):
-    """Args: separator, phrase: cursors. at_break: whether a separator has just ended. write, over: what is due."""
+    """State of one sequence under `PhasedSpeed`."""
 
-    separator: int = BEGIN
-    phrase: int = BEGIN
-    at_break: bool = False
-    write: bool = False
-    over: bool = False
+    separator: int = BEGIN  #: cursor in the separators
+    phrase: int = BEGIN  #: cursor in the phrases of `slow`
+    at_break: bool = False  #: whether a separator has just ended
+    write: bool = False  #: whether `wait` is to be written next
+    over: bool = False  #: whether thinking is to be closed
 
 
 class PhasedSpeedMachine(Processor[PhasedSpeedState]):
-    """The two phases; the budget's own machine beside it keeps the limits."""
+    """The processor of the two phases; a `BudgetMachine` chained with it enforces the limits."""
 
     __slots__ = ("_edits", "_wake_tokens", "control", "ending", "line_break", "phrases", "script", "separators")
 
@@ -132,12 +132,12 @@ class PhasedSpeedMachine(Processor[PhasedSpeedState]):
             return state
         if before.phase is not Phase.THINKING:
             return PhasedSpeedState()
-        separator, found = self.separators.step(state.separator, token)
+        separator, completed = self.separators.step(state.separator, token)
         phrase, _ = self.phrases.step(state.phrase, token)
-        at_break = found is not None and drawn >= 0
+        at_break = completed is not None and drawn >= 0
         over = state.over or self._replaced(state, before, token, drawn)
-        made = PhasedSpeedState(separator, phrase, at_break, False, over)
-        return state if made == state else made
+        next_state = PhasedSpeedState(separator, phrase, at_break, False, over)
+        return state if next_state == state else next_state
 
     def _replaced(self, state: PhasedSpeedState, before: Track, token: int, drawn: int) -> bool:
         return (
@@ -162,13 +162,13 @@ class PhasedSpeedMachine(Processor[PhasedSpeedState]):
         return self.ending.left(track) > len(self.script.ids)
 
     def _edit(self, state: PhasedSpeedState) -> Edit:
-        known = self._edits.get(state.phrase)
-        if known is None:
-            known = self._edits[state.phrase] = redirect(self.phrases.completions(state.phrase), self.line_break)
-        return known
+        cached = self._edits.get(state.phrase)
+        if cached is None:
+            cached = self._edits[state.phrase] = redirect(self.phrases.completions(state.phrase), self.line_break)
+        return cached
 
     def decide(self, state: PhasedSpeedState, track: Track) -> Decision:
-        if track.phase is not Phase.THINKING or track.cursor != START:  # a close that is begun may go on
+        if track.phase is not Phase.THINKING or track.cursor != START:  # the model may finish a close it has started
             return KEEP
         if not self._fast(track):
             return self.script if state.write else KEEP

@@ -1,4 +1,4 @@
-"""`StepBudget`: a number of steps, and no more."""
+"""`StepBudget`: a limit on the number of thinking steps."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ from thinkpace.types import Phase
 
 @dataclass(frozen=True, slots=True, repr=False)
 class StepBudget(Control):
-    """Close the thinking block once `max_steps` steps have been thought.
+    """Close thinking after `max_steps` steps.
 
-    A step is what stands between separators, if it is more than white space. The close comes right after the
+    A step is the text between two separators, if it is more than white space. The close follows directly after the
     separator that ends the last step.
 
     Args:
-        max_steps: at most, 1 or more, all blocks of thinking together.
-        separators: what ends a step, byte for byte, however it is cut into tokens. Default: a blank line.
+        max_steps: maximum of steps, 1 or more, over all thinking blocks.
+        separators: texts that end a step, matched byte by byte, however they are split into tokens. Default: a blank
+            line.
 
     Raises:
         TypeError, ValueError: for a number out of range, or no separators.
@@ -36,8 +37,9 @@ class StepBudget(Control):
     >>> StepBudget(16)
     StepBudget(max_steps=16)
 
-    Source: step-conditional control, s1 (arXiv 2501.19393 v3, section 3.2 and appendix). s1 asks for the steps in the
-    prompt, of a model trained with step markers, and models then make longer steps; here any model is stopped.
+    Source: step-conditional control, s1, arXiv 2501.19393 v3, section 3.2. See also its appendix. s1 asks for the
+    steps in the prompt, of a model trained with step markers, and models then write longer steps; here any model is
+    stopped.
     """
 
     max_steps: int
@@ -58,11 +60,11 @@ class StepBudget(Control):
 
 
 class StepBudgetState(NamedTuple):
-    """Args: steps: ended so far. begun: whether the current one holds anything. cursor: in the separators."""
+    """State of one sequence under `StepBudget`."""
 
-    steps: int = 0
-    begun: bool = False
-    cursor: int = BEGIN
+    steps: int = 0  #: steps completed so far
+    begun: bool = False  #: whether the current step has more than white space
+    cursor: int = BEGIN  #: cursor in the separators
 
 
 class StepBudgetMachine(Processor[StepBudgetState]):
@@ -83,11 +85,12 @@ class StepBudgetMachine(Processor[StepBudgetState]):
             return state
         if before.phase is not Phase.THINKING:
             return StepBudgetState(state.steps)
-        cursor, found = self.separators.step(state.cursor, token)
-        begun = state.begun or bool(self.texts[token].strip())
-        if found is not None and begun:
+        cursor, completed = self.separators.step(state.cursor, token)
+        has_text = state.begun or bool(self.texts[token].strip())
+        if completed is not None and has_text:
             return StepBudgetState(state.steps + 1, False, cursor)
-        return state if (cursor, begun) == (state.cursor, state.begun) else StepBudgetState(state.steps, begun, cursor)
+        unchanged = (cursor, has_text) == (state.cursor, state.begun)
+        return state if unchanged else StepBudgetState(state.steps, has_text, cursor)
 
     def decide(self, state: StepBudgetState, track: Track) -> Decision:
         over = track.phase is Phase.THINKING and state.steps >= self.most
@@ -104,5 +107,6 @@ class StepBudgetMachine(Processor[StepBudgetState]):
     def skip(self, state: StepBudgetState, track: Track, tokens: Sequence[int]) -> StepBudgetState:
         if track.phase is not Phase.THINKING:
             return state
-        begun = state.begun or any(self.texts[token].strip() for token in tokens)
-        return state if (begun, BEGIN) == (state.begun, state.cursor) else StepBudgetState(state.steps, begun, BEGIN)
+        has_text = state.begun or any(self.texts[token].strip() for token in tokens)
+        unchanged = (has_text, BEGIN) == (state.begun, state.cursor)
+        return state if unchanged else StepBudgetState(state.steps, has_text, BEGIN)

@@ -1,4 +1,4 @@
-"""The thinking stays free, the answer is constrained: by outlines' automata over the vocabulary."""
+"""`StructuredAnswer`: constrain the answer, not the thinking, with an automaton of outlines."""
 
 from __future__ import annotations
 
@@ -26,26 +26,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class StructuredAnswer(Control):
-    """Let the answer be nothing but what a pattern allows, from its first token to the end of the sequence.
+    """Constrain the answer to a regular expression, a JSON schema or a list of choices.
 
-    Thinking is not touched, and neither is what other controls write after a close (a final text): the pattern holds
-    for what the model says from there on, after a natural and after a forced close, and from the start where there is
-    no thinking. White space may come before. A model that has not thought yet may still open thinking.
+    The whole answer must match, from its first token to the end of the sequence. Thinking is not constrained, nor is
+    what other controls write after a close (a final text): the pattern holds for the model's own tokens from there on,
+    after a natural and after a forced close, and from the start where there is no thinking. Leading white space is
+    allowed. A model that has not thought yet may still open thinking.
 
     Args:
         regex: a regular expression that the whole answer must match.
-        json_schema: a JSON schema, as JSON text or as a mapping (kept as text); keywords that outlines would not hold
-            to (`minimum`, `uniqueItems`, ...) are refused.
+        json_schema: a JSON schema, as JSON text or as a mapping (stored as text); keywords that outlines would not
+            enforce (`minimum`, `uniqueItems`, ...) are refused.
         choices: the answer is one of these texts.
 
     Raises:
         MissingExtra: when it is compiled without outlines.
-        TypeError, ValueError: unless exactly one of the three is given, or for what outlines cannot read.
+        TypeError, ValueError: unless exactly one of the three is given, or if outlines cannot read it.
 
     >>> StructuredAnswer(choices=("yes", "no"))
     StructuredAnswer(choices=('yes', 'no'))
 
-    Source: Willard and Louf, arXiv 2307.09702; the automaton is outlines-core's.
+    Source: Willard and Louf, arXiv 2307.09702. The automaton is built by outlines-core.
     """
 
     regex: str | None = None
@@ -102,18 +103,18 @@ class StructuredAnswer(Control):
 
 
 class StructuredAnswerState(NamedTuple):
-    """Args: node: of the automaton; -1 after something that it does not allow. said: whether anything was said."""
+    """State of one sequence under `StructuredAnswer`."""
 
-    node: int
-    said: bool = False
+    node: int  #: node of the automaton; -1 after a token that it does not allow
+    said: bool = False  #: whether the model has drawn a token of the answer
 
 
 class StructuredAnswerMachine(Processor[StructuredAnswerState]):
     """The processor of `StructuredAnswer`.
 
     Args:
-        automaton: of the pattern.
-        binding: where.
+        automaton: the automaton of the pattern.
+        binding: the vocabulary and markers.
     """
 
     __slots__ = ("_edits", "automaton", "eos", "opens")
@@ -138,7 +139,7 @@ class StructuredAnswerMachine(Processor[StructuredAnswerState]):
         self, state: StructuredAnswerState, before: Track, after: Track, token: int, drawn: int
     ) -> StructuredAnswerState:
         if before.phase is not Phase.ANSWER or after.phase is not Phase.ANSWER:
-            return self.init(after)  # what comes after thinking is another answer
+            return self.init(after)  # after thinking, a new answer starts
         if drawn < 0 or token in self.eos or state.node < 0:
             return state
         node = self.automaton.get_next_state(state.node, token)
@@ -151,10 +152,10 @@ class StructuredAnswerMachine(Processor[StructuredAnswerState]):
         if state.node < 0 and (opening < 0 or track.cursor == START):
             return KEEP
         key = state.node, opening
-        known = self._edits.get(key)
-        if known is None:
-            known = self._edits[key] = Edit(only=self.allowed(state.node, opening))
-        return known
+        cached = self._edits.get(key)
+        if cached is None:
+            cached = self._edits[key] = Edit(only=self.allowed(state.node, opening))
+        return cached
 
     def allowed(self, node: int, opening: int) -> frozenset[int]:
         allowed: set[int] = set()

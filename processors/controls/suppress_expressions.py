@@ -1,4 +1,4 @@
-"""Words and phrases that are never said."""
+"""`SuppressExpressions`: block words and phrases."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ NOWAIT = (
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A vocabulary entry that may not come.
+    """A vocabulary entry that is blocked.
 
     Args:
         token: its id.
-        text: what it adds to a text; bytes that are no character are shown as such.
+        text: the text it decodes to; bytes that are not valid characters are shown as escapes.
         where: "anywhere", or only at the "start of a word".
     """
 
@@ -54,15 +54,15 @@ class Hit:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SuppressExpressions(Control):
-    """Never say these words or phrases, in thinking or in the answer.
+    """Block words and phrases, in thinking and in the answer.
 
-    Whole words, in any case, after anything, in however many tokens: the token that would complete an expression
-    cannot come. `any` in `company` is left alone. What cannot be told apart in time is barred with it: a longer word
-    that the tokenizer writes as the expression and a rest (`any` + `thing`). For thinking only:
-    `during("thinking", SuppressExpressions())`.
+    Matches whole words, in any case, after any text, in any number of tokens: the token that would complete an
+    expression is banned. `any` inside `company` is left alone. A longer word that the tokenizer writes as an
+    expression plus a rest (`any` + `thing`) is blocked too: the two cannot be told apart in time. For thinking only,
+    write `during("thinking", SuppressExpressions())`.
 
     Args:
-        expressions: default: the keywords of NoWait.
+        expressions: words and phrases to block. Default: the keywords of NoWait.
 
     Raises:
         TypeError, ValueError: for no expressions, or empty ones.
@@ -70,8 +70,8 @@ class SuppressExpressions(Control):
     >>> SuppressExpressions(("wait", "hold on"))
     SuppressExpressions(expressions=('wait', 'hold on'))
 
-    Source: NoWait, arXiv 2506.08343, section 3. Differences: NoWait bars every vocabulary entry that holds a keyword
-    anywhere, less a list made by hand; here words are whole, and phrases are possible.
+    Source: NoWait, arXiv 2506.08343, section 3. Differences: NoWait bans every vocabulary entry that contains a
+    keyword anywhere, except for a hand-made list; here only whole words match, and phrases are possible.
     """
 
     expressions: tuple[str, ...] = NOWAIT
@@ -83,10 +83,10 @@ class SuppressExpressions(Control):
         return SuppressExpressionsMachine(phrases(binding.vocabulary, self.expressions, apart=binding.markers.single))
 
     def hits(self, vocabulary: Vocabulary, markers: BoundMarkers | None = None) -> list[Hit]:
-        """Exactly the entries that cannot come where none of the expressions has been begun, in order of ids.
+        """The entries that are blocked while no expression has been started, in order of ids.
 
-        After the beginning of an expression of several tokens, further ones cannot: those that would complete it.
-        Markers that are one token are left alone whatever they spell, if they are given.
+        After the first tokens of an expression, the tokens that would complete it are blocked as well.
+        Given `markers`, a marker that is one token is never blocked, whatever it spells.
         """
         apart = frozenset[int]() if markers is None else markers.single
         table, pieces = phrases(vocabulary, self.expressions, apart=apart), vocabulary.pieces
@@ -101,7 +101,7 @@ _WHERE = {True: "anywhere", False: "start of a word"}
 
 
 class SuppressExpressionsMachine(Processor[int]):
-    """The processor: the state is the cursor in the expressions."""
+    """The processor of `SuppressExpressions`; its state is the cursor in the expressions."""
 
     __slots__ = ("_edits", "phrases")
 
@@ -116,10 +116,10 @@ class SuppressExpressionsMachine(Processor[int]):
         return self.phrases.step(state, token)[0]
 
     def decide(self, state: int, track: Track) -> Edit:
-        known = self._edits.get(state)
-        if known is None:
-            known = self._edits[state] = Edit(ban=frozenset(self.phrases.completions(state)))
-        return known
+        cached = self._edits.get(state)
+        if cached is None:
+            cached = self._edits[state] = Edit(ban=frozenset(self.phrases.completions(state)))
+        return cached
 
     def idle_tokens(self, state: int, track: Track) -> int:
         return FOREVER if self.phrases.is_idle(state) else 0

@@ -1,4 +1,4 @@
-"""`ThoughtBudget`: a number of thoughts, and no more."""
+"""`ThoughtBudget`: a limit on the number of thoughts."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from thinkpace.types import Phase
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ThoughtBudget(Control):
-    """Close thinking instead of beginning thought number `max_thoughts` + 1.
+    """Close thinking instead of starting one thought too many.
 
-    Where the model would complete an expression that begins another thought, a line break comes instead (its
-    probability moves there), and thinking is closed by force. The first thought begins where thinking is opened; a
-    phrase that a control writes ("Wait") begins none.
+    Once `max_thoughts` thoughts have started, a line break is written where the model would complete an expression
+    that starts another one (the probability moves to it), and thinking is closed by force. The first thought starts
+    where thinking is opened; a phrase that a control writes ("Wait") does not start a thought.
 
     Args:
-        max_thoughts: at most, 1 or more, all blocks of thinking together.
-        expressions: what begins another thought, as in `ThoughtSwitchPenalty`.
+        max_thoughts: maximum of thoughts, 1 or more, over all thinking blocks.
+        expressions: what starts another thought, as in `ThoughtSwitchPenalty`.
 
     Raises:
         TypeError, ValueError: for a number out of range, or no expressions.
@@ -38,8 +38,8 @@ class ThoughtBudget(Control):
     >>> ThoughtBudget(8)
     ThoughtBudget(max_thoughts=8)
 
-    Source: `max_thoughts` of ThinkDeeper (optillm a5e3588, optillm/thinkdeeper.py), which tests the token that was
-    drawn and closes after it; here the close comes in its place.
+    Source: ThinkDeeper, in optillm. Its `max_thoughts` (optillm a5e3588, optillm/thinkdeeper.py) tests the token that
+    was drawn and closes after it; here the close comes in its place.
     """
 
     max_thoughts: int
@@ -94,10 +94,10 @@ class ThoughtBudgetMachine(Processor[ThoughtState]):
     def _edit(self, state: ThoughtState) -> Edit:
         if state.thoughts < self.most:
             return KEEP
-        known = self._edits.get(state.cursor)
-        if known is None:
-            known = self._edits[state.cursor] = redirect(self.phrases.completions(state.cursor), self.line_break)
-        return known
+        cached = self._edits.get(state.cursor)
+        if cached is None:
+            cached = self._edits[state.cursor] = redirect(self.phrases.completions(state.cursor), self.line_break)
+        return cached
 
     def decide(self, state: ThoughtState, track: Track) -> Decision:
         if track.phase is not Phase.THINKING:

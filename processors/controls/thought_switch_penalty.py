@@ -1,4 +1,4 @@
-"""`ThoughtSwitchPenalty`: make changing to another thought less likely (TIP)."""
+"""`ThoughtSwitchPenalty`: make switches to another thought less likely (TIP)."""
 
 from __future__ import annotations
 
@@ -21,22 +21,24 @@ from thinkpace.types import Phase
 
 @dataclass(frozen=True, slots=True, repr=False)
 class ThoughtSwitchPenalty(Control):
-    """Make changing to another thought less likely while the current one is young (TIP).
+    """Make a switch to another thought less likely while the current one is young (TIP).
 
-    For the first `beta` tokens of every thought, `alpha` is taken off the logit of every token that would complete one
-    of the expressions. A thought begins where thinking is opened, and with the token after an expression. Only
-    thinking is touched; the penalty ends with the close. To allow only so many thoughts, see `ThoughtBudget`; to never
-    let a word be said, `SuppressExpressions`.
+    For the first `beta` tokens of every thought, `alpha` is subtracted from the logit of every token that would
+    complete one of the expressions. A thought starts where thinking is opened, and with the token after an expression.
+    Only thinking is affected; the penalty ends with the close. To limit the number of thoughts, see `ThoughtBudget`;
+    to block words entirely, see `SuppressExpressions`.
 
     Args:
-        alpha: taken off the logits, before the temperature; 0 or more, 0 is off. Default: the paper's choice.
-        beta: how long, in tokens; 0 or more, 0 is off. Default: the paper's choice, for long competition mathematics.
-        expressions: what begins another thought: whole words or phrases in any case, after anything, however they are
-            cut into tokens.
-        multi_token: what is penalised of an expression of several words: its end, "last", so that phrases that only
-            begin alike are left alone; or the end of its first word, "first", and these with it.
-        first_thought: where the window of the first thought begins: with "thinking", or with the "generation", which
-            makes a difference where the model writes something before it opens thinking.
+        alpha: subtracted from the logits, before the temperature; 0 or more, 0 is off. Default: the paper's choice.
+        beta: length of the penalty window in tokens; 0 or more, 0 is off. Default: the paper's choice, for long
+            competition mathematics.
+        expressions: what starts another thought: whole words or phrases, in any case, after any text, however they
+            are split into tokens.
+        multi_token: which token of an expression of several words is penalised. "last": the one that completes the
+            expression, so that phrases with the same beginning are left alone. "first": the one that completes its
+            first word, which also affects those phrases.
+        first_thought: start of the window of the first thought: "thinking", or "generation", which differs where the
+            model writes something before it opens thinking.
 
     Raises:
         TypeError, ValueError: for numbers out of range, or no expressions.
@@ -44,9 +46,9 @@ class ThoughtSwitchPenalty(Control):
     >>> ThoughtSwitchPenalty(beta=300)
     ThoughtSwitchPenalty(beta=300)
 
-    Source: TIP, arXiv 2501.18585, section 4 (alpha = 3 and beta = 600 chosen on AIME 2022-23).
-    Not published, and therefore our choice: the expressions, where the first thought begins, which token of several is
-    penalised. A word that goes on after a complete expression ("waiting" as wait + ing) counts as the expression.
+    Source: TIP, arXiv 2501.18585, section 4. It chooses alpha = 3 and beta = 600 on AIME 2022-23. Not published, and
+    therefore our choice: the expressions, where the first thought starts, and which of several tokens is penalised.
+    A word that continues after a complete expression ("waiting" as wait + ing) counts as the expression.
     """
 
     alpha: float = 3.0
@@ -74,12 +76,12 @@ class ThoughtSwitchPenalty(Control):
 
 
 class ThoughtSwitchPenaltyMachine(Processor[tuple[ThoughtState, int]]):
-    """The processor of `ThoughtSwitchPenalty`; its state has a cursor more, in what is penalised.
+    """The processor of `ThoughtSwitchPenalty`; the second part of its state is the cursor in `penalised`.
 
     Args:
         control: the specification.
-        table: of the expressions, which begin thoughts.
-        penalised: of what is penalised: the expressions, or their first words.
+        table: the expressions, which start thoughts.
+        penalised: the phrases to penalise: the expressions, or their first words.
     """
 
     __slots__ = ("_edits", "control", "penalised", "phrases")
@@ -110,11 +112,11 @@ class ThoughtSwitchPenaltyMachine(Processor[tuple[ThoughtState, int]]):
         thought, cursor = state
         if track.phase is not Phase.THINKING or track.emitted - thought.began >= self.control.beta:
             return KEEP
-        known = self._edits.get(cursor)
-        if known is None:
+        cached = self._edits.get(cursor)
+        if cached is None:
             tokens = self.penalised.completions(cursor)
-            known = self._edits[cursor] = bias(dict.fromkeys(tokens, -self.control.alpha))
-        return known
+            cached = self._edits[cursor] = bias(dict.fromkeys(tokens, -self.control.alpha))
+        return cached
 
     def idle_tokens(self, state: tuple[ThoughtState, int], track: Track) -> int:
         if track.phase is not Phase.THINKING:
@@ -131,7 +133,7 @@ class ThoughtSwitchPenaltyMachine(Processor[tuple[ThoughtState, int]]):
         if track.phase is not Phase.THINKING:
             return NO_TOKENS
         active = track.emitted - state[0].began < self.control.beta
-        # what begins or holds a phrase of the one table does so in the other: a first word is part of its expression
+        # a token that starts or holds a phrase of one table does so in the other: first words are part of expressions
         return self.penalised.wake_inside_word if active else self.penalised.wake_tokens
 
     def skip(self, state: tuple[ThoughtState, int], track: Track, tokens: Sequence[int]) -> tuple[ThoughtState, int]:

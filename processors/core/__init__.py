@@ -1,1 +1,1 @@
-"""Controls, processors, edits and programs: the machines that decide about the next token."""
+"""Controls, processors, edits and programs: the state machines that decide about the next token."""

@@ -1,4 +1,4 @@
-"""Where a control is compiled for: one vocabulary, one model's markers, one request."""
+"""Bindings: what a control is compiled for."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from thinkpace.processors.text.vocabulary import Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """Where a control is compiled for: the vocabulary, its markers, and the request's own limit.
+    """What a control is compiled for: one vocabulary, one model's markers, and the limits of one request.
 
     Args:
-        vocabulary: how the tokenizer spells things.
-        markers: of thinking, as ids.
+        vocabulary: the tokenizer's vocabulary.
+        markers: the thinking markers, as ids.
         max_new_tokens: the request's limit on output tokens; None if there is none.
+        context_tokens: how many tokens the model can hold; None if that is unknown.
     """
 
     vocabulary: Vocabulary

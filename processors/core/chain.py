@@ -1,4 +1,4 @@
-"""Several processors as one."""
+"""Combine several processors into one."""
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ States = tuple[Any, ...]
 
 
 class Chain(Processor[States]):
-    """Processors whose edits apply one after the other; the state is the tuple of theirs. Made by `chain`."""
+    """Applies the edits of several processors in order; its state is the tuple of their states. Built by `chain`."""
 
     __slots__ = ("_composed", "_unions", "_wanting", "names", "parts")
 
     def __init__(self, parts: tuple[Processor[Any], ...], names: tuple[str, ...]) -> None:
         self.parts = parts
         self.names = names
-        self._unions: dict[tuple[int, ...], tuple[list[frozenset[int]], frozenset[int]]] = {}  # of sets that are heeded
-        #: which parts may need a number at all
+        self._unions: dict[
+            tuple[int, ...], tuple[list[frozenset[int]], frozenset[int]]
+        ] = {}  # unions of wake token sets
+        #: indices of the parts that may request row statistics
         self._wanting = [i for i, part in enumerate(parts) if type(part).wants is not Processor.wants]
-        # edits are few objects used again and again, and composing large ones takes a while: (a, b) -> (a, b, a then b)
+        # few edit objects recur, and composing large ones is slow: ids of (a, b) -> (a, b, a then b)
         self._composed: dict[tuple[int, int], tuple[Edit, Edit, Edit]] = {}
 
     def __reduce__(self) -> tuple[type[Chain], tuple[tuple[Processor[Any], ...], tuple[str, ...]]]:
@@ -45,7 +47,7 @@ class Chain(Processor[States]):
 
     def observe(self, state: States, before: Track, after: Track, token: int, drawn: int) -> States:
         return tuple(
-            [part.observe(own, before, after, token, drawn) for part, own in zip(self.parts, state, strict=True)]
+            [part.observe(inner, before, after, token, drawn) for part, inner in zip(self.parts, state, strict=True)]
         )
 
     def decide(self, state: States, track: Track) -> Decision:
@@ -53,8 +55,8 @@ class Chain(Processor[States]):
         script: Script | None = None
         close: str | None = None
         writer = ""
-        for part, name, own in zip(self.parts, self.names, state, strict=True):
-            decision = part.decide(own, track)
+        for part, name, inner in zip(self.parts, self.names, state, strict=True):
+            decision = part.decide(inner, track)
             if decision is KEEP:
                 continue
             if isinstance(decision, Script):
@@ -77,32 +79,32 @@ class Chain(Processor[States]):
     def _then(self, first: Edit, second: Edit) -> Edit:
         if first is KEEP or second is KEEP:
             return first.then(second)
-        known = self._composed.get((id(first), id(second)))
-        if known is None:
+        cached = self._composed.get((id(first), id(second)))
+        if cached is None:
             if len(self._composed) > KNOWN_EDITS:
                 self._composed.clear()
-            known = self._composed[id(first), id(second)] = (first, second, first.then(second))
-        return known[2]
+            cached = self._composed[id(first), id(second)] = (first, second, first.then(second))
+        return cached[2]
 
     def explain(self, state: States, before: Track, token: int, drawn: int) -> str:
-        for part, own in zip(self.parts, state, strict=True):
-            if why := part.explain(own, before, token, drawn):
+        for part, inner in zip(self.parts, state, strict=True):
+            if why := part.explain(inner, before, token, drawn):
                 return why
         return ""
 
     def wants(self, state: States, track: Track) -> frozenset[RowStatistic]:
-        found = NOTHING
+        wanted = NOTHING
         for i in self._wanting:
-            found |= self.parts[i].wants(state[i], track)
-        return found
+            wanted |= self.parts[i].wants(state[i], track)
+        return wanted
 
     def receive(self, state: States, track: Track, statistics: Statistics) -> States:
-        return tuple([part.receive(own, track, statistics) for part, own in zip(self.parts, state, strict=True)])
+        return tuple([part.receive(inner, track, statistics) for part, inner in zip(self.parts, state, strict=True)])
 
     def idle_tokens(self, state: States, track: Track) -> int:
         least = FOREVER
-        for part, own in zip(self.parts, state, strict=True):
-            idle = part.idle_tokens(own, track)
+        for part, inner in zip(self.parts, state, strict=True):
+            idle = part.idle_tokens(inner, track)
             if idle <= 0:
                 return 0
             if idle < least:
@@ -110,28 +112,28 @@ class Chain(Processor[States]):
         return least
 
     def wake_tokens(self, state: States, track: Track) -> frozenset[int]:
-        sets = [part.wake_tokens(own, track) for part, own in zip(self.parts, state, strict=True)]
+        sets = [part.wake_tokens(inner, track) for part, inner in zip(self.parts, state, strict=True)]
         key = tuple(map(id, sets))
-        known = self._unions.get(key)
-        if known is None:
-            known = self._unions[key] = (sets, NO_TOKENS.union(*sets))
-        return known[1]
+        cached = self._unions.get(key)
+        if cached is None:
+            cached = self._unions[key] = (sets, NO_TOKENS.union(*sets))
+        return cached[1]
 
     def skip(self, state: States, track: Track, tokens: Sequence[int]) -> States:
-        return tuple([part.skip(own, track, tokens) for part, own in zip(self.parts, state, strict=True)])
+        return tuple([part.skip(inner, track, tokens) for part, inner in zip(self.parts, state, strict=True)])
 
 
 def chain(*processors: Processor[Any], names: tuple[str, ...] = ()) -> Chain:
-    """One processor that does what these do, in their order.
+    """One processor that applies these processors in order.
 
-    A phrase that one of them writes goes before the end of thinking that another asks for, and both before all edits.
-    `chain()` changes nothing, and chaining is associative.
+    A phrase that one of them writes takes precedence over a close that another requests, and both take precedence over
+    all edits. `chain()` changes nothing, and chaining is associative.
 
     Args:
         processors: compiled for the same vocabulary.
-        names: what to call them in messages; default: their positions.
+        names: their names in error messages; default: their positions.
 
     Raises:
-        NoLegalToken: while deciding, if they leave no token or want to write different phrases; it names them.
+        NoLegalToken: while deciding, if they leave no token or request different phrases; it names them.
     """
     return Chain(processors, names or tuple(f"control {i + 1}" for i in range(len(processors))))

@@ -1,4 +1,4 @@
-"""How thinking is closed by force: one way per sequence, whoever asks for it."""
+"""The closing sequence: how thinking is closed by force, the same way whichever control closes it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from thinkpace.processors.text.vocabulary import TokenIds
 
 
 def check_phrases(binding: Binding, phrases: Mapping[str, TokenIds]) -> None:
-    """Refuse phrases that would end, open or close something by themselves: they could not be kept account of.
+    """Refuse phrases that would themselves end the sequence, or open or close thinking: tracking would go wrong.
 
     Raises:
         UnsupportedControl: naming the phrase.
@@ -38,14 +38,14 @@ def _holds(matcher: Matcher, ids: TokenIds) -> bool:
 
 
 class ClosingSequence:
-    """What is written to close thinking: a message, the forced close, a final text.
+    """The tokens written to close thinking: a message, the forced close, a final text.
 
     A marker that the model has half written is completed, without the message.
 
     Args:
-        binding: where.
-        message: written before the marker; it is part of the closing sequence, and no thinking.
-        final: written after it.
+        binding: the vocabulary and markers.
+        message: written before the marker; it is part of the closing sequence, not of thinking.
+        final: written after the forced close.
         min_tokens: thinking tokens below which no other control may close.
     """
 
@@ -59,21 +59,21 @@ class ClosingSequence:
         self._scripts: dict[str, list[Script]] = {}
         for why in ("limit", "reserve"):
             self._scripts[why] = [
-                Script((() if begun else message) + rests[begun] + final, why, begun, ends_thinking=True)
-                for begun in self._typed
+                Script((() if typed else message) + rests[typed] + final, why, typed, ends_thinking=True)
+                for typed in self._typed
             ]
-        #: tokens of the whole closing sequence
+        #: length of the whole closing sequence, in tokens
         self.length = len(self._scripts["limit"][0].ids)
 
     def typed_marker(self, cursor: int) -> int:
-        """How many tokens of the marker the model has written."""
+        """How many tokens of the marker the model has written at this cursor."""
         return len(self._typed[cursor])
 
     def script(self, why: str, cursor: int) -> Script:
-        """What closes thinking at this cursor of the closing matcher."""
+        """The script that closes thinking at this cursor of the closing matcher."""
         if why not in self._scripts:
             self._scripts[why] = [
-                Script(known.ids, why, known.typed_marker, ends_thinking=True) for known in self._scripts["limit"]
+                Script(script.ids, why, script.typed_marker, ends_thinking=True) for script in self._scripts["limit"]
             ]
         return self._scripts[why][cursor]
 

@@ -1,4 +1,4 @@
-"""Controls: the specification that people write, the same for every engine."""
+"""The base class of controls."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ if TYPE_CHECKING:
 
 
 class Control(ABC):
-    """What a user writes: a frozen dataclass of text and numbers, the same for every engine."""
+    """A specification of what to control: a frozen dataclass of texts and numbers, the same for every engine."""
 
     __slots__ = ()
-    #: controls that decide when thinking ends; a sequence takes one of them
+    #: True for controls that decide when thinking ends; a sequence takes at most one of them
     decides_end: ClassVar[bool] = False
-    #: controls that say all that an answer may be; a sequence takes one of them
+    #: True for controls that constrain the whole answer; a sequence takes at most one of them
     rules_answer: ClassVar[bool] = False
-    #: where it can act: gates for elsewhere are refused
+    #: phases in which it can act; a gate for another phase is refused
     phases: ClassVar[tuple[str, ...]] = ("thinking", "answer")
 
     @classmethod
     def examples(cls) -> tuple[Control, ...]:
-        """Controls of this kind with usual numbers, which `thinkpace doctor` checks; by default without arguments."""
+        """Instances with typical values, which `thinkpace doctor` checks. Default: one without arguments, if valid."""
         needed = [f for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]  # type: ignore[arg-type]  # every control is a dataclass
         return () if needed else (cls(),)
 
     @abstractmethod
     def compile(self, binding: Binding) -> Processor[Any]:
-        """The processor for one vocabulary.
+        """The processor for one binding.
 
         Raises:
             UnsupportedControl: if it cannot work there.
         """
 
     def closing(self, binding: Binding) -> ClosingSequence | None:
-        """How thinking is closed by force, by this control or another; None from those that do not decide its end."""
+        """How thinking is closed by force, by this or another control; None if this one does not decide its end."""
         return None
 
     @property
     def moves_probability(self) -> bool:
-        """Whether it moves probability from what the model wants to something else: then the temperature matters."""
+        """Whether it moves probability from some tokens to others; the result then depends on the temperature."""
         return False
 
     @property
     def statistics(self) -> frozenset[str]:
-        """The kinds of numbers its processor may ask for."""
+        """The kinds of row statistics that its processor may request."""
         return frozenset()
 
     def __repr__(self) -> str:
-        """The call that builds it, without what is left at its default."""
+        """The call that builds it, without fields that have their default value."""
         shown = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]  # type: ignore[arg-type]  # every control is a dataclass
         return f"{type(self).__name__}({', '.join(shown)})"
 

@@ -14,15 +14,15 @@ from thinkpace.processors.text.vocabulary import TokenIds
 class Script:
     """A phrase that is written for the model, from its first token to its last.
 
-    While it is being written no token is drawn, and no edit of another control applies.
+    While it is being written, no token is drawn and no edit of another control applies.
 
     Args:
-        ids: what is written.
+        ids: the token ids to write.
         why: the reason, for the receipt.
-        typed_marker: for a close: the part of the marker that the model has written by itself.
+        typed_marker: for a close: the part of the marker that the model has already written.
         ends_thinking: whether it ends thinking.
-        forced: for a close: whether thinking ends by force; False finishes what the model wanted.
-        replaced: for a close: how many of `typed_marker` were written in place of an end of sequence.
+        forced: for a close: whether it is forced; False completes a close that the model started.
+        replaced: for a close: how many tokens of `typed_marker` were written in place of an end of sequence.
     """
 
     ids: TokenIds
@@ -35,13 +35,14 @@ class Script:
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """Thinking is to end here, by force; the program writes what closes it.
+    """Close thinking here, by force; the program writes the closing sequence.
 
-    Below a minimum, and inside a character of several tokens, it waits, and has to be decided again.
+    Below a minimum, and inside a character of several tokens, the close is postponed: the processor must decide it
+    again at a later token.
 
     Args:
         why: the reason, for the receipt.
-        otherwise: the edit that applies if it has to wait.
+        otherwise: the edit that applies if the close is postponed.
     """
 
     why: str
@@ -53,16 +54,16 @@ Statistic = Literal["entropy", "top_probability", "close_margin", "uniform", "tr
 
 @dataclass(frozen=True, slots=True)
 class RowStatistic:
-    """A number that a control needs about the row the next token is drawn from.
+    """A number about the row of logits that the next token is drawn from.
 
     Args:
-        kind: "entropy" of the model's distribution (nats), "top_probability", "close_margin" (how much larger the
-            largest log-probability is than that of the likeliest closing token), all at temperature 1 and before any
-            edit; "uniform", a random number in [0, 1) of the sequence's seed and position; or "trial", the geometric
-            mean of the probabilities of the tokens after the first that the model would greedily go on with after
-            `suffix`: the only one that costs tokens.
-        suffix: for a trial: what is said before it. A trial is a fork, and leaves no trace in the sequence.
-        max_tokens: for a trial: its length at most; it ends at the end of the sequence or of a line, too.
+        kind: "entropy" of the model's distribution (nats), "top_probability", or "close_margin" (largest
+            log-probability minus that of the likeliest closing token), all at temperature 1 and before any edit;
+            "uniform", a random number in [0, 1) that depends on the sequence's seed and position; or "trial", the
+            geometric mean of the probabilities of a greedy continuation after `suffix`, its first token excluded: the
+            only kind that costs tokens.
+        suffix: for a trial: ids appended before it. A trial is a fork and leaves no trace in the sequence.
+        max_tokens: for a trial: its maximum length; the end of the sequence or of a line ends it too.
     """
 
     kind: Statistic
@@ -70,16 +71,17 @@ class RowStatistic:
     max_tokens: int = 0
 
 
+#: what `Processor.decide` returns
 Decision = Edit | Script | Close
 
-
+#: values of requested row statistics
 Statistics = Mapping[RowStatistic, float]
 
-
+#: no row statistics are requested
 NOTHING: frozenset[RowStatistic] = frozenset()
 
-
+#: no tokens, such as no wake tokens
 NO_TOKENS: frozenset[int] = frozenset()
 
-
+#: more tokens than any sequence has, for `idle_tokens`
 FOREVER = 1 << 40

@@ -1,9 +1,9 @@
-"""Edits: what is done to the next token, as data.
+"""Edits: changes to the distribution of the next token, as data.
 
-An edit is a map on the weights of tokens, w = exp(logit / temperature). Every token is dropped, or keeps its weight,
-times exp(bias / temperature), and lands on itself or on another token. Maps of this kind compose into maps of this
-kind, so a chain of controls costs one write into the logits, and composition is associative because it is
-composition. No array is involved; adapters do the writing.
+An edit is a map on the weights of tokens, w = exp(logit / temperature). It drops each token, or multiplies its weight
+by exp(bias / temperature) and assigns it to the same or to another token. Maps of this kind are closed under
+composition, so a chain of controls costs one write into the logits; composition of maps is associative. No arrays are
+involved here; adapters write the logits.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from thinkpace.errors import NoLegalToken
 
 Sources = tuple[tuple[int, float], ...]
 _NONE: frozenset[int] = frozenset()
-KNOWN_EDITS = 4096  # how many edits made on the way are kept by those who make them
+KNOWN_EDITS = 4096  # size limit of the caches of composed edits
 
 
 @dataclass(frozen=True)
 class Edit:
-    """A change to the distribution of the next token. Applied in the order of the arguments.
+    """A change to the distribution of the next token. Its parts apply in the order of the arguments.
 
     Args:
-        only: ids that may come; None for all. A single id is a force.
-        ban: ids that may not come.
-        redraw: ids that may not come, like `ban`; but had one of them been drawn, the state is told so (s1's way of
-            ignoring the end of thinking without writing anything). The chance of that is their share of the weight
-            of all ids that may come or are redrawn.
-        bias: id -> what is added to its logit, before the temperature.
-        redirect: id -> the id that its probability moves to. Where the moved probability came from is drawn
-            afterwards, by the adapter, and told to the state.
+        only: allowed ids; None for all. A single id forces that token.
+        ban: ids that are not allowed.
+        redraw: ids that are not allowed, like `ban`, but the state learns when one of them would have been drawn (s1
+            ignores the end of thinking this way, without writing anything). The probability of that is their share of
+            the weight of all ids that are allowed or redrawn.
+        bias: id -> value added to its logit, before the temperature.
+        redirect: id -> the id that its probability moves to. The adapter then draws which source the probability came
+            from (attribution), and passes it to the state.
 
-    Two edits that do the same are equal: zero biases, moves onto oneself and changes to dropped ids are removed.
+    Equivalent edits are equal: zero biases, redirects of an id to itself and changes to dropped ids are removed.
 
     Raises:
         NoLegalToken: if no token is left.
@@ -71,14 +71,14 @@ class Edit:
 
     @property
     def forced(self) -> int | None:
-        """The id that comes for certain, if there is one."""
+        """The id that is certain to come next, if there is one."""
         if self.only is None:
             return None
         targets = {self.redirect.get(i, i) for i in self.only}
         return targets.pop() if len(targets) == 1 else None
 
     def then(self, after: Edit) -> Edit:
-        """This edit, and `after` on its result.
+        """This edit followed by `after`.
 
         >>> ban(1).then(redirect([2], 3)) == Edit(ban=frozenset({1}), redirect={2: 3})
         True
@@ -91,16 +91,16 @@ class Edit:
         if self is KEEP:
             return after
         moving = set(self.bias) | set(self.redirect) | set(after.bias) | set(after.redirect)
-        # ids that only stay or go: whole sets at once
+        # ids that are only allowed or dropped: as whole sets
         alive = self._alive(after.redraw)
         redrawn = set((self.redraw | alive) - moving)
         banned = set((self.ban | (after.ban - self.redraw)) - moving)
-        kept: set[int] = set()
+        allowed: set[int] = set()
         if self.only is not None:
-            kept = set(self.only - moving if after.only is None else (self.only & after.only) - moving)
-            kept -= after.ban | after.redraw
+            allowed = set(self.only - moving if after.only is None else (self.only & after.only) - moving)
+            allowed -= after.ban | after.redraw
         elif after.only is not None:
-            kept = set(self._alive(after.only) - moving)
+            allowed = set(self._alive(after.only) - moving)
         bias = {i: self.bias.get(i, 0.0) for i in self.redraw}
         moved = {}
         for token in moving:
@@ -112,44 +112,44 @@ class Edit:
             if not after._lives(target):
                 (redrawn if target in after.redraw else banned).add(token)
                 continue
-            kept.add(token)
+            allowed.add(token)
             moved[token] = after.redirect.get(target, target)
         if self.only is None and after.only is None:
             return Edit(None, frozenset(banned), frozenset(redrawn), bias, moved)
-        return Edit(frozenset(kept), _NONE, frozenset(redrawn), bias, moved)
+        return Edit(frozenset(allowed), _NONE, frozenset(redrawn), bias, moved)
 
     @cached_property
     def merged(self) -> Mapping[int, Sources]:
-        """What ids that do not simply keep or lose their weight are made of: id -> its sources, each an (id, bias).
+        """For every id whose weight is changed but not dropped: id -> its sources, each an (id, bias).
 
-        The new weight of an id is the sum of its sources' weights.
+        The new weight of an id is the sum of its sources' biased weights.
         """
         moving = {i for i in (set(self.bias) | set(self.redirect)) if self._lives(i)}
         sources: dict[int, list[tuple[int, float]]] = {}
         for i in moving:
             sources.setdefault(self.redirect.get(i, i), []).append((i, self.bias.get(i, 0.0)))
-        for target, found in sources.items():  # a target that nothing else touches keeps its own weight
+        for target, parts in sources.items():  # a target that is otherwise unchanged keeps its own weight
             if target not in moving and self._lives(target):
-                found.append((target, 0.0))
-        return {i: tuple(sorted(found)) for i, found in sorted(sources.items())}
+                parts.append((target, 0.0))
+        return {i: tuple(sorted(parts)) for i, parts in sorted(sources.items())}
 
     @cached_property
     def dropped(self) -> frozenset[int]:
-        """Ids that lose all their weight; with `only`, all that are in neither `merged` nor `kept`."""
+        """Ids that lose all their weight; empty with `only`, where all ids outside `merged` and `kept` lose it."""
         if self.only is not None:
             return _NONE
         return (self.ban | self.redraw | frozenset(self.redirect)) - frozenset(self.merged)
 
     @cached_property
     def kept(self) -> frozenset[int]:
-        """With `only`: the ids that keep their own weight."""
+        """With `only`: the ids whose weight is unchanged; empty otherwise."""
         return _NONE if self.only is None else self.only - frozenset(self.redirect) - frozenset(self.merged)
 
     @cached_property
     def moved_onto(self) -> Mapping[int, Sources]:
-        """For every id that others were moved onto: all its sources, itself included where it lives."""
+        """For every target of a redirect: all its sources, itself included unless it is dropped."""
         targets = set(self.redirect.values())
-        return {i: found for i, found in self.merged.items() if i in targets}
+        return {i: sources for i, sources in self.merged.items() if i in targets}
 
 
 KEEP = Edit()
@@ -157,7 +157,7 @@ KEEP = Edit()
 
 @lru_cache(maxsize=KNOWN_EDITS)
 def force(token: int) -> Edit:
-    """Exactly this token comes next. The same object for the same token, so that adapters know it again."""
+    """Exactly this token comes next. Cached: the same token gives the same object, which adapters rely on."""
     return Edit(only=frozenset({token}))
 
 
@@ -172,7 +172,7 @@ def ban(*tokens: int) -> Edit:
 
 
 def redraw(tokens: Iterable[int]) -> Edit:
-    """None of these comes next, and the state is told when one of them would have."""
+    """None of these tokens comes next; the state learns when one of them would have been drawn."""
     return Edit(redraw=frozenset(tokens))
 
 
@@ -182,5 +182,5 @@ def bias(amounts: Mapping[int, float]) -> Edit:
 
 
 def redirect(sources: Iterable[int], target: int) -> Edit:
-    """When one of `sources` would have come, `target` comes instead."""
+    """Where one of `sources` would have come, `target` comes instead."""
     return Edit(redirect=dict.fromkeys(sources, target))

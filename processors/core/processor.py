@@ -1,7 +1,7 @@
-"""A control compiled for one vocabulary: a pure machine over token ids.
+"""Processors: controls compiled for one vocabulary, as state machines over token ids.
 
-A processor is a small machine over token ids with three pure methods. It has no memory of its own: its state is a
-value, per sequence, that the program holds, so rollback is keeping an old one and a fork is using it twice.
+A processor has three basic methods (`init`, `observe`, `decide`), all pure. It stores nothing about a sequence: the
+program holds one state value per sequence, so a rollback reuses an older state and a fork uses one state twice.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ S = TypeVar("S")
 
 
 class Processor(ABC, Generic[S]):
-    """A control compiled for one vocabulary. Pure: the same arguments give the same result, and nothing is changed."""
+    """A control compiled for one vocabulary. Pure: equal arguments give equal results, and nothing is modified."""
 
     __slots__ = ()
-    #: of processors of other packages: the class that runs them on a device, as "module:Class"; None if there is none
+    #: for processors of other packages: the class that runs them on a device, as "module:Class"; None if there is none
     device_form: ClassVar[str | None] = None
 
     @abstractmethod
@@ -31,48 +31,49 @@ class Processor(ABC, Generic[S]):
         """The state after one more token.
 
         Args:
-            state: before it.
+            state: the state before the token.
             before: the track before the token.
-            after: the track after it.
-            token: the id that came.
-            drawn: the id that the model drew: another one than `token` if a `redirect` moved it or a `redraw` refused
-                it, -1 if the token was written and none was drawn.
+            after: the track after the token.
+            token: the id that was appended.
+            drawn: the id that the model drew. It differs from `token` if a `redirect` moved it or a `redraw` refused
+                it; -1 if the token was written and none was drawn.
         """
         return state
 
     @abstractmethod
     def decide(self, state: S, track: Track) -> Decision:
-        """What to do to the next token: an edit, the start of a phrase, or the end of thinking."""
+        """The decision about the next token: an edit, a phrase to write (`Script`), or a close."""
 
     def explain(self, state: S, before: Track, token: int, drawn: int) -> str:
-        """Why `drawn` did not come, for the receipt; empty if that was not this processor's doing."""
+        """Why `drawn` was replaced, for the receipt; empty if this processor did not replace it."""
         return ""
 
     def wants(self, state: S, track: Track) -> frozenset[RowStatistic]:
-        """The numbers it wants before it decides about the next token."""
+        """The row statistics it needs before it decides about the next token."""
         return NOTHING
 
     def receive(self, state: S, track: Track, statistics: Statistics) -> S:
-        """The state with the number it wanted, or with others' numbers only."""
+        """The state after row statistics; `statistics` may hold only those that other processors requested."""
         return state
 
     def idle_tokens(self, state: S, track: Track) -> int:
-        """How many more tokens of this phase may pass, none of them heeded, before the decision could change.
+        """Tokens of this phase that may still be appended without stepping; a token in `wake_tokens` must be stepped.
 
-        The state makes up for them in `skip`. 0 is always right, and slow.
+        The decision stays the same for all of them. `skip` applies them later in one call. Returning 0 is always
+        correct, only slower.
         """
         return 0
 
     def wake_tokens(self, state: S, track: Track) -> frozenset[int]:
-        """The tokens that `idle_tokens` leaves out: they must be observed. One of few sets that are made once."""
+        """Tokens that must be observed even while idle. Return one of a few sets that are built once."""
         return NO_TOKENS
 
     def skip(self, state: S, track: Track, tokens: Sequence[int]) -> S:
         """Apply tokens that were not stepped: the state after them, equal to observing them one at a time.
 
         Args:
-            state: before them.
+            state: the state before them.
             track: the track before them.
-            tokens: at most `idle_tokens`, none of them a wake token.
+            tokens: at most `idle_tokens` ids, none of them a wake token.
         """
         return state

@@ -1,7 +1,7 @@
 """Programs: controls compiled for one request, and the state of one sequence under them.
 
-The state is a pure function of (program, prompt, output tokens, what was drawn), never of how often anything was
-called: engines replay, preempt, reorder beams, verify drafts and run rows whose token is thrown away.
+The state is a pure function of (program, prompt, output tokens, draw history), and never depends on how often a method
+was called: engines replay, preempt, reorder beams, verify drafts and compute rows whose token is discarded.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from thinkpace.types import Event, Phase, Receipt, Usage
 
 
 class State(NamedTuple):
-    """One sequence under a program.
+    """State of one sequence under a program.
 
     Args:
         track: phase and counts.
-        inner: the processor's own state.
-        edit: what the next token is subject to.
+        inner: the processor's state.
+        edit: the edit that applies to the next token.
         script: the phrase that is being written, if any.
-        at: how much of it has been written.
-        events: what fired so far.
-        needs: numbers that are wanted before the next token is decided about; until then the decision is made without.
+        at: number of its tokens that have been written.
+        events: the events so far.
+        wants: row statistics needed for the next token; until `receive`, `edit` is the decision without them.
     """
 
     track: Track
@@ -49,22 +49,22 @@ class State(NamedTuple):
 
     @property
     def pending(self) -> tuple[int, ...]:
-        """The tokens that come next for certain; an engine may take them in one step."""
+        """The tokens that are certain to come next; an engine may append them in one step."""
         return self.script.ids[self.at :] if self.script is not None else ()
 
 
 @dataclass(frozen=True)
 class Program:
-    """Controls compiled for one vocabulary and one request limit. Pure and picklable. Made by `compile_program`.
+    """Controls compiled for one vocabulary and one request limit. Pure and picklable. Built by `compile_program`.
 
     Args:
         processor: the chain of compiled controls.
-        tracker: follows the markers.
-        closing: how thinking is closed by force.
-        size: ids from here on stand for nothing; adapters never allow them, however wide the logits are.
-        unused: ids below `size` that stand for nothing; likewise.
+        tracker: the tracker of the markers.
+        closing: the closing sequence.
+        size: ids from here on stand for no token; adapters never allow them, however wide the logits are.
+        unused: ids below `size` that stand for no token; never allowed either.
         armed: the controls, as they print.
-        ends_trials: ids that end a trial: of sequences and of lines.
+        ends_trials: ids that end a trial: end-of-sequence ids and ids that hold a line break.
     """
 
     processor: Processor[Any]
@@ -76,20 +76,20 @@ class Program:
     ends_trials: frozenset[int]
 
     def idle_tokens(self, state: State) -> int:
-        """How many tokens may pass that neither it nor the tracker heeds; `skip` makes up for them.
+        """How many more tokens leave the edit unchanged, wake tokens (also the tracker's) excepted.
 
-        The edit holds for all of them.
+        `skip` applies them later in one call.
         """
         if state.script is not None or state.wants or state.track.cursor != START or state.edit.redraw:
             return 0
         return FOREVER if state.track.ended else self.processor.idle_tokens(state.inner, state.track)
 
     def wake_tokens(self, state: State) -> frozenset[int]:
-        """Tokens that must be stepped even while idle, beside the tracker's own."""
+        """Tokens that must be stepped even while idle, in addition to the tracker's wake tokens."""
         return NO_TOKENS if state.track.ended else self.processor.wake_tokens(state.inner, state.track)
 
     def skip(self, state: State, tokens: Sequence[int]) -> State:
-        """The state after tokens that `idle_tokens` let pass; equal to stepping through them."""
+        """The state after idle tokens; equal to stepping through them. See `idle_tokens`."""
         if not tokens or state.track.ended:
             return state
         inner = self.processor.skip(state.inner, state.track, tokens)
@@ -101,7 +101,7 @@ class Program:
         return self._decided(track, self.processor.init(track), ())
 
     def receive(self, state: State, statistics: Statistics) -> State:
-        """The state with the numbers that it needed: the next token is decided about anew."""
+        """The state after the row statistics that it needed; the next token is decided again."""
         inner = self.processor.receive(state.inner, state.track, statistics)
         return self._decided(state.track, inner, state.events, informed=True)
 
@@ -109,9 +109,9 @@ class Program:
         """The state after one more token.
 
         Args:
-            state: before it.
-            token: the id that came.
-            drawn: the id the model drew, where the edit replaced it or had it drawn again; None: the token itself.
+            state: the state before the token.
+            token: the id that was appended.
+            drawn: the id that the model drew, if the edit replaced or redrew it; None: the token itself.
         """
         if state.track.ended:
             return state
@@ -128,7 +128,7 @@ class Program:
             events = (*events, Event(before.emitted, what, why, (drawn, token)))
             if what == "replaced" and before.phase is Phase.THINKING is after.phase:
                 after = after._replace(thinking=after.thinking - 1, injected=after.injected + 1)
-        if after.ended:  # nothing is decided any more
+        if after.ended:  # the sequence has ended: no more decisions
             return State(after, state.inner, events=events)
         return self._decided(after, self.processor.observe(state.inner, before, after, token, drawn), events)
 
@@ -136,9 +136,9 @@ class Program:
         before, at = state.track, state.at + 1
         done = at == len(script.ids)
         if script.ends_thinking:
-            begun, replaced = (len(script.typed_marker), script.replaced) if state.at == 0 else (0, 0)
+            typed, replaced = (len(script.typed_marker), script.replaced) if state.at == 0 else (0, 0)
             after = self.tracker.after_close_token(
-                before, token, begun=begun, replaced=replaced, done=done, forced=script.forced
+                before, token, begun=typed, replaced=replaced, done=done, forced=script.forced
             )
         else:
             after = self.tracker.after_token(before, token, written=True)
@@ -156,7 +156,7 @@ class Program:
         return state._replace(track=track, edit=KEEP, script=None, at=0, events=(*state.events, event))
 
     def _decided(self, track: Track, inner: Any, events: tuple[Event, ...], *, informed: bool = False) -> State:
-        if track.ended:  # with the last token of a phrase
+        if track.ended:  # by the last token of a phrase
             return State(track, inner, events=events)
         wants = NOTHING if informed else self.processor.wants(inner, track)
         decision = self.processor.decide(inner, track)
@@ -171,10 +171,10 @@ class Program:
         """What the controls did to this sequence so far.
 
         Args:
-            state: of the sequence.
-            prompt_tokens: of its prompt.
+            state: the state of the sequence.
+            prompt_tokens: number of tokens of its prompt.
             probe: tokens generated in trials.
-            reread: tokens read again for them.
+            reread: tokens read again for trials.
         """
         track = state.track
         end: Literal["natural", "forced", "open", "none"]
@@ -215,14 +215,15 @@ def compile_program(
     """Compile controls for a vocabulary.
 
     Args:
-        controls: what to do; none at all gives a program that only keeps the books and bars unused ids.
-        vocabulary: of the engine's tokenizer.
-        markers: of the model's thinking.
-        max_new_tokens: the request's own limit, inside which room for an answer is kept.
-        context_tokens: how many tokens the model can hold, for controls that take a share of it.
+        controls: the controls; with none, the program only counts tokens and bans unused ids.
+        vocabulary: the vocabulary of the engine's tokenizer.
+        markers: the model's thinking markers.
+        max_new_tokens: the request's limit on output tokens, inside which room for an answer is reserved.
+        context_tokens: how many tokens the model can hold, for controls that use a share of it.
 
     Raises:
         UnsupportedControl: if a control cannot work here, or two of them decide when thinking ends.
+        ValueError: if `max_new_tokens` is not a whole number of at least 1.
         TypeError: if something other than a control is given.
     """
     for control in controls:
@@ -239,17 +240,17 @@ def compile_program(
     if max_new_tokens is not None and (not isinstance(max_new_tokens, int) or max_new_tokens < 1):
         raise ValueError(f"max_new_tokens must be a whole number >= 1, got {max_new_tokens!r}")
     binding = Binding(vocabulary, markers.bind(vocabulary), max_new_tokens, context_tokens)
-    # what decides the end comes last: what it moves onto "Wait" is not touched by a ban of waits
+    # a control that decides the end comes last, so that a ban of "Wait" leaves alone what it moves onto "Wait"
     ordered = sorted(controls, key=lambda control: control.decides_end)
     processors = [control.compile(binding) for control in ordered]
-    known = lexicon(vocabulary)
+    pieces = lexicon(vocabulary)
     return Program(
         processor=chain(*processors, names=tuple(repr(control) for control in ordered)),
-        tracker=Tracker(binding.markers, vocabulary.eos, known.partial),
-        closing=next((found for control in deciding if (found := control.closing(binding))), None)
+        tracker=Tracker(binding.markers, vocabulary.eos, pieces.partial),
+        closing=next((sequence for control in deciding if (sequence := control.closing(binding))), None)
         or ClosingSequence(binding),
         size=vocabulary.size,
         unused=vocabulary.unused,
         armed=tuple(repr(control) for control in controls),
-        ends_trials=vocabulary.eos | known.line_ends,
+        ends_trials=vocabulary.eos | pieces.line_ends,
     )

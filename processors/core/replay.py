@@ -1,4 +1,4 @@
-"""Replay: the states of a sequence from its tokens and what was drawn along them."""
+"""Replay: rebuild the states of a sequence from its tokens and its draw history."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from thinkpace.processors.core.program import Program, State
 
 @dataclass(frozen=True, slots=True)
 class DrawHistory:
-    """What a state depends on beside its tokens.
+    """What a state depends on besides its tokens.
 
     Args:
-        drawn: output index -> the id that the model drew there, where it was another one than came.
-        statistics: output index -> the numbers known of the row that this token was drawn from.
+        drawn: output index -> the id that the model drew there, where it differs from the output token.
+        statistics: output index -> the row statistics received for the row that this token was drawn from.
     """
 
     drawn: Mapping[int, int] = field(default_factory=dict)
@@ -25,7 +25,7 @@ class DrawHistory:
 def states(
     program: Program, prompt: Sequence[int], tokens: Sequence[int], history: DrawHistory | None = None
 ) -> Iterator[State]:
-    """The states before the first token, and after each one."""
+    """Yields the state before the first token, and after each token."""
     history = history or DrawHistory()
     state = program.start(prompt)
     for i, token in enumerate(tokens):
@@ -37,13 +37,13 @@ def states(
 
 
 def replay(program: Program, prompt: Sequence[int], tokens: Sequence[int], history: DrawHistory | None = None) -> State:
-    """The state after `tokens`, from nothing: equal to stepping through them.
+    """The state after `tokens`, computed from the start; equal to stepping through them.
 
     Args:
-        program: what was compiled.
+        program: the compiled program.
         prompt: ids of the prompt.
         tokens: ids of the output.
-        told: what was drawn, and the numbers that were wanted.
+        history: the draw history.
     """
     *_, last = states(program, prompt, tokens, history)
     return last

@@ -18,29 +18,30 @@ def token_kinds(
 ) -> tuple[TokenKind, ...]:
     """The kind of every output token, in agreement with the counts of the receipt.
 
-    "injected" and "closing" are the forced ones: written into thinking, and to end it or after it.
+    "injected" and "closing" are the tokens written for the model: the former into thinking, the latter to close it or
+    after the close.
     """
-    found = TokenKindTracker(program, prompt)
-    found.follow(tokens, history or DrawHistory())
-    return tuple(found.found)
+    tracker = TokenKindTracker(program, prompt)
+    tracker.follow(tokens, history or DrawHistory())
+    return tuple(tracker.found)
 
 
 class TokenKindTracker:
-    """The kinds of tokens while they come: see `token_kinds`.
+    """Computes the kinds of tokens as they arrive; see `token_kinds`.
 
     Args:
-        program: that the sequence is under.
-        prompt: its ids.
+        program: the program of the sequence.
+        prompt: ids of its prompt.
     """
 
     def __init__(self, program: Program, prompt: Sequence[int]) -> None:
         self._program = program
         self._state = program.start(prompt)
-        self.found: list[TokenKind] = []  #: of the tokens so far
+        self.found: list[TokenKind] = []  #: kinds of the tokens so far
 
     @property
     def settled(self) -> int:
-        """How many of them stay what they are: those of a marker that has been begun may not."""
+        """Number of tokens whose kind is final; those of a partly written marker may still change."""
         track = self._state.track
         watch = (
             self._program.tracker.close_matcher if track.phase is Phase.THINKING else self._program.tracker.open_matcher
@@ -49,15 +50,15 @@ class TokenKindTracker:
 
     @property
     def answer_from(self) -> int:
-        """Where the answer begins, as far as is known; -1 while there is none."""
+        """Output index where the answer starts, by the tokens so far; -1 while there is no answer."""
         return self._state.track.answer_from
 
     def follow(self, tokens: Sequence[int], history: DrawHistory) -> None:
-        """Take the tokens that are new.
+        """Add the tokens that are new.
 
         Args:
-            tokens: all of the output so far.
-            told: what was drawn, and the numbers that were wanted.
+            tokens: all output ids so far.
+            history: the draw history.
         """
         for i in range(len(self.found), len(tokens)):
             before = self._state
@@ -69,13 +70,13 @@ class TokenKindTracker:
     def _add(self, before: Track, after: Track) -> None:
         out = self.found
         written = after.closing > before.closing
-        found = after.marker - before.marker - (not written)
-        replaced = before.injected - after.injected  # tokens of a begun close that had come in place of others
+        partial = after.marker - before.marker - (not written)  # earlier tokens that prove to be marker
+        replaced = before.injected - after.injected  # tokens of a started close that were written in place of others
         if replaced > 0:
             out[len(out) - replaced :] = ["closing"] * replaced
-        if found >= 0 and after.marker > before.marker:  # tokens that had begun a marker turn out to be part of it
+        if partial >= 0 and after.marker > before.marker:
             end = len(out) - max(0, replaced)
-            out[end - found : end] = ["marker"] * found
+            out[end - partial : end] = ["marker"] * partial
         if written:
             out.append("closing")
         elif after.marker > before.marker:

@@ -1,4 +1,4 @@
-"""Which phase a sequence is in, and how many tokens of each kind it holds: one tracker for all controls.
+"""Track which phase a sequence is in, and its token counts by kind: one tracker for all controls.
 
 The parser, the budget and the report read the same track, so they cannot disagree about where thinking ended.
 """
@@ -19,18 +19,18 @@ class Track(NamedTuple):
 
     Args:
         phase: the phase the next token falls into.
-        cursor: of the matcher that watches this phase: for the close while thinking, for the open otherwise.
+        cursor: cursor of the active matcher: of the closing marker in thinking, of the opening marker otherwise.
         emitted: output tokens so far, of every kind.
-        thinking: thinking tokens the model drew; those of a close that is only begun are still among them.
+        thinking: thinking tokens the model drew, including those of a partly written closing marker.
         injected: tokens written into the thinking block, such as "Wait".
         closing: tokens written to close thinking, and after it.
         marker: tokens of markers that the model wrote.
-        answer: all others.
+        answer: all other tokens.
         opened: how often thinking was opened, by the prompt or later.
         forced_end: whether the last close was written by force.
-        answer_from: index of the output token where the answer began: after the last close; -1 while there is none.
-        ended: whether an end-of-sequence token came.
-        missing: bytes that the last character lacks.
+        answer_from: index of the output token where the answer starts, after the last close; -1 while there is none.
+        ended: whether the last token was an end-of-sequence token.
+        missing: number of bytes that the last character still lacks.
     """
 
     phase: Phase
@@ -49,7 +49,7 @@ class Track(NamedTuple):
 
     @property
     def spent(self) -> int:
-        """What a budget counts: thinking with what was injected, without markers."""
+        """What a budget counts: thinking and injected tokens, without markers."""
         return self.thinking + self.injected
 
 
@@ -57,9 +57,9 @@ class Tracker:
     """Follows one vocabulary's markers through token streams. Stateless: the track is the state.
 
     Args:
-        markers: bound to the vocabulary.
+        markers: the markers, bound to the vocabulary.
         eos: ids that end a sequence.
-        partial: tokens that end or go on inside a character, as `Lexicon.partial`.
+        partial: tokens that end inside a character or continue one, as `Lexicon.partial`.
     """
 
     __slots__ = (
@@ -82,14 +82,14 @@ class Tracker:
         self._other_wake_tokens = eos.union(partial, *markers.open_spellings)
 
     def wake_tokens(self, phase: Phase) -> frozenset[int]:
-        """The tokens that do more in this phase than add one to a count."""
+        """The tokens that do more in this phase than increase a count."""
         return self._thinking_wake_tokens if phase is Phase.THINKING else self._other_wake_tokens
 
     def start(self, prompt: Sequence[int]) -> Track:
         """The track after the prompt.
 
-        Only the current turn counts: an end-of-sequence id ends the turn before it, with whatever it left open.
-        Thinking tokens in the prompt (a prefill) are prompt tokens: they are not charged to the budget.
+        Only the current turn counts: an end-of-sequence id ends the turn before it, even with thinking still open.
+        Thinking tokens in the prompt (a prefill) are prompt tokens: they do not count towards the budget.
         """
         phase, cursor = Phase.ANSWER, START
         for token in prompt:
@@ -103,30 +103,30 @@ class Tracker:
         return Track(phase, cursor, opened=int(thinking), answer_from=-1 if thinking else 0)
 
     def _follow(self, phase: Phase, cursor: int, token: int) -> tuple[Phase, int, TokenIds | None]:
-        """One token outside of any writing: the phase and cursor after it, and the marker it completes."""
+        """The phase and cursor after one token outside a script, and the marker that it completes."""
         watch = self.close_matcher if phase is Phase.THINKING else self.open_matcher
         cursor = watch.step(cursor, token)
-        found = watch.found(cursor)
-        if found is None:
+        completed = watch.found(cursor)
+        if completed is None:
             return phase, cursor, None
-        return (Phase.ANSWER if phase is Phase.THINKING else Phase.THINKING), START, found
+        return (Phase.ANSWER if phase is Phase.THINKING else Phase.THINKING), START, completed
 
     def after_token(self, track: Track, token: int, *, written: bool = False) -> Track:
-        """The track after one more token, drawn by the model, or written (`written`) without closing thinking."""
-        phase, cursor, found = self._follow(track.phase, track.cursor, token)
+        """The track after one more token, drawn by the model, or `written` by a script that does not close."""
+        phase, cursor, completed = self._follow(track.phase, track.cursor, token)
         thinking, injected, closing = track.thinking, track.injected, track.closing
         marker, answer, opened = track.marker, track.answer, track.opened
         forced_end, answer_from = track.forced_end, track.answer_from
-        if found is not None and not written:
-            # What was counted while the marker was only begun turns out to be marker.
-            begun = len(found) - 1
+        if completed is not None and not written:
+            # The earlier tokens of the marker were counted as thinking or answer, and now count as marker.
+            partial = len(completed) - 1
             if track.phase is Phase.THINKING:
-                begun = min(begun, thinking)
-                thinking, forced_end, answer_from = thinking - begun, False, track.emitted + 1
+                partial = min(partial, thinking)
+                thinking, forced_end, answer_from = thinking - partial, False, track.emitted + 1
             else:
-                begun = min(begun, answer)
-                answer, opened, answer_from = answer - begun, opened + 1, -1
-            marker += begun + 1
+                partial = min(partial, answer)
+                answer, opened, answer_from = answer - partial, opened + 1, -1
+            marker += partial + 1
         elif written:
             if track.phase is Phase.THINKING:
                 injected += 1
@@ -153,7 +153,7 @@ class Tracker:
         )
 
     def after_idle(self, track: Track, count: int) -> Track:
-        """The track after `count` tokens that the model drew, none of them heeded, with no marker begun."""
+        """The track after `count` tokens that the model drew, none a wake token, with no marker partly written."""
         thinks = track.phase is Phase.THINKING
         return Track(
             track.phase,
@@ -170,8 +170,8 @@ class Tracker:
         )
 
     def _missing(self, track: Track, token: int) -> int:
-        found = self.partial.get(token, 0)
-        return max(0, track.missing + found) if found < 0 else found
+        change = self.partial.get(token, 0)
+        return max(0, track.missing + change) if change < 0 else change
 
     def after_close_token(
         self, track: Track, token: int, *, begun: int, replaced: int, done: bool, forced: bool
@@ -179,13 +179,13 @@ class Tracker:
         """The track after one token of a closing sequence.
 
         Args:
-            track: before the token.
-            token: the one that is written.
-            begun: tokens of the marker that the model had begun before the first written one; they were counted as
-                thinking and are marker. 0 for later tokens.
-            replaced: how many of these were themselves written, in place of an end of sequence.
-            done: whether this token is the last one to be written.
-            forced: whether this ends thinking by force.
+            track: the track before the token.
+            token: the written id.
+            begun: for the first written token: number of marker tokens before it, which were counted as thinking and
+                now count as marker. 0 for later tokens.
+            replaced: how many of these were written in place of an end of sequence.
+            done: whether this is the last token of the closing sequence.
+            forced: whether the close is forced.
         """
         begun = min(begun - replaced, track.thinking)
         cursor = self.close_matcher.step(track.cursor, token)
@@ -204,7 +204,7 @@ class Tracker:
         )
 
     def after_divergence(self, track: Track) -> Track:
-        """The track when a closing sequence was not taken to its end: closed if its marker was, thinking otherwise."""
+        """The track after a divergence: answer if the closing marker was complete by then, else still thinking."""
         if track.phase is not Phase.CLOSING:
             return track
         if track.answer_from >= 0:

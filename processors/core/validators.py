@@ -1,4 +1,4 @@
-"""Checks of what people pass to controls: made when the control is built, in one wording."""
+"""Checks of constructor arguments of controls, with uniform error messages."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterable
 
 
 def checked_count(name: str, value: object, least: int = 0) -> int:
-    """A whole number of at least `least`.
+    """Check for a whole number of at least `least`, and return it.
 
     Raises:
-        TypeError, ValueError: otherwise; `True` is no number here.
+        TypeError, ValueError: otherwise; `True` and `False` are refused.
     """
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError(f"{name} must be a whole number, got {value!r}")
@@ -19,10 +19,10 @@ def checked_count(name: str, value: object, least: int = 0) -> int:
 
 
 def checked_number(name: str, value: object, least: float, most: float) -> float:
-    """A number in [least, most].
+    """Check for a number in [least, most], and return it as a float.
 
     Raises:
-        TypeError, ValueError: otherwise; NaN is in no range.
+        TypeError, ValueError: otherwise; NaN is refused.
     """
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise TypeError(f"{name} must be a number, got {value!r}")
@@ -32,7 +32,7 @@ def checked_number(name: str, value: object, least: float, most: float) -> float
 
 
 def checked_text(name: str, value: object) -> None:
-    """A text that is not empty, or None.
+    """Check for a text that is not empty, or None.
 
     Raises:
         TypeError, ValueError: otherwise.
@@ -53,7 +53,7 @@ def _check_encodes(name: str, text: str) -> None:
 
 
 def checked_limit(value: object, name: str = "max_tokens") -> int | None:
-    """A limit, with -1 read as None."""
+    """Check a limit, and return it; -1 means None (no limit)."""
     if value is None or (isinstance(value, int) and not isinstance(value, bool) and value == -1):
         return None
     if isinstance(value, int) and value < -1:
@@ -62,7 +62,7 @@ def checked_limit(value: object, name: str = "max_tokens") -> int | None:
 
 
 def checked_texts(name: str, values: object) -> tuple[str, ...]:
-    """At least one text, none of them empty; a single text counts as one.
+    """Check for at least one text, none of them empty, and return them without duplicates; a single text is accepted.
 
     Raises:
         TypeError, ValueError: otherwise.
@@ -70,24 +70,24 @@ def checked_texts(name: str, values: object) -> tuple[str, ...]:
     texts = (values,) if isinstance(values, str) else values
     if not isinstance(texts, list | tuple):
         raise TypeError(f"{name} must be texts, as a list or tuple, got {values!r}")
-    found = tuple(texts)
-    for text in found:
+    items = tuple(texts)
+    for text in items:
         if not isinstance(text, str):
             raise TypeError(f"{name} must be texts, got {text!r} among them")
         if not text:
             raise ValueError(f"{name} must not hold an empty text")
         _check_encodes(name, text)
-    if not found:
+    if not items:
         raise ValueError(f"{name} must hold at least one text")
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(items))
 
 
 def checked_choice(name: str, value: object, choices: Iterable[str]) -> None:
-    """One of some words.
+    """Check that `value` is one of `choices`.
 
     Raises:
         ValueError: otherwise.
     """
-    known = tuple(choices)
-    if value not in known:
-        raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+    options = tuple(choices)
+    if value not in options:
+        raise ValueError(f"{name} must be one of {', '.join(options)}, got {value!r}")

@@ -1,1 +1,1 @@
-"""What tokens spell: vocabularies, words, phrases, sentences, markers and patterns."""
+"""The text that tokens spell: vocabularies, words, phrases, sentences, markers and patterns."""

@@ -1,6 +1,6 @@
 """Find token sequences in a stream, one token at a time (Aho-Corasick).
 
-The cursor is an integer that the caller keeps, so a stream can be forked, rolled back and replayed for nothing.
+The caller stores the cursor, an integer, so forking, rolling back and replaying a stream cost nothing.
 All tables are static per matcher: the same automaton can run as tensors on a device.
 
 Source: Aho and Corasick, Efficient string matching, CACM 18(6), 1975.
@@ -19,7 +19,7 @@ class Matcher:
     """An automaton over token ids.
 
     Args:
-        patterns: the sequences to find; duplicates are folded.
+        patterns: the sequences to find; duplicates are removed.
 
     Raises:
         ValueError: if a pattern is empty.
@@ -70,7 +70,7 @@ class Matcher:
         ]
 
     def __len__(self) -> int:
-        """How many cursors there are; they run from 0."""
+        """Number of cursors; they are numbered from 0."""
         return len(self._next)
 
     def step(self, cursor: int, token: int) -> int:
@@ -82,11 +82,11 @@ class Matcher:
         return self._found[cursor]
 
     def partial_match(self, cursor: int) -> tuple[int, ...]:
-        """The longest end of the stream that begins a pattern (a whole one right after it was found)."""
+        """The longest suffix of the stream that is a prefix of a pattern (all of it directly after a match)."""
         return self._longest[cursor]
 
     def advances(self, cursor: int) -> frozenset[int]:
-        """The tokens that would go on with what is begun, or begin a pattern if nothing is."""
+        """The tokens that would extend `partial_match`, or start a pattern if it is empty."""
         return self._advances[cursor]
 
     def completions(self, cursor: int) -> tuple[int, ...]:
@@ -96,5 +96,5 @@ class Matcher:
 
 @lru_cache(maxsize=64)
 def matcher(patterns: tuple[tuple[int, ...], ...]) -> Matcher:
-    """The automaton of these patterns. It never changes, so all that look for the same share one."""
+    """The automaton of these patterns. It is immutable, so callers with equal patterns share one."""
     return Matcher(patterns)

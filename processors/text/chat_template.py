@@ -1,7 +1,7 @@
-"""Thinking markers found by rendering a chat template: no list of models, and no guess where nothing shows.
+"""Find thinking markers by rendering a chat template, without a list of models and without guessing.
 
-A conversation whose assistant has thought is rendered, and what stands around the thought is taken apart. Where a
-template drops the thought, the tags that it names for it are taken, if they are one pair.
+It renders a conversation with a thought of the assistant, and parses the text around the thought. If the template
+drops the thought, it takes the thinking tags that the template names, provided that they form exactly one pair.
 """
 
 from __future__ import annotations
@@ -14,11 +14,16 @@ from typing import Any
 
 from thinkpace.errors import MissingExtra, UnsupportedControl
 
-_SYSTEM, _USER, _THOUGHT, _SAID = "qq-system-qq", "qq-user-qq", "qq-thought-qq", "qq-answer-qq"  # no template has them
+_SYSTEM, _USER, _THOUGHT, _SAID = (
+    "qq-system-qq",
+    "qq-user-qq",
+    "qq-thought-qq",
+    "qq-answer-qq",
+)  # texts that occur in no template
 
 ON = {"enable_thinking": True, "thinking": True, "reasoning": True}
 OFF = {"enable_thinking": False, "thinking": False, "reasoning": False}
-#: arguments by which templates in the wild switch thinking; `switches` tries each by itself
+#: arguments by which published templates switch thinking; `switches` tries each alone
 SWITCHES: tuple[tuple[str, Any], ...] = (
     *((name, value) for name in ON for value in (True, False)),
     *(("reasoning_effort", value) for value in ("none", "low", "high")),
@@ -36,11 +41,11 @@ class ChatTemplate:
 
     Args:
         source: jinja text.
-        arguments: of the rendering, such as `enable_thinking` or `bos_token`.
+        arguments: arguments of the rendering, such as `enable_thinking` or `bos_token`.
 
     Raises:
         MissingExtra: without jinja2.
-        UnsupportedControl: if it is no template.
+        UnsupportedControl: if it is not a valid template.
     """
 
     def __init__(self, source: str, arguments: Mapping[str, Any]) -> None:
@@ -52,35 +57,35 @@ class ChatTemplate:
         """The text; None if the template refuses such messages."""
         try:
             return str(self._template.render(messages=messages, **{**arguments, **self.arguments}))
-        except Exception:  # noqa: BLE001  # templates raise whatever they like for messages they do not know
+        except Exception:  # noqa: BLE001  # templates raise any exception for unknown messages
             return None
 
     def prompt(self, **arguments: Any) -> str:
-        """What is rendered for a question that the model is to answer, with a system message and then without."""
-        asked = [_message("user", _USER)]
+        """The generation prompts of a question with and without a system message, concatenated."""
+        question = [_message("user", _USER)]
         texts = [
             self.render(messages, add_generation_prompt=True, **arguments)
-            for messages in ([_message("system", _SYSTEM), *asked], asked)
+            for messages in ([_message("system", _SYSTEM), *question], question)
         ]
         return "".join(text for text in texts if text is not None)
 
     def tail(self, **arguments: Any) -> str:
-        """The end of the prompt, from after the question."""
+        """The prompt after the question."""
         return self.prompt(**arguments).rpartition(_USER)[2]
 
     def thoughts(self) -> Iterator[tuple[str, str, str, bool]]:
-        """Renderings of an answer with a thought: (before the turn, before the thought, after it, with tool calls)."""
+        """Yields renderings of a thought: (before the turn, before the thought, after it, whether with tool calls)."""
         fields = dict.fromkeys(("reasoning_content", "reasoning", "thinking", "thought"), _THOUGHT)
         blocks = [{"type": "thinking", "thinking": _THOUGHT}, {"type": "text", "text": _SAID}]
         call = {"type": "function", "id": "call00001", "function": {"name": "f", "arguments": {"x": 1}}}
-        said: list[tuple[dict[str, Any], bool]] = [
+        answers: list[tuple[dict[str, Any], bool]] = [
             (_message("assistant", _SAID) | fields, False),
             ({"role": "assistant", "content": blocks}, False),
             (_message("assistant", _SAID) | fields | {"tool_calls": [call]}, True),
         ]
         result = {"role": "tool", "content": "1", "tool_call_id": "call00001", "name": "f"}
         for arguments in ({}, ON):
-            for answer, calls in said:
+            for answer, calls in answers:
                 for before in ([_message("system", _SYSTEM)], []):
                     messages = [*before, _message("user", _USER), answer, *([result] if calls else [])]
                     text = self.render(messages, **arguments)
@@ -106,9 +111,9 @@ def _compiled(source: str) -> Any:
         raise MissingExtra("reading a chat template", "hf") from error
 
     class Generation(Extension):
-        """`{% generation %}`, by which transformers marks what an assistant has said: rendered as what it holds."""
+        """`{% generation %}`, which marks assistant turns for transformers: renders its content only."""
 
-        tags = {"generation"}  # noqa: RUF012  # what jinja wants
+        tags = {"generation"}  # noqa: RUF012  # required by jinja
 
         def parse(self, parser: Any) -> list[nodes.Node]:
             next(parser.stream)
@@ -131,26 +136,26 @@ def _compiled(source: str) -> Any:
 
 
 def find_pair(source: str, arguments: Mapping[str, Any]) -> tuple[str, str, str, bool]:
-    """(open, close, what is written to close by force, whether the prompt opens thinking) of a chat template.
+    """(open, close, forced close, whether the prompt opens thinking) of a chat template.
 
     Raises:
         MissingExtra: without jinja2.
-        UnsupportedControl: where it cannot be known; says what to pass.
+        UnsupportedControl: where the template does not show them; the message says what to pass.
     """
     if not isinstance(source, str) or not source.strip():
         raise no_markers("there is no chat template")
     switching = {name for name, _ in SWITCHES}
     neutral = ChatTemplate(source, {name: value for name, value in arguments.items() if name not in switching})
-    found = _rendered_pair(neutral) or _named_pair(neutral)  # what the markers are does not depend on the switches
-    opened, closed, _ = found
+    markers = _rendered_pair(neutral) or _named_pair(neutral)  # the markers do not depend on the switches
+    opened, closed, _ = markers
     if opened == closed:
         raise no_markers(f"the chat template opens and closes with the same {opened!r}")
     tail = ChatTemplate(source, arguments).tail()
-    return *found, tail.rfind(opened.strip()) > tail.rfind(closed.strip())
+    return *markers, tail.rfind(opened.strip()) > tail.rfind(closed.strip())
 
 
 def no_markers(reason: str) -> UnsupportedControl:
-    """The error where thinking markers cannot be known."""
+    """The error for thinking markers that cannot be determined."""
     return UnsupportedControl(
         f"no thinking markers found: {reason}; pass markers=Markers('<open tag>', '<close tag>')", field="markers"
     )
@@ -165,23 +170,23 @@ def _rendered_pair(template: ChatTemplate) -> tuple[str, str, str] | None:
         if closing is None or opened is None:
             continue
         closed = closing.group(0)
-        if between and closed in start:  # it ends other things too: what comes after it belongs to the marker
+        if between and closed in start:  # the tag also ends other parts: the text after it belongs to the marker
             closed = between.rstrip()
         if calls and not any(opened in prompt for prompt in prompts):
-            continue  # what is written around calls of tools only need not be what the model thinks in
+            continue  # tags that occur with tool calls only may not be thinking markers
         whole = between if between.startswith(closed) and not calls else closed
         return opened, closed, whole
     return None
 
 
 def _opening(before: str, start: str, prompt: str) -> str | None:
-    """What opens a thought: from the last tag before it on, or further back where that tag opens other things too."""
+    """The opening marker: from the last tag before the thought on, or further back if it opens other parts too."""
     tags = list(_TAG.finditer(before))
     for tag in reversed(tags):
         text = before[tag.start() :].rstrip()
         if text in start:
             continue
-        if prompt[-1:].isalnum() and (last := list(_TAG.finditer(prompt))):  # the prompt leaves its header unfinished
+        if prompt[-1:].isalnum() and (last := list(_TAG.finditer(prompt))):  # the prompt ends within a header
             unfinished = prompt[last[-1].start() :]
             at = before.rfind(unfinished)
             if 0 <= at < tag.start():
@@ -191,16 +196,16 @@ def _opening(before: str, start: str, prompt: str) -> str | None:
 
 
 def _named_pair(template: ChatTemplate) -> tuple[str, str, str]:
-    """The one pair of tags for thinking that the template names, if it ever writes what opens it."""
+    """The only pair of thinking tags that the template names, if it ever writes the opening tag."""
     prompts = "".join(template.tail(**arguments) for arguments in ({}, ON, OFF))
     answered = [_message("user", _USER), _message("assistant", _SAID)]
     shown = "".join((template.render(answered, **given) or "") + template.prompt(**given) for given in ({}, ON, OFF))
     named = {tag for tag in _TAG.findall(template.source + prompts) if _NAMED.search(tag)}
     pairs = sorted({(tag, closed) for tag in named for closed in _closings(tag) if closed in named})
     for text in (prompts, shown):
-        found = [pair for pair in pairs if pair[0] in text]
-        if len(found) == 1:
-            opened, closed = found[0]
+        matches = [pair for pair in pairs if pair[0] in text]
+        if len(matches) == 1:
+            opened, closed = matches[0]
             return opened, closed, closed
     which = f"pairs of thinking tags ({len(pairs)}), and does not itself write just one of them"
     which = which if pairs else "no thinking tags"
@@ -208,7 +213,7 @@ def _named_pair(template: ChatTemplate) -> tuple[str, str, str]:
 
 
 def _closings(tag: str) -> Iterator[str]:
-    """The tags that would close this one, by the ways in which tags come in pairs."""
+    """Yields the tags that could close this one, by the usual forms of tag pairs."""
     inner = tag[1:-1]
     if not inner.startswith("/"):
         yield f"{tag[0]}/{inner}{tag[-1]}"
@@ -218,11 +223,11 @@ def _closings(tag: str) -> Iterator[str]:
 
 
 def switches(source: str, **arguments: Any) -> dict[str, str]:
-    """What arguments of the template do to thinking.
+    """The effect of template arguments on thinking.
 
     Args:
         source: jinja text.
-        arguments: of every rendering.
+        arguments: arguments of every rendering.
 
     Returns:
         For each argument that changes the prompt, such as "enable_thinking=False": "opens" or "closes" thinking,
@@ -241,7 +246,7 @@ def switches(source: str, **arguments: Any) -> dict[str, str]:
 
 
 def stance(source: str, **arguments: Any) -> str:
-    """What the generation prompt does to thinking under these arguments: as in `switches`."""
+    """The effect of the generation prompt on thinking under these arguments, in the words of `switches`."""
     opened, closed, _, _ = find_pair(source, arguments)
     return _stance(ChatTemplate(source, arguments).tail(), opened, closed)
 

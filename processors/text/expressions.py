@@ -1,8 +1,8 @@
-"""Texts that several controls look for."""
+"""Texts that several controls search for."""
 
 from __future__ import annotations
 
-#: expressions that begin another thought; TIP's own list is not published (arXiv 2501.18585), this one is ours, from
+#: expressions that start another thought; TIP's own list is not published (arXiv 2501.18585), this one is ours, from
 #: recorded traces of R1 and its distilled models
 THOUGHT_SWITCHES = (
     "wait",
@@ -15,6 +15,5 @@ THOUGHT_SWITCHES = (
     "let me try",
     "let me reconsider",
 )
-
 
 BLANK_LINE = ("\n\n",)

@@ -1,7 +1,7 @@
-"""What the tokens of a vocabulary are made of, found out once per vocabulary.
+"""The bytes of the tokens of a vocabulary, analysed once per vocabulary.
 
-A token is a piece of bytes. Words, sentences and characters are facts about bytes, and hold however a tokenizer cuts
-them: a word may be one token or seven, and a token may end in the middle of a character.
+A token is a piece: a sequence of bytes. Words, sentences and characters are defined on bytes, independent of how a
+tokenizer splits them: a word may be one token or seven, and a token may end inside a character.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from thinkpace.processors.text.vocabulary import Vocabulary
 
 
 class Sort(IntEnum):
-    """What a byte is to the words around it."""
+    """The class of a byte with respect to words."""
 
     OTHER = 0
     SPACE = 1
@@ -23,14 +23,14 @@ class Sort(IntEnum):
 
 
 def sort_of(byte: int, before: Sort) -> Sort:
-    """The sort of a byte; inside a character of several bytes, that of its first one.
+    """The sort of a byte; inside a character of several bytes, the sort of its first byte.
 
-    Of characters outside ASCII, those of alphabets are of words; ideographs, punctuation and symbols stand alone.
+    Outside ASCII, characters of alphabets are WORD; ideographs, punctuation and symbols are OTHER.
     """
     if byte < 0x80:
         return _ASCII[byte]
     if byte < 0xC0:
-        return Sort.OTHER if before is Sort.SPACE else before  # after a space it belongs to no character
+        return Sort.OTHER if before is Sort.SPACE else before  # after a space it continues no character
     return Sort.WORD if 0xC3 <= byte <= 0xDF or byte in _ALPHABETS else Sort.OTHER
 
 
@@ -44,7 +44,7 @@ _ALPHABETS = (0xE0, 0xE1, 0xEA, 0xEB, 0xEC, 0xED)  # Indic and other scripts; Ha
 
 
 def missing_bytes(piece: bytes) -> int:
-    """How many bytes the last character of a piece lacks; below 0: how many bytes it holds of an earlier character.
+    """Number of bytes that the last character lacks; if negative, number of bytes that continue an earlier character.
 
     >>> missing_bytes(b"a"), missing_bytes("é".encode()[:1]), missing_bytes("漢".encode()[1:])
     (0, 1, -2)
@@ -63,10 +63,10 @@ def _length(first: int) -> int:
 
 
 class Lexicon:
-    """The pieces of one vocabulary. Made by `lexicon`.
+    """The pieces of one vocabulary. Built by `lexicon`.
 
     Args:
-        vocabulary: whose.
+        vocabulary: the vocabulary.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -75,23 +75,23 @@ class Lexicon:
 
     @cached_property
     def words(self) -> tuple[bytes, ...]:
-        """The pieces as words are compared: small letters (ASCII), white space as single spaces; b"" for no text."""
+        """The pieces, `folded` for comparing words; b"" for tokens that are not text."""
         return tuple(b"" if i in self._apart else folded(piece) for i, piece in enumerate(self.pieces))
 
     @cached_property
     def texts(self) -> tuple[bytes, ...]:
-        """The pieces as they are, b"" for no text."""
+        """The pieces unchanged; b"" for tokens that are not text."""
         return tuple(b"" if i in self._apart else piece for i, piece in enumerate(self.pieces))
 
     @cached_property
     def partial(self) -> dict[int, int]:
-        """For tokens that end or go on inside a character: `missing_bytes`."""
-        found = ((i, missing_bytes(piece)) for i, piece in enumerate(self.texts) if piece and piece[-1] >= 0x80)
-        return {i: missing for i, missing in found if missing}
+        """`missing_bytes` of the tokens that end inside a character or continue one."""
+        missing = ((i, missing_bytes(piece)) for i, piece in enumerate(self.texts) if piece and piece[-1] >= 0x80)
+        return {i: count for i, count in missing if count}
 
     @cached_property
     def line_ends(self) -> frozenset[int]:
-        """Tokens that end a line."""
+        """Tokens that contain a line break."""
         return frozenset(i for i, piece in enumerate(self.texts) if b"\n" in piece)
 
     @cached_property
@@ -103,7 +103,7 @@ class Lexicon:
         return sorted((text, i) for i, text in enumerate(self.texts) if text)
 
     def beginning_with(self, start: bytes, *, words: bool) -> Iterable[int]:
-        """The ids whose piece begins with some bytes; `words`: as words are compared."""
+        """Yields the ids whose piece starts with `start`; with `words`, whose folded piece does."""
         pieces = self._sorted_words if words else self._sorted_texts
         at = bisect_left(pieces, (start, -1))
         while at < len(pieces) and pieces[at][0].startswith(start):
@@ -111,7 +111,7 @@ class Lexicon:
             at += 1
 
     def spelled(self, piece: bytes, *, words: bool) -> Iterable[int]:
-        """The ids whose piece is exactly this; `words`: as words are compared."""
+        """Yields the ids whose piece equals `piece`; with `words`, whose folded piece does."""
         pieces = self._sorted_words if words else self._sorted_texts
         at = bisect_left(pieces, (piece, -1))
         while at < len(pieces) and pieces[at][0] == piece:
@@ -120,7 +120,7 @@ class Lexicon:
 
     @cached_property
     def last_sorts(self) -> tuple[Sort, ...]:
-        """What the last byte of each piece is; OTHER for no text."""
+        """The sort of the last character of each piece; OTHER for tokens that are not text."""
         out = []
         for piece in self.texts:
             at = len(piece) - 1
@@ -131,12 +131,12 @@ class Lexicon:
 
     @cached_property
     def not_word_ends(self) -> frozenset[int]:
-        """Tokens after which no word is under way."""
+        """Tokens that do not end inside a word."""
         return frozenset(i for i, sort in enumerate(self.last_sorts) if sort is not Sort.WORD)
 
 
 def folded(piece: bytes) -> bytes:
-    """Small letters (ASCII), and runs of white space as one space."""
+    """The piece with ASCII letters in lower case, and runs of white space as one space."""
     lower = piece.lower()
     if lower.isalnum():
         return lower
@@ -151,23 +151,23 @@ def folded(piece: bytes) -> bytes:
 
 
 def shapes(pieces: Sequence[bytes], alike: bytes) -> tuple[list[int], list[int]]:
-    """Pieces that are the same once every byte is replaced by one that does the same (`alike`, as in `translate`).
+    """Group pieces that are equal after `bytes.translate` with `alike`, which maps equivalent bytes to one byte.
 
     Returns:
-        The class of every piece, and the place of a piece of every class.
+        The class of every piece, and for every class the index of its first piece.
     """
-    known: dict[bytes, int] = {}
+    class_of: dict[bytes, int] = {}
     classes, samples = list[int](), list[int]()
     for at, piece in enumerate(pieces):
         shape = piece.translate(alike)
-        if shape not in known:
-            known[shape] = len(samples)
+        if shape not in class_of:
+            class_of[shape] = len(samples)
             samples.append(at)
-        classes.append(known[shape])
+        classes.append(class_of[shape])
     return classes, samples
 
 
 @lru_cache(maxsize=8)
 def lexicon(vocabulary: Vocabulary) -> Lexicon:
-    """The lexicon of a vocabulary, made on first use."""
+    """The lexicon of a vocabulary, cached."""
     return Lexicon(vocabulary)

@@ -1,7 +1,7 @@
-"""Markers: what opens thinking, what closes it naturally, and what is written to close it by force.
+"""Markers: the texts that open thinking, close it naturally, and close it by force.
 
-The three are never confused: a template may open thinking with more than the marker, and a forced close usually
-holds more than the natural one.
+The three are kept apart: a template may open thinking with more than the marker, and a forced close usually contains
+more than the natural one.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ class Markers:
     """The markers of a model's thinking, as text.
 
     Args:
-        open: what opens thinking, such as `<think>`.
-        close: what closes it naturally, such as `</think>`.
-        forced_close: what is written to close thinking by force; it must hold `close`. Default: `close`.
+        open: text that opens thinking, such as `<think>`.
+        close: text that closes it naturally, such as `</think>`.
+        forced_close: text written to close thinking by force; it must contain `close`. Default: `close`.
         opened_by_prompt: whether the prompt has already opened thinking. None: read it from the prompt's ids (the last
-            marker decides, and an end-of-sequence id after it ends its turn).
+            marker decides; an end-of-sequence id after it ends its turn).
 
     Raises:
-        TypeError: if one is no text.
+        TypeError: if a marker is not a text.
         ValueError: if a marker is empty, open and close are the same, or `forced_close` lacks `close`.
 
     >>> Markers("<think>", "</think>").forced_close
@@ -57,18 +57,18 @@ class Markers:
     def from_chat_template(cls, template: str, **render_kwargs: Any) -> Markers:
         """The markers of a chat template, found by rendering it.
 
-        An answer with a thought is rendered, and what stands around the thought is taken; where the template drops
-        it, the one pair of tags that the template names for thinking. `opened_by_prompt` tells what the generation
-        prompt does under these arguments.
+        It renders an answer with a thought and takes the text around the thought. If the template drops the thought,
+        it takes the only pair of thinking tags that the template names. `opened_by_prompt` is read from the generation
+        prompt under these arguments.
 
         Args:
             template: jinja text, as in a tokenizer's `chat_template`.
-            render_kwargs: what you pass to the template, such as `enable_thinking=False`; special tokens such as
+            render_kwargs: arguments of the template, such as `enable_thinking=False`; special tokens such as
                 `bos_token` are empty unless given.
 
         Raises:
             MissingExtra: without jinja2.
-            UnsupportedControl: where the markers cannot be known; then write `Markers(open, close)`.
+            UnsupportedControl: where the template does not show the markers; then use `Markers(open, close)`.
 
         >>> template = "{{ messages[-1].content }}{% if add_generation_prompt %}<think>{% endif %}{# until </think> #}"
         >>> Markers.from_chat_template(template).opened_by_prompt
@@ -80,7 +80,7 @@ class Markers:
         """The markers as ids of this vocabulary.
 
         Raises:
-            UnsupportedControl: if the vocabulary cannot spell a marker, or spells the close otherwise inside
+            UnsupportedControl: if the vocabulary cannot spell a marker, or spells the close differently inside
                 `forced_close`.
         """
         opens = marker_spellings(vocabulary, self.open, "the opening marker")
@@ -101,7 +101,7 @@ class BoundMarkers:
     Args:
         open_spellings: every spelling of the opening marker.
         close_spellings: every spelling of the closing marker.
-        forced_close: what is written to close by force; holds one of `close_spellings`.
+        forced_close: ids written to close by force; they contain one of `close_spellings`.
         opened_by_prompt: as in `Markers`.
     """
 
@@ -112,12 +112,12 @@ class BoundMarkers:
 
     @property
     def single(self) -> frozenset[int]:
-        """Markers that are one token: no words of the text, whatever they are spelled like."""
+        """Markers that are one token; never words of the text, whatever they spell."""
         return frozenset(ids[0] for ids in (*self.open_spellings, *self.close_spellings) if len(ids) == 1)
 
     @property
     def after_close(self) -> TokenIds:
-        """What the forced close holds after its marker."""
+        """The ids of the forced close after its marker."""
         for close in self.close_spellings:
             at = _find(self.forced_close, close)
             if at is not None:
@@ -125,7 +125,7 @@ class BoundMarkers:
         return ()
 
     def rests_of_close(self) -> dict[TokenIds, TokenIds]:
-        """What is left to write of the forced close, by what has been written of its marker.
+        """What remains to be written of the forced close, by the part of its marker that is already written.
 
         >>> markers = BoundMarkers(((1,),), ((7, 8, 9),), (5, 7, 8, 9, 6))
         >>> markers.rests_of_close()[()], markers.rests_of_close()[7, 8]
@@ -138,13 +138,13 @@ class BoundMarkers:
                 continue
             for length in range(1, len(close) + 1):
                 rests.setdefault(close[:length], self.forced_close[at + length :])
-        for close in self.close_spellings:  # begun in a spelling that the forced close does not use: finish that one
+        for close in self.close_spellings:  # started in another spelling than the forced close uses: complete that one
             for length in range(1, len(close) + 1):
                 rests.setdefault(close[:length], close[length:])
         return rests
 
     def shortest_rests(self) -> dict[TokenIds, TokenIds]:
-        """The least that is left to write of any closing marker, by what has been written of one.
+        """The shortest rest of any closing marker, by the part of it that is already written.
 
         >>> BoundMarkers(((1,),), ((7, 8, 9), (7, 6)), (7, 6)).shortest_rests()
         {(): (7, 6), (7,): (6,), (7, 8): (9,)}
@@ -158,14 +158,14 @@ class BoundMarkers:
 
 @lru_cache(maxsize=32)
 def marker_spellings(vocabulary: Vocabulary, marker: str, what: str) -> tuple[TokenIds, ...]:
-    """A marker alone, and as it is spelled where it merges with a space, a line break or punctuation beside it.
+    """All spellings of a marker: alone, and merged with a neighbouring space, line break or punctuation mark.
 
     A marker that is one special token has one spelling: nothing merges with it.
     """
-    own = spell(vocabulary, marker, what)
-    if len(own) == 1:
-        return (own,)
-    found = {own: None}
+    bare = spell(vocabulary, marker, what)
+    if len(bare) == 1:
+        return (bare,)
+    variants = {bare: None}
     beside = ("", "\n", "\n\n", "\n\n\n", " ", *string.punctuation)
     for before in beside:
         for after in beside:
@@ -177,16 +177,16 @@ def marker_spellings(vocabulary: Vocabulary, marker: str, what: str) -> tuple[To
             while len(ids) > 1 and marker in vocabulary.decode(ids[:-1]):
                 ids = ids[:-1]
             if marker in vocabulary.decode(ids):
-                found[ids] = None
+                variants[ids] = None
     pieces = vocabulary.pieces
-    for token in range(vocabulary.size):  # and with whatever else the vocabulary has merged onto its ends
+    for token in range(vocabulary.size):  # and merged with any other text at its ends
         if token in vocabulary.unused or token in vocabulary.special:
             continue
-        if token != own[0] and pieces[token].endswith(pieces[own[0]]):
-            found[(token, *own[1:])] = None
-        if token != own[-1] and pieces[token].startswith(pieces[own[-1]]):
-            found[(*own[:-1], token)] = None
-    return tuple(found)
+        if token != bare[0] and pieces[token].endswith(pieces[bare[0]]):
+            variants[(token, *bare[1:])] = None
+        if token != bare[-1] and pieces[token].startswith(pieces[bare[-1]]):
+            variants[(*bare[:-1], token)] = None
+    return tuple(variants)
 
 
 def _find(tokens: TokenIds, pattern: TokenIds) -> int | None:

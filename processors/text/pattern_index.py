@@ -13,22 +13,22 @@ if TYPE_CHECKING:
     import outlines_core
 
 
-_BEFORE = "[ \n]{0,3}"  # templates and models put up to a blank line before an answer
+_BEFORE = "[ \n]{0,3}"  # templates and models write up to a blank line before an answer
 
 
 def escape(text: str) -> str:
-    """The text as a pattern of outlines, whose syntax knows no escapes of characters that need none."""
+    """The text as a pattern for outlines, whose syntax rejects escapes of characters that need none."""
     return re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", text)
 
 
 @lru_cache(maxsize=16)
 def pattern_index(vocabulary: Vocabulary, pattern: str) -> outlines_core.Index:
-    """The automaton of a pattern over a vocabulary, made on first use and then kept.
+    """The automaton of a pattern over a vocabulary, cached.
 
     Raises:
         MissingExtra: without outlines.
-        ValueError: if it cannot read the pattern.
-        UnsupportedControl: if the vocabulary cannot write anything that matches.
+        ValueError: if outlines cannot read the pattern.
+        UnsupportedControl: if the vocabulary has no token that ends the sequence.
     """
     try:
         import outlines_core

@@ -1,7 +1,7 @@
-"""Words and phrases in a stream of tokens, however they are spelled.
+"""Find words and phrases in a stream of tokens, however they are spelled.
 
-The matching is of bytes, with word boundaries, so it sees a word in one token or in seven, after a space, a line
-break or nothing, in any case; and it never sees `any` in `company`. A cursor is an integer that the caller keeps.
+It matches bytes, with word boundaries. It finds a word in one token or in seven, after a space, a line break or
+nothing, in any case, and never finds `any` in `company`. The caller stores the cursor, an integer.
 """
 
 from __future__ import annotations
@@ -13,25 +13,25 @@ from thinkpace.processors.text.automaton import START, Matcher
 from thinkpace.processors.text.lexicon import Lexicon, Sort, folded, lexicon, missing_bytes, sort_of
 from thinkpace.processors.text.vocabulary import Vocabulary
 
-_BOUNDARY = 256  # stands before every word, beside the 256 bytes
+_BOUNDARY = 256  # symbol before every word, in addition to the 256 bytes
 _SORTS = len(Sort)
 NO_TOKENS: frozenset[int] = frozenset()
-BEGIN = START * _SORTS + Sort.OTHER  #: the cursor where nothing has been said
+BEGIN = START * _SORTS + Sort.OTHER  #: the cursor at the start of a text
 INSIDE = START * _SORTS + Sort.WORD  #: the cursor inside a word that belongs to no phrase
 
 
 class Phrases:
-    """An automaton over the tokens of one vocabulary. Made by `phrases`.
+    """An automaton over the tokens of one vocabulary. Built by `phrases`.
 
-    A phrase is whole words: where it begins or ends with a letter or digit, none may stand beside it. White space in
-    it stands for any white space, ASCII letters for both cases. A phrase is complete with the token that holds its
-    last letter, whether or not the next token goes on with the word: that cannot be known in time.
+    A phrase is whole words: where it starts or ends with a letter or digit, none may stand next to it. White space in
+    it matches any white space, ASCII letters match both cases. A phrase is complete with the token that contains its
+    last letter, even if the next token continues the word, since that cannot be known in time.
 
     Args:
-        vocabulary: whose tokens.
-        expressions: the phrases; `exact` ones are matched byte by byte, anywhere, such as a blank line.
-        exact: see `expressions`.
-        apart: tokens that are no text, such as markers.
+        vocabulary: the vocabulary of the tokens.
+        expressions: the phrases.
+        exact: match byte by byte, anywhere; for separators such as a blank line.
+        apart: tokens that are not text, such as markers.
     """
 
     def __init__(
@@ -53,16 +53,16 @@ class Phrases:
         self._completions: dict[int, tuple[int, ...]] = {}
         self._going_on: dict[int, frozenset[int]] = {}
         self._within = self._holders()
-        #: tokens that begin or hold a phrase; from an idle cursor all others lead to an idle cursor
+        #: tokens that start or contain a phrase; from an idle cursor all others lead to an idle cursor
         self.wake_tokens = frozenset(self._within) | self._openers()
-        #: wake tokens, and the tokens that lead away from `INSIDE`
+        #: wake tokens, and the tokens that change the cursor `INSIDE`
         self.wake_inside_word = self.wake_tokens if exact else self.wake_tokens | self._lexicon.not_word_ends | apart
 
     def _needle(self, text: str) -> bytes:
         return text.encode() if self.exact else folded(text.encode())
 
     def _encoded(self, needle: bytes) -> tuple[int, ...]:
-        """The symbols that the automaton sees of a phrase."""
+        """The symbols of a phrase for the automaton."""
         out, before = list[int](), Sort.OTHER
         for byte in needle:
             sort = sort_of(byte, before)
@@ -73,13 +73,13 @@ class Phrases:
         return tuple(out)
 
     def _walk(self, cursor: int, piece: bytes) -> tuple[int, bytes | None]:
-        """The cursor after a piece, and the last phrase that is complete in it."""
+        """The cursor after a piece, and the last phrase completed in it."""
         node, before = cursor // _SORTS, Sort(cursor % _SORTS)
-        found: bytes | None = None
+        match: bytes | None = None
         for at, byte in enumerate(piece):
             if self.exact:
                 node = self._matcher.step(node, byte)
-                found = self._symbols.get(self._matcher.found(node) or (), found)
+                match = self._symbols.get(self._matcher.found(node) or (), match)
                 continue
             sort = sort_of(byte, before)
             if sort is Sort.SPACE:
@@ -94,15 +94,15 @@ class Phrases:
             if (whole := self._matcher.found(node)) is not None and (
                 sort is not Sort.WORD or at + 1 == len(piece) or sort_of(piece[at + 1], sort) is not Sort.WORD
             ):
-                found = self._symbols[whole]
+                match = self._symbols[whole]
             before = sort
-        return node * _SORTS + before, found
+        return node * _SORTS + before, match
 
     def step(self, cursor: int, token: int) -> tuple[int, bytes | None]:
-        """The cursor after one more token, and the phrase that it completes, if any (as it is compared)."""
+        """The cursor after one more token, and the phrase that it completes, if any (folded unless `exact`)."""
         stepped = self._steps.get((cursor, token))
         if stepped is None:
-            if len(self._steps) > 1 << 16:  # a cache, not a register
+            if len(self._steps) > 1 << 16:  # bound the size of the cache
                 self._steps.clear()
             piece = self._texts[token] if token < len(self._texts) else b""
             if not piece:
@@ -115,7 +115,7 @@ class Phrases:
         return stepped
 
     def wake_tokens_from(self, cursor: int) -> frozenset[int]:
-        """Wake tokens after a cursor of `exact` phrases: all others lead to `BEGIN`."""
+        """Wake tokens at a cursor of `exact` phrases; all other tokens lead to `BEGIN`."""
         if self.is_idle_any_word(cursor):
             return self.wake_tokens
         cached = self._going_on.get(cursor)
@@ -126,7 +126,7 @@ class Phrases:
         return cached
 
     def is_idle_any_word(self, cursor: int) -> bool:
-        """Whether no phrase has begun, inside a word or not."""
+        """Whether no phrase is partly matched, inside a word or not."""
         return cursor // _SORTS == START
 
     def idle_cursor(self, tokens: Sequence[int]) -> int:
@@ -141,22 +141,22 @@ class Phrases:
 
     @property
     def cursors(self) -> int:
-        """Number of cursors; they are 0 to this minus 1."""
+        """Number of cursors; they are numbered from 0."""
         return len(self._matcher) * _SORTS
 
     def going_on(self, cursor: int) -> frozenset[int]:
-        """The tokens for which it matters that a phrase has begun; all others step as from an idle cursor."""
+        """The tokens whose step depends on the partly matched phrase; all others step as from an idle cursor."""
         if self.is_idle_any_word(cursor):
             return NO_TOKENS
-        found = set[int]()
+        relevant = set[int]()
         for rest in self._rests(cursor):
-            found.update(self._lexicon.beginning_with(rest, words=not self.exact))
+            relevant.update(self._lexicon.beginning_with(rest, words=not self.exact))
             for end in range(1, len(rest)):
-                found.update(self._lexicon.spelled(rest[:end], words=not self.exact))
-        return frozenset(found)
+                relevant.update(self._lexicon.spelled(rest[:end], words=not self.exact))
+        return frozenset(relevant)
 
     def token_classes(self, size: int) -> tuple[list[int], list[int]]:
-        """Tokens outside `wake_tokens` in classes: from an idle cursor, tokens of one class lead to the same cursor.
+        """Group tokens into classes: from an idle cursor, all non-wake tokens of a class lead to the same cursor.
 
         Returns:
             The class of each of `size` tokens (wake tokens included), and one token of every class.
@@ -187,11 +187,11 @@ class Phrases:
         return cached
 
     def _rests(self, cursor: int) -> set[bytes]:
-        """What is left of every phrase that the stream has begun, as bytes."""
-        begun = self._matcher.partial_match(cursor // _SORTS)
+        """The rests of all partly matched phrases, as bytes."""
+        matched = self._matcher.partial_match(cursor // _SORTS)
         out: set[bytes] = set()
-        for start in range(len(begun)):
-            tail = begun[start:]
+        for start in range(len(matched)):
+            tail = matched[start:]
             for symbols in self._symbols:
                 if symbols[: len(tail)] == tail and len(symbols) > len(tail):
                     rest = bytes(symbol for symbol in symbols[len(tail) :] if symbol != _BOUNDARY)
@@ -199,7 +199,7 @@ class Phrases:
         return out
 
     def _holders(self) -> tuple[int, ...]:
-        """Tokens that hold a whole phrase."""
+        """Tokens that contain a whole phrase."""
         pieces = self._texts if self.exact else self._lexicon.words
         needles = sorted(self._needles)
         return tuple(
@@ -212,17 +212,17 @@ class Phrases:
         )
 
     def _openers(self) -> frozenset[int]:
-        """Tokens that end with the beginning of a phrase."""
+        """Tokens that end with the start of a phrase."""
         pieces = self._texts if self.exact else self._lexicon.words
         prefixes = {needle[:k] for needle in self._needles for k in range(1, len(needle))}
         longest = max(map(len, prefixes), default=0)
-        found = set()
+        openers = set()
         for i, piece in enumerate(pieces):
             if self._texts[i] and any(piece[-k:] in prefixes for k in range(1, min(longest, len(piece)) + 1)):
                 after = [self._walk(start, self._texts[i])[0] // _SORTS for start in (BEGIN, INSIDE)]
                 if any(self._matcher.partial_match(node) for node in after):
-                    found.add(i)
-        return frozenset(found)
+                    openers.add(i)
+        return frozenset(openers)
 
 
 @lru_cache(maxsize=64)
@@ -233,5 +233,5 @@ def phrases(
     exact: bool = False,
     apart: frozenset[int] = NO_TOKENS,
 ) -> Phrases:
-    """The automaton for some phrases, made on first use and then kept."""
+    """The automaton for these phrases, cached. For the arguments see `Phrases`."""
     return Phrases(vocabulary, expressions, exact=exact, apart=apart)

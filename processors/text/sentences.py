@@ -1,4 +1,4 @@
-"""Where sentences and lines end in a stream of tokens."""
+"""Find the ends of sentences and lines in a stream of tokens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _AFTER_ENDS = b" \t\r\"')]}*`"
 
 
 class Pause(IntEnum):
-    """What a stream ends with."""
+    """What a stream of tokens ends with."""
 
     NONE = 0
     DIGIT = 1  #: a full stop after it may be a decimal point
@@ -22,10 +22,10 @@ class Pause(IntEnum):
 class Sentences:
     """Tells after every token whether a sentence or a line ends there.
 
-    A full stop right after a digit is no end: the number may go on.
+    A full stop directly after a digit does not end a sentence: the number may continue.
 
     Args:
-        vocabulary: whose tokens.
+        vocabulary: the vocabulary of the tokens.
     """
 
     __slots__ = ("_stops", "_texts")
@@ -42,7 +42,7 @@ class Sentences:
         if piece.endswith(b"\n"):
             return Pause.END
         bare = piece.rstrip(_AFTER_ENDS)
-        if not bare:  # white space, quotes and brackets leave an end an end
+        if not bare:  # after an end, white space, quotes and brackets change nothing
             return before if before is Pause.END else Pause.NONE
         if bare.endswith(self._stops):
             is_point = bare[-1:] == b"." and (bare[-2:-1].isdigit() or (len(bare) == 1 and before is Pause.DIGIT))

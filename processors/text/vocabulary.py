@@ -1,7 +1,7 @@
-"""Vocabularies: how a tokenizer spells things.
+"""Vocabularies: how a tokenizer spells texts.
 
-Ids are the truth and text is for people: a text can be spelled by several token sequences, and what a model wrote is
-one of them, not what the tokenizer would have chosen.
+All tracking uses ids, not text: several token sequences can spell one text, and the model's may differ from the one
+that the tokenizer would choose.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ TokenIds = tuple[int, ...]
 
 
 class Vocabulary(Hashable, Protocol):
-    """What a control needs to know of a tokenizer. Adapters build one per engine; it can be hashed."""
+    """What a control needs to know about a tokenizer. Adapters build one per engine; it is hashable."""
 
     @property
     def size(self) -> int:
-        """One more than the largest id that stands for a token; a model's logits may be wider (padding)."""
+        """One more than the largest id of a token; a model's logits may be wider (padding)."""
         ...
 
     @property
     def unused(self) -> frozenset[int]:
-        """Ids below `size` that stand for nothing."""
+        """Ids below `size` that stand for no token."""
         ...
 
     @property
@@ -34,25 +34,25 @@ class Vocabulary(Hashable, Protocol):
 
     @property
     def special(self) -> frozenset[int]:
-        """Ids that are no text of the model's, such as turn and end markers: left out of answers."""
+        """Ids that are not text of the model, such as turn and end markers; left out of answers."""
         ...
 
     @property
     def pieces(self) -> Sequence[bytes]:
-        """For every id below `size`: the bytes it adds to a text, which may be a part of a character."""
+        """For every id below `size`: the bytes it decodes to, possibly only part of a character."""
         ...
 
     def encode(self, text: str) -> TokenIds:
-        """The tokenizer's own spelling, special tokens recognised, none added."""
+        """The ids of a text as the tokenizer spells it; special tokens are recognised, and none are added."""
         ...
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of these tokens, special ones included."""
+        """The text of these tokens, special tokens included."""
         ...
 
 
 def spell(vocabulary: Vocabulary, text: str, what: str) -> TokenIds:
-    """The tokenizer's spelling of a text that is to be written, checked by reading it back.
+    """The ids of a text that is to be written, checked by decoding them again. `what` names it in the error.
 
     Raises:
         UnsupportedControl: if the vocabulary cannot spell it.
@@ -67,7 +67,7 @@ def spell(vocabulary: Vocabulary, text: str, what: str) -> TokenIds:
 
 
 def line_break(vocabulary: Vocabulary, who: str) -> int:
-    """The id of a line break alone.
+    """The id of the token that is a line break and nothing else. `who` names the control in the error.
 
     Raises:
         UnsupportedControl: if the vocabulary has none.

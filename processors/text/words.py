@@ -13,25 +13,24 @@ _JOINS = b"'.,"  # inside a word when letters or digits stand on both sides: don
 
 
 class WordState(NamedTuple):
-    """Args: words: begun in this step. word: whether one is under way: 0 no, 1 yes, 2 a sign that may join stands
-    after it. separator: cursor in the separators."""
+    """Position of a sequence in its steps and words."""
 
-    words: int = 0
-    word: int = 0
-    separator: int = START
+    words: int = 0  #: number of words started in this step
+    word: int = 0  #: 0: outside a word, 1: inside one, 2: after a word and a sign that may join it to the next letters
+    separator: int = START  #: cursor in the separators
 
 
 class Words:
-    """Counts words and steps through tokens. Made by `words`."""
+    """Counts words and steps in tokens. Built by `words`."""
 
     def __init__(self, vocabulary: Vocabulary, separators: tuple[str, ...], apart: frozenset[int]) -> None:
         self.texts = tuple(b"" if i in apart else text for i, text in enumerate(lexicon(vocabulary).texts))
         self._separators = Matcher([tuple(text.encode()) for text in separators])
-        self.cursors = len(self._separators)  #: that `WordState.separator` may be: from 0
+        self.cursors = len(self._separators)  #: number of values of `WordState.separator`, from 0
         self._walks: dict[tuple[int, int], tuple[tuple[int, int, bool], ...]] = {}
 
     def walk(self, word: int, separator: int, piece: bytes) -> tuple[int, int, int, int, bool]:
-        """(words begun before a step ended, words since, word, separator, whether a step ended)."""
+        """Walk a piece: (words started before a step ended, words since, word, separator, whether a step ended)."""
         first, count, ended, sort = 0, 0, False, Sort.WORD if word == 1 else Sort.OTHER
         for byte in piece:
             sort = sort_of(byte, sort)
@@ -49,16 +48,16 @@ class Words:
 
     @cached_property
     def shapes(self) -> tuple[list[int], list[int]]:
-        """The tokens in classes that do the same to every state, as `lexicon.shapes`."""
-        known: dict[tuple[object, ...], int] = {}
-        own = {symbol for pattern in self._separators.patterns for symbol in pattern}
+        """Classes of tokens with the same effect on every state, in the form of `lexicon.shapes`."""
+        first_byte: dict[tuple[object, ...], int] = {}
+        in_separators = {symbol for pattern in self._separators.patterns for symbol in pattern}
         out = bytearray()
         for byte in range(256):
-            sorts = tuple(sort_of(byte, before) for before in Sort)
+            byte_sorts = tuple(sort_of(byte, before) for before in Sort)
             alone = 0xE3 <= byte <= 0xE9
             begins = byte < 0x80 or byte >= 0xC0
-            key = sorts, byte in _JOINS, alone, begins, byte if byte in own else -1
-            out.append(known.setdefault(key, byte))
+            key = byte_sorts, byte in _JOINS, alone, begins, byte if byte in in_separators else -1
+            out.append(first_byte.setdefault(key, byte))
         return shapes(self.texts, bytes(out))
 
     def after(self, state: WordState, token: int) -> WordState:
@@ -68,25 +67,25 @@ class Words:
         return WordState(since if ended else state.words + before, word, separator)
 
     def beyond(self, state: WordState, allowed: int) -> tuple[int, ...]:
-        """The tokens that would begin more than `allowed` words before they end the step."""
-        return tuple(i for i, begun, _ in self._walked(state) if begun > allowed)
+        """The tokens that would start more than `allowed` words before they end the step."""
+        return tuple(i for i, started, _ in self._walked(state) if started > allowed)
 
     def ending(self, state: WordState) -> tuple[int, ...]:
-        """The tokens that would end the step before they begin another word."""
-        return tuple(i for i, begun, ends in self._walked(state) if ends and not begun)
+        """The tokens that would end the step before they start another word."""
+        return tuple(i for i, started, ends in self._walked(state) if ends and not started)
 
     def _walked(self, state: WordState) -> tuple[tuple[int, int, bool], ...]:
-        """For every token (id, words begun before the step ends, whether it ends), the same for all counts of words."""
+        """For every token: id, words started before the step ends, whether it ends; independent of `state.words`."""
         key = state.word, state.separator
         if key not in self._walks:
             classes, samples = self.shapes
             walks = [self.walk(*key, self.texts[token]) for token in samples]
-            found = [(walk[0], walk[4]) for walk in walks]
-            self._walks[key] = tuple((i, *found[classes[i]]) for i, piece in enumerate(self.texts) if piece)
+            effects = [(walk[0], walk[4]) for walk in walks]
+            self._walks[key] = tuple((i, *effects[classes[i]]) for i, piece in enumerate(self.texts) if piece)
         return self._walks[key]
 
 
 @lru_cache(maxsize=16)
 def words(vocabulary: Vocabulary, separators: tuple[str, ...], apart: frozenset[int] = frozenset()) -> Words:
-    """The counter of a vocabulary, made on first use and then kept; `apart`: tokens that are no text."""
+    """The word counter of a vocabulary, cached. `apart`: tokens that are not text."""
     return Words(vocabulary, separators, apart)
