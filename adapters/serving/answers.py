@@ -1,4 +1,4 @@
-"""Answers in the fields of OpenAI's protocol, whole or streamed: deltas, choices, usage and errors."""
+"""Responses in the format of OpenAI's API, whole or streamed: deltas, choices, usage and errors."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ except ModuleNotFoundError as error:
     raise MissingExtra("serving", "serve") from error
 
 
-LOOK_FOR_CLIENT_S = 0.25  # how often to check that a client that waits for a whole answer is still there
+LOOK_FOR_CLIENT_S = 0.25  # interval between checks that a client waiting for a whole response is still connected
 
 
 async def whole(answers: list[ChoiceBuilder], runner: Runner, request: Request, head: dict[str, Any]) -> JSONResponse:
-    """The answer in one piece; its generation is cancelled if the client disconnects.
+    """The response in one piece; its generation is cancelled if the client disconnects.
 
     Args:
         answers: the choices.
         runner: generates them.
-        request: of the client.
+        request: the client's request.
         head: fields of the body that do not depend on the choices.
     """
     texts: list[dict[str, str]] = [{} for _ in answers]
@@ -38,9 +38,9 @@ async def whole(answers: list[ChoiceBuilder], runner: Runner, request: Request, 
                 texts[i][field] = texts[i].get(field, "") + text
     finally:
         _cancel(answers, runner)
-    failed = next((answer.ticket.job.error for answer in answers if answer.ticket.job.error is not None), None)
-    if failed is not None:
-        return failure_response(failed)
+    error = next((answer.ticket.job.error for answer in answers if answer.ticket.job.error is not None), None)
+    if error is not None:
+        return failure_response(error)
     choices = [choice_body(i, answer, texts[i]) for i, answer in enumerate(answers)]
     return JSONResponse({**head, "choices": choices, "usage": usage_of(answers)})
 
@@ -48,7 +48,7 @@ async def whole(answers: list[ChoiceBuilder], runner: Runner, request: Request, 
 async def streamed(
     answers: list[ChoiceBuilder], runner: Runner, head: dict[str, Any], *, is_chat: bool, with_usage: bool
 ) -> AsyncIterator[str]:
-    """The answer as server-sent events, as it is generated; cancelled when the client stops reading.
+    """The response as server-sent events, as it is generated; cancelled when the client stops reading.
 
     Args:
         answers: the choices.
@@ -69,9 +69,9 @@ async def streamed(
         async for i, delta in deltas_of(answers, runner):
             yield chunk(i, delta)
         for i, answer in enumerate(answers):
-            failed = answer.ticket.job.error
-            if failed is not None:
-                yield sse_event(json.loads(bytes(failure_response(failed).body)))
+            error = answer.ticket.job.error
+            if error is not None:
+                yield sse_event(json.loads(bytes(failure_response(error).body)))
             else:
                 yield chunk(i, {}, answer.finish_reason, receipt=asdict(answer.receipt))
         if with_usage:
@@ -108,7 +108,7 @@ async def deltas_of(
                 if delta:
                     yield i, delta
                 if answer.stopped and not answer.ticket.job.done:
-                    runner.cancel(answer.ticket)  # wait for its end: until then the counts may change
+                    runner.cancel(answer.ticket)  # wait until it has ended: the counts may still change
                 if piece is not None:
                     waiting[asyncio.ensure_future(answer.ticket.queue.get())] = (i, answer)
     finally:
@@ -130,7 +130,7 @@ def choice_body(i: int, answer: ChoiceBuilder, texts: dict[str, str]) -> dict[st
 
 
 def usage_of(answers: list[ChoiceBuilder]) -> dict[str, Any]:
-    """The field `usage` of an answer: tokens of all its choices."""
+    """The field `usage` of a response: token counts of all its choices."""
     receipts = [answer.receipt for answer in answers]
     prompt = receipts[0].usage.prompt
     completion = sum(receipt.usage.completion for receipt in receipts)
@@ -148,12 +148,12 @@ def sse_event(data: dict[str, Any]) -> str:
 
 
 def error_response(status: int, message: str, field: str | None, code: str | None = None) -> JSONResponse:
-    """An error in the form of OpenAI's API."""
+    """An error in the format of OpenAI's API."""
     kind = "invalid_request_error" if status < 500 else "server_error"
     return JSONResponse({"error": {"message": message, "type": kind, "param": field, "code": code}}, status)
 
 
 def failure_response(error: Exception) -> JSONResponse:
-    """An error that ended a generation: 400 for controls that conflict, else 500."""
+    """The response for an error that ended a generation: 400 for controls that conflict, else 500."""
     status = 400 if isinstance(error, ValueError) else 500
     return error_response(status, str(error), "controls" if status == 400 else None)

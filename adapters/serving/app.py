@@ -3,7 +3,7 @@
     app = make_app(LlamaCppEngine("model.gguf", parallel=8))
     uvicorn.run(app, host="127.0.0.1", port=8080)
 
-Thinking is in `reasoning_content`, apart from `content`; budgets and controls are fields of each request.
+Thinking is returned in `reasoning_content`, separate from `content`. Budgets and controls are fields of each request.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ except ModuleNotFoundError as error:
 Body = ChatBody | CompletionBody
 
 
-LAST_WORDS_S = 5  # seconds that open connections have after a signal
+LAST_WORDS_S = 5  # seconds that open connections get to finish after a stop signal
 
 
 def make_app(engine: LlamaCppEngine, *, controls: Sequence[Control] = (), name: str | None = None) -> FastAPI:
     """The server as an ASGI application.
 
     Args:
-        engine: no one else may use it while the application runs.
-        controls: for requests that bring none of their own.
-        name: of the model, as clients see it; None for the engine's.
+        engine: the engine; nothing else may use it while the application runs.
+        controls: default controls; those of a request take precedence (`openai_schema.controls_of`).
+        name: model name that clients see; None for the engine's name.
 
     Raises:
         UnsupportedControl: if the controls cannot work with this model.
@@ -105,7 +105,7 @@ def make_app(engine: LlamaCppEngine, *, controls: Sequence[Control] = (), name: 
     ) -> JSONResponse | StreamingResponse:
         if body.model is not None and body.model != name:
             return error_response(404, f"model: there is only {name!r} here", "model", "model_not_found")
-        stops, _ = body.stops, body.include_usage  # reading them raises what is wrong before anything is generated
+        stops, _ = body.stops, body.include_usage  # invalid fields raise here, before generation
         try:
             jobs = await run_in_threadpool(prepared)
         except (ValueError, TypeError, MissingExtra) as error:
@@ -123,7 +123,7 @@ def make_app(engine: LlamaCppEngine, *, controls: Sequence[Control] = (), name: 
 
 
 def _handle_errors(app: FastAPI) -> None:
-    """Errors as OpenAI's API words them, with the field that is wrong."""
+    """Return errors in the format of OpenAI's API, with the name of the wrong field."""
 
     @app.exception_handler(FieldError)
     async def refused(_request: Request, error: FieldError) -> JSONResponse:
@@ -134,9 +134,11 @@ def _handle_errors(app: FastAPI) -> None:
         first = error.errors()[0]
         path = [str(part) for part in first["loc"] if part != "body"]
         if first["type"] == "json_invalid" or not path:
-            return error_response(400, "the body is no JSON object, or its content type is not application/json", None)
-        says = "is not known here" if first["type"] == "extra_forbidden" else first["msg"]
-        return error_response(400, f"{path[0]}: {says}", path[0])
+            return error_response(
+                400, "the body is not a JSON object, or its content type is not application/json", None
+            )
+        message = "is not known here" if first["type"] == "extra_forbidden" else first["msg"]
+        return error_response(400, f"{path[0]}: {message}", path[0])
 
     @app.exception_handler(HTTPException)
     async def refused_early(_request: Request, error: HTTPException) -> JSONResponse:
@@ -147,19 +149,19 @@ def run_app(app: FastAPI, host: str, port: int, ready: Callable[[str], None]) ->
     """Serve until interrupted.
 
     Args:
-        app: from `make_app`.
-        host: to listen on.
-        port: 0 for any that is free.
-        ready: called with the address once it listens.
+        app: the application, from `make_app`.
+        host: address to listen on.
+        port: port to listen on; 0 for any free one.
+        ready: called with the URL once the server listens.
 
     Raises:
-        OSError: if the address cannot be listened on.
+        OSError: if the server cannot listen on this address.
     """
     try:
         listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except OSError as error:
-        says = f"cannot listen on {host} port {port} ({error.strerror}): choose another --host or --port"
-        raise OSError(says) from None
+        message = f"cannot listen on {host} port {port} ({error.strerror}): choose another --host or --port"
+        raise OSError(message) from None
     config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=LAST_WORDS_S)
     server = uvicorn.Server(config)
     ready(f"http://{host}:{listener.getsockname()[1]}")

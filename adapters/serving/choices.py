@@ -1,4 +1,4 @@
-"""One choice of an answer: its text so far, up to a stop, and its receipt."""
+"""One choice of a response: its text so far, up to a stop string, and its receipt."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from thinkpace.types import Receipt
 
 
 class ChoiceBuilder:
-    """Turns the pieces of one choice into the fields of the protocol.
+    """Turns the pieces of one choice into fields of OpenAI's API.
 
     Args:
-        ticket: the request of the runner that generates it.
-        stops: texts that end it.
-        special: ids that belong to no text.
-        is_chat: whether thinking goes into a field of its own.
+        ticket: the runner's request that generates it.
+        stops: stop strings.
+        special: ids that produce no text.
+        is_chat: whether thinking goes into a separate field.
     """
 
     def __init__(self, ticket: ClientRequest, stops: Sequence[str], special: frozenset[int], is_chat: bool) -> None:
@@ -25,8 +25,8 @@ class ChoiceBuilder:
         self.is_chat = is_chat
         self._stops = stops
         self._special = special
-        self._held = ""  # the end of the text, which may be the start of a stop
-        self._taken = 0  # tokens, up to the stop
+        self._held = ""  # the end of the text, which may be the start of a stop string
+        self._taken = 0  # number of tokens up to the stop string
         self.stopped = False
 
     def feed(self, piece: Piece) -> dict[str, str]:
@@ -43,7 +43,7 @@ class ChoiceBuilder:
         return self._up_to_stop(piece.text)
 
     def flush(self) -> dict[str, str]:
-        """The text that was held back, once it can no longer become a stop."""
+        """The fields of the text held back as a possible stop string, at the end of the output."""
         held, self._held = self._held, ""
         return {} if self.stopped else self._field(held)
 
@@ -62,7 +62,7 @@ class ChoiceBuilder:
 
     @property
     def receipt(self) -> Receipt:
-        """Receipt of the text up to the stop: tokens generated before the stop was noticed do not count."""
+        """Receipt of the text up to the stop string; tokens generated after it do not count."""
         log = self.ticket.job.log
         if self.stopped:
             log = log.fork()
@@ -71,7 +71,7 @@ class ChoiceBuilder:
 
     @property
     def finish_reason(self) -> Literal["stop", "length"]:
-        """Why the choice ended, in the words of the protocol."""
+        """Why the choice ended, in the terms of OpenAI's API."""
         return "stop" if self.stopped or self.ticket.job.log.ended else "length"
 
 

@@ -1,4 +1,4 @@
-"""What clients of OpenAI's protocol send, as requests of ours; a field that cannot be honoured is refused by name."""
+"""Parses request bodies of OpenAI's API into our requests; errors name the invalid or unsupported field."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _NO_TOOLS = "tools cannot be called here: leave them out"
 
 
 class FieldError(ValueError):
-    """A field of a request that cannot be honoured.
+    """A field of a request is invalid or not supported.
 
     Args:
         field: its name.
         message: what is wrong, and what to do.
-        code: a word for programs.
+        code: machine-readable error code.
     """
 
     def __init__(self, field: str | None, message: str, code: str | None = None) -> None:
@@ -41,7 +41,7 @@ class FieldError(ValueError):
 
 
 class StreamOptions(BaseModel):
-    """What a stream holds beside its text."""
+    """Options of a streamed response."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -49,7 +49,7 @@ class StreamOptions(BaseModel):
 
 
 class _Body(BaseModel):
-    """Fields that both kinds of requests share. Penalties and biases may be given where they change nothing."""
+    """Fields that both kinds of requests share. Penalties and biases are accepted only if they have no effect."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -78,7 +78,7 @@ class _Body(BaseModel):
 
     @property
     def stops(self) -> tuple[str, ...]:
-        """Texts that end the answer."""
+        """Stop strings."""
         given = [self.stop] if isinstance(self.stop, str) else self.stop or []
         if any(not text for text in given):
             raise FieldError("stop", "stop holds an empty text")
@@ -86,19 +86,19 @@ class _Body(BaseModel):
 
     @property
     def include_usage(self) -> bool:
-        """Whether a stream ends with the counts."""
+        """Whether a stream ends with the token counts."""
         if self.stream_options is not None and not self.stream:
-            raise FieldError("stream_options", "stream_options goes with stream=true only")
+            raise FieldError("stream_options", "stream_options needs stream=true")
         return self.stream_options is not None and self.stream_options.include_usage
 
     @property
     def limit(self) -> tuple[str, int | None]:
-        """The name and the value of the limit of output tokens."""
+        """Name and value of the field that limits the output tokens."""
         return "max_tokens", self.max_tokens
 
 
 class Message(BaseModel):
-    """One of a conversation. Fields beside these are handed to the chat template."""
+    """One message of a conversation. Other fields are passed to the chat template."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -120,16 +120,16 @@ class ChatBody(_Body):
     @property
     def limit(self) -> tuple[str, int | None]:
         if self.max_completion_tokens is not None and self.max_tokens is not None:
-            raise FieldError("max_tokens", "max_tokens and max_completion_tokens are one number: give one")
+            raise FieldError("max_tokens", "max_tokens and max_completion_tokens mean the same: give one")
         if self.max_completion_tokens is not None:
             return "max_completion_tokens", self.max_completion_tokens
         return "max_tokens", self.max_tokens
 
     def plain_messages(self) -> list[dict[str, Any]]:
-        """Messages as templates take them; parts of text are joined.
+        """Messages in the form that chat templates take; text parts are joined.
 
         Raises:
-            FieldError: for parts that are no text.
+            FieldError: for parts that are not text, or tools.
         """
         if self.tools:
             raise FieldError("tools", _NO_TOOLS)
@@ -153,38 +153,38 @@ class CompletionBody(_Body):
 
 
 def controls_of(body: _Body, standing: Sequence[Control], limit: int) -> tuple[Control, ...]:
-    """What holds for a request: its own controls, and those of the server that it does not replace.
+    """The controls that apply to a request: its own, and those of the server that it does not replace.
 
     Args:
-        body: what was sent.
-        standing: the server's. One that decides when thinking ends gives way to one of the request.
-        limit: output tokens at most. Where a budget does not say how many are kept for the answer, it is a quarter
-            of them, 100 at most.
+        body: the request body.
+        standing: the server's controls. One that decides when thinking ends is dropped if the request has such a
+            control too; likewise one that sets rules for the answer.
+        limit: maximum number of output tokens. A budget without an answer reserve gets a quarter of it, 100 at most.
 
     Raises:
-        FieldError: if a field is wrong, or two of them say different things.
+        FieldError: if a field is wrong, or two fields contradict each other.
     """
-    own = [*_own(body), *_budget(body), *_answer(body)]
-    ends = any(control.decides_end for control in own)
-    rules = any(control.rules_answer for control in own)
-    kept = [c for c in standing if not (c.decides_end and ends) and not (c.rules_answer and rules)]
-    return tuple(_reserving(control, min(ANSWER_RESERVE, limit // 4)) for control in (*kept, *own))
+    requested = [*_given_controls(body), *_budget(body), *_answer(body)]
+    ends = any(control.decides_end for control in requested)
+    rules = any(control.rules_answer for control in requested)
+    defaults = [c for c in standing if not (c.decides_end and ends) and not (c.rules_answer and rules)]
+    return tuple(_reserving(control, min(ANSWER_RESERVE, limit // 4)) for control in (*defaults, *requested))
 
 
 def _reserving(control: Control, reserve: int) -> Control:
-    """A control that keeps as many tokens for the answer as fit, unless it says how many."""
+    """The control; if it is a budget with the default answer reserve, with `reserve` instead."""
     data = control.to_json()
     if not isinstance(control, Budget) or data.get("answer_reserve", ANSWER_RESERVE) != ANSWER_RESERVE:
         return control
     return control_from_json({**data, "answer_reserve": reserve})
 
 
-def _own(body: _Body) -> list[Control]:
+def _given_controls(body: _Body) -> list[Control]:
     given = body.controls
     try:
         if isinstance(given, str):
             return list(controls_from_text(given))
-        return [control_from_json(one) for one in given or ()]
+        return [control_from_json(data) for data in given or ()]
     except RecursionError:
         raise FieldError("controls", "controls: nested too deep") from None
     except (ValueError, TypeError, MissingExtra) as error:
@@ -208,11 +208,15 @@ def _budget(body: _Body) -> list[Control]:
 
 
 def _answer(body: _Body) -> list[Control]:
-    asked = getattr(body, "response_format", None)
-    if asked is None or asked.get("type") == "text":
+    response_format = getattr(body, "response_format", None)
+    if response_format is None or response_format.get("type") == "text":
         return []
-    schema = asked.get("json_schema", {}).get("schema") if isinstance(asked.get("json_schema"), dict) else None
-    if asked.get("type") != "json_schema" or not isinstance(schema, dict):
+    schema = (
+        response_format.get("json_schema", {}).get("schema")
+        if isinstance(response_format.get("json_schema"), dict)
+        else None
+    )
+    if response_format.get("type") != "json_schema" or not isinstance(schema, dict):
         raise FieldError("response_format", "response_format must be text, or json_schema with a schema")
     try:
         return [StructuredAnswer(json_schema=schema)]
@@ -221,13 +225,13 @@ def _answer(body: _Body) -> list[Control]:
 
 
 def requests_of(body: _Body, prompt: TokenIds, standing: Sequence[Control], context_tokens: int) -> list[Request]:
-    """One request per choice.
+    """Build one request per choice.
 
     Args:
-        body: what was sent.
-        prompt: its ids.
-        standing: controls of the server.
-        context_tokens: of a sequence at most.
+        body: the request body.
+        prompt: ids of its prompt.
+        standing: the server's controls.
+        context_tokens: maximum number of tokens of a sequence.
 
     Raises:
         FieldError: if a field is wrong.
@@ -238,10 +242,10 @@ def requests_of(body: _Body, prompt: TokenIds, standing: Sequence[Control], cont
         raise FieldError(field, f"{field}: the prompt is empty")
     room = context_tokens - len(prompt)
     if room < 1 or (limit is not None and limit > room):
-        says = f"the prompt has {len(prompt)} tokens, and the model holds {context_tokens}"
+        message = f"the prompt has {len(prompt)} tokens, and the model holds {context_tokens}"
         if room >= 1:
-            says += f": {name}={limit} does not fit"
-        raise FieldError(field if room < 1 else name, says, "context_length_exceeded")
+            message += f": {name}={limit} does not fit"
+        raise FieldError(field if room < 1 else name, message, "context_length_exceeded")
     limit = limit or room
     controls = controls_of(body, standing, limit)
     seed = secrets.randbits(31) if body.seed is None else body.seed
@@ -251,11 +255,11 @@ def requests_of(body: _Body, prompt: TokenIds, standing: Sequence[Control], cont
 
 
 def refusal(error: Exception, body: _Body) -> FieldError:
-    """What a request that was refused on its way to the engine is told.
+    """The error of the field that made the engine refuse a request.
 
     Args:
-        error: what the engine said: controls are all that is left to be wrong.
-        body: what was sent.
+        error: raised by the engine. If it names no other field, controls are at fault: the rest was checked before.
+        body: the request body.
     """
     if isinstance(error, FieldError):
         return error

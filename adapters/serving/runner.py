@@ -1,4 +1,4 @@
-"""Many clients, one engine: a thread that decodes, and queues that carry what comes to those who asked."""
+"""Runs one engine for many clients: a thread decodes, and queues pass the output to the clients."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from thinkpace.adapters.llama_cpp.stream import Piece, Pieces
 
 @dataclass(eq=False, slots=True)
 class ClientRequest:
-    """A job that somebody waits for.
+    """A job whose output a client waits for.
 
     Args:
-        job: the work.
-        pieces: what is new of it.
-        loop: of the one who waits.
-        queue: what came: pieces, and None after the last.
+        job: the job.
+        pieces: yields the new pieces of its output.
+        loop: the client's event loop.
+        queue: the pieces in order, and None after the last.
     """
 
     job: Job
@@ -30,50 +30,50 @@ class ClientRequest:
     queue: asyncio.Queue[Piece | None] = field(default_factory=asyncio.Queue)
 
     def put(self, found: Sequence[Piece | None]) -> None:
-        """Hand something over, from the thread that decodes."""
+        """Put pieces into the queue, from the decoding thread."""
 
         def deliver() -> None:
-            for one in found:
-                self.queue.put_nowait(one)
+            for piece in found:
+                self.queue.put_nowait(piece)
 
         if not self.loop.is_closed():
             self.loop.call_soon_threadsafe(deliver)
 
 
 class Runner:
-    """Decodes what is submitted, in a thread of its own.
+    """Decodes the submitted jobs, in its own thread.
 
     Args:
-        engine: nobody else uses it meanwhile.
+        engine: the engine; nothing else may use it meanwhile.
     """
 
     def __init__(self, engine: LlamaCppEngine) -> None:
         self.engine = engine
         self._inbox: deque[ClientRequest] = deque()
         self._gone: deque[ClientRequest] = deque()
-        self._tickets: dict[int, ClientRequest] = {}  # by the identity of their jobs
+        self._tickets: dict[int, ClientRequest] = {}  # by `id` of the job
         self._wake = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="thinkpace-decoding", daemon=True)
 
     @property
     def under_way(self) -> int:
-        """Sequences that are generated or wait for it."""
+        """Number of sequences that are being generated or are waiting."""
         return len(self._tickets) + len(self._inbox)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the decoding thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the decode that is under way; what is not done is given up."""
+        """Stop after the current decode; unfinished jobs are cancelled."""
         with self._wake:
             self._stopping = True
             self._wake.notify()
         self._thread.join()
 
     def submit(self, jobs: Sequence[Job]) -> list[ClientRequest]:
-        """Have jobs generated; called on the event loop of the one who waits."""
+        """Queue jobs for generation; call this on the client's event loop."""
         loop, vocabulary = asyncio.get_running_loop(), self.engine.vocabulary
         tickets = [ClientRequest(job, Pieces(job, vocabulary), loop) for job in jobs]
         with self._wake:
@@ -82,7 +82,7 @@ class Runner:
         return tickets
 
     def cancel(self, ticket: ClientRequest) -> None:
-        """Nobody waits any more: the place is free after the decode that is under way."""
+        """Cancel a job that no client waits for; its slot is free after the current decode."""
         with self._wake:
             self._gone.append(ticket)
             self._wake.notify()
@@ -111,7 +111,7 @@ class Runner:
     def _step(self) -> None:
         try:
             touched = self.engine.step()
-        except Exception as error:  # noqa: BLE001  # whatever it is, those who wait are told, and the rest is served
+        except Exception as error:  # noqa: BLE001  # pass any error to the waiting clients, and keep serving
             touched = [ticket.job for ticket in self._tickets.values()]
             for job in touched:
                 job.error = job.error or error
@@ -120,9 +120,9 @@ class Runner:
             ticket = self._tickets.get(id(job))
             if ticket is None:
                 continue
-            found: list[Piece | None] = [*ticket.pieces.new()]
+            new_pieces: list[Piece | None] = [*ticket.pieces.new()]
             if job.done:
                 del self._tickets[id(job)]
-                found.append(None)
-            if found:
-                ticket.put(found)
+                new_pieces.append(None)
+            if new_pieces:
+                ticket.put(new_pieces)

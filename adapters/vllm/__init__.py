@@ -1,6 +1,6 @@
-"""vLLM: controls per request in the workers, and an engine offline or over a running server.
+"""vLLM: a logits processor for controls per request, and an engine over `LLM` or a running server.
 
-Names are imported when they are asked for: `extra_args` and `VLLMEngine.connect` work without vLLM.
+Names are imported lazily: `extra_args` and `VLLMEngine.connect` work without vLLM installed.
 """
 
 from __future__ import annotations

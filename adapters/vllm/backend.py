@@ -1,4 +1,4 @@
-"""What `VLLMEngine` asks of whatever generates for it: an `LLM` of this process, or a server."""
+"""The interface between `VLLMEngine` and what generates for it: an `LLM` in this process, or a server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from thinkpace.processors.text.vocabulary import TokenIds
 
 
 class Backend(Protocol):
-    """Where requests are generated."""
+    """Generates the output of requests."""
 
     @property
     def model(self) -> ServedModel: ...
@@ -25,7 +25,7 @@ class Backend(Protocol):
     def identity(self) -> str: ...
 
     def generate(self, asked: Sequence[OutgoingRequest]) -> list[EngineOutput]:
-        """The output of each request."""
+        """Generate one output per request, in order."""
         ...
 
     def close(self) -> None: ...
@@ -33,11 +33,11 @@ class Backend(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OutgoingRequest:
-    """A request on its way.
+    """A request, ready to be sent.
 
     Args:
-        request: what is asked for.
-        terms: what travels of it.
+        request: the request.
+        terms: the part of it that is sent to the workers.
         program: its controls, compiled.
     """
 
@@ -48,13 +48,13 @@ class OutgoingRequest:
 
 @dataclass(frozen=True, slots=True)
 class EngineOutput:
-    """What came back.
+    """The output of one request.
 
     Args:
-        tokens: of the output.
+        tokens: output ids.
         noted: the workers' notes; None if there are none.
-        native: whether vLLM's own budget held the limit, instead of our class.
-        times: when each token came, in seconds since all were asked for; empty if that is not known.
+        native: whether vLLM's own budget enforced the limit, instead of our logits processor.
+        times: arrival time of each token, in seconds since all requests were submitted; empty if unknown.
     """
 
     tokens: TokenIds
@@ -64,7 +64,10 @@ class EngineOutput:
 
 
 def vllm_seed(request: Request) -> int | None:
-    """vLLM's own: one that goes on begins another stream, or the same numbers would come once more."""
+    """Seed for vLLM's sampler; None if decoding is greedy.
+
+    A continued request gets another seed than its own, which would repeat the random numbers of the earlier output.
+    """
     if request.sampling.temperature == 0:
         return None
     if not request.continue_from:

@@ -34,8 +34,8 @@ class Server:
         except APIConnectionError:
             raise ConnectionError(f"no server answers at {base_url}") from None
         self.served = card.id
-        told = card.model_extra or {}
-        self.identity = hashlib.blake2b(f"{card.id} {told.get('root')}".encode(), digest_size=8).hexdigest()
+        details = card.model_extra or {}
+        self.identity = hashlib.blake2b(f"{card.id} {details.get('root')}".encode(), digest_size=8).hexdigest()
         eos: tuple[int, ...] = ()
         if isinstance(tokenizer, str | Path):
             try:
@@ -47,21 +47,21 @@ class Server:
 
             eos = tuple(read_model_files(tokenizer).vocabulary.eos)
             tokenizer = AutoTokenizer.from_pretrained(tokenizer)
-        self.model = ServedModel(tokenizer, eos, told.get("max_model_len"), markers)
+        self.model = ServedModel(tokenizer, eos, details.get("max_model_len"), markers)
 
     def close(self) -> None:
         self._client.close()
 
     def generate(self, asked: Sequence[OutgoingRequest]) -> list[EngineOutput]:
         with ThreadPoolExecutor(self._parallel) as pool:
-            return list(pool.map(self._one, asked))
+            return list(pool.map(self._complete, asked))
 
-    def _one(self, asked: OutgoingRequest) -> EngineOutput:
+    def _complete(self, outgoing: OutgoingRequest) -> EngineOutput:
         from openai import BadRequestError
 
-        request, sampling = asked.request, asked.request.sampling
+        request, sampling = outgoing.request, outgoing.request.sampling
         try:
-            made = self._client.completions.create(
+            response = self._client.completions.create(
                 model=self.served,
                 prompt=list(request.prompt + request.continue_from),
                 max_tokens=request.max_new_tokens - len(request.continue_from),
@@ -71,18 +71,18 @@ class Server:
                 extra_body={
                     "top_k": sampling.top_k,
                     "min_p": sampling.min_p,
-                    "vllm_xargs": {KEY: asked.terms.text()},
+                    "vllm_xargs": {KEY: outgoing.terms.text()},
                     "return_token_ids": True,
                 },
             )
         except BadRequestError as error:
             raise UnsupportedControl(f"the server refused a request: {error.message}") from None
-        said = made.choices[0].model_extra or {}
-        if said.get("receipt") is None:
+        fields = response.choices[0].model_extra or {}
+        if fields.get("receipt") is None:
             raise RuntimeError(
                 "the server's answer holds no receipt: start it with --logits-processors "
                 f"{PROCESSOR} --middleware thinkpace.adapters.vllm_middleware.ReceiptMiddleware, and not under Model "
                 "Runner V2, which keeps none"
             )
-        native = said["receipt"]["enforced_by"] == "vLLM"
-        return EngineOutput(tuple(said["token_ids"]), noted_from_json(said["notes"]), native)
+        native = fields["receipt"]["enforced_by"] == "vLLM"
+        return EngineOutput(tuple(fields["token_ids"]), noted_from_json(fields["notes"]), native)

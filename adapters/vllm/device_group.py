@@ -1,4 +1,4 @@
-"""The slots of a runner whose requests have the same controls: their states in columns, brought to their tokens."""
+"""The slots of all requests with the same controls: their states as tensors, advanced to their current tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from thinkpace.processors.core.decisions import FOREVER, Statistic
 from thinkpace.processors.core.program import Program
 from thinkpace.processors.core.replay import replay
 
-_NUMBER, _REDRAW, _MOVE = 0, 1, 2  # what a random number is for
+_NUMBER, _REDRAW, _MOVE = 0, 1, 2  # purposes of random numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,9 @@ class PendingRequest:
     """A request whose tokens are not on the device yet.
 
     Args:
-        group: that it belongs to.
+        group: number of its group.
         max_new, seed, temperature: as in `Group.start`.
-        seed_is_own: whether the request named its seed.
+        seed_is_own: whether the seed is from the request, and not random.
     """
 
     group: int
@@ -39,18 +39,18 @@ class PendingRequest:
 
 
 class SlotStates(NamedTuple):
-    """What is kept of every slot of a group, in columns.
+    """The states of the slots of a group, in columns with one row per slot.
 
     Args:
-        rows: the states after `length` tokens, before the next one is decided about.
-        length: tokens of prompt and output.
-        prompt: tokens of the prompt.
-        mark: tells sequences apart: a digest of the tokens.
-        seed: of the random numbers.
-        heat: temperatures; 0 for greedy.
-        decided: what was decided at the newest token, and behind each draft after it.
-        drawn: what the model drew there.
-        ahead: digests of the tokens, and with the drafts, behind which that was decided.
+        rows: program states after `length` tokens, before the decision about the next token.
+        length: number of tokens of prompt and output.
+        prompt: number of tokens of the prompt.
+        digest: digest of the tokens, which identifies a sequence.
+        seed: seed of the random numbers.
+        temperature: sampling temperature; 0 for greedy.
+        decided: program states with the decision about the next token: after the newest token, then after each draft.
+        drawn: what the model drew at the same places.
+        ahead: digests of the tokens before the same places, drafts included.
     """
 
     rows: Rows
@@ -69,13 +69,13 @@ class Group:
 
     Args:
         program: the controls, compiled without a request's limit.
-        model: that is served.
-        slots: how many there are.
-        drafts: at most, per step of a request.
-        device: where the tokens are.
+        model: the served model.
+        slots: number of slots.
+        drafts: maximum number of draft tokens per step of a request.
+        device: device of the tokens.
 
     Raises:
-        UnsupportedControl: if a control has no form for devices.
+        UnsupportedControl: if a control cannot run on the device.
     """
 
     def __init__(self, program: Program, model: ServedModel, slots: int, drafts: int, device: torch.device) -> None:
@@ -88,67 +88,67 @@ class Group:
         nothing = torch.zeros(1, device=device)
         wants = {kind: (nothing.double(), mask) for kind, mask in self._form.wants(rows).items()}
         moves = sum(step.kind == "redirect" for step in self._form.decide(rows, wants)[2].writes)
-        none = torch.full((1, moves), -1, device=device)
-        one = SlotStates(
+        no_ids = torch.full((1, moves), -1, device=device)
+        blank = SlotStates(
             rows,
             *(nothing.long(),) * 4,
             nothing.double(),
             (rows,) * (drafts + 1),
-            (Drawn(none.new_full((1,), -1), none, none),) * (drafts + 1),
-            (none.new_zeros((1,)),) * (drafts + 1),
+            (Drawn(no_ids.new_full((1,), -1), no_ids, no_ids),) * (drafts + 1),
+            (no_ids.new_zeros((1,)),) * (drafts + 1),
         )
-        self._states: SlotStates = map_columns(lambda column: column.repeat(slots, *[1] * (column.dim() - 1)), one)
+        self._states: SlotStates = map_columns(lambda column: column.repeat(slots, *[1] * (column.dim() - 1)), blank)
 
     def snapshot(self, slot: int) -> SlotStates:
-        """What is kept of a slot, apart."""
+        """A copy of the state of one slot."""
         return _row(self._states, slot)
 
     def find_match(
         self, coming: PendingRequest, tokens: Sequence[int], prompt: int, parked: Sequence[SlotStates]
     ) -> SlotStates | None:
-        """What is kept of a sequence with these tokens, or all but the last ones of them, under the same terms.
+        """Find the stored state of a sequence with the same terms and these tokens, or all but the last of them.
 
         Args:
             coming: the terms.
-            tokens: of prompt and output.
-            prompt: how many of them are prompt.
-            parked: what was kept of other slots before they were given away; slots are looked through after these.
+            tokens: ids of prompt and output.
+            prompt: number of prompt tokens.
+            parked: states saved from slots that were reassigned; they are searched before the current slots.
 
         Returns:
-            None if there is nothing.
+            A copy of the state; None if there is no match.
         """
         *_, before, whole = (0, *_digests(tokens))  # digests of all tokens but the last one, and of all
         places = [map_columns(lambda *rows: torch.cat(rows), *parked)] if parked else []
-        for missing in range(min(self._drafts + 2, len(tokens) - prompt + 1)):  # the newest first
+        for missing in range(min(self._drafts + 2, len(tokens) - prompt + 1)):  # fewest missing tokens first
             for states in (*places, self._states):
                 digest = states.ahead[missing - 1] == before if missing else states.digest == whole
-                found = digest & (states.length == len(tokens) - missing) & (states.prompt == prompt)
-                found &= states.rows.track.max_new == (FOREVER if coming.max_new is None else coming.max_new)
-                found &= states.temperature == coming.temperature
+                matches = digest & (states.length == len(tokens) - missing) & (states.prompt == prompt)
+                matches &= states.rows.track.max_new == (FOREVER if coming.max_new is None else coming.max_new)
+                matches &= states.temperature == coming.temperature
                 if coming.seed_is_own:
-                    found &= states.seed == coming.seed
-                [rows] = torch.nonzero(found, as_tuple=True)
+                    matches &= states.seed == coming.seed
+                [rows] = torch.nonzero(matches, as_tuple=True)
                 if len(rows):
                     return _row(states, int(rows[0]))
         return None
 
     def restore(self, slot: int, one: SlotStates) -> None:
-        """Keep this of a slot."""
+        """Set the state of one slot."""
         self._restore(torch.tensor([slot], device=self._device), one)
 
-    def _restore(self, slots: Ids, some: SlotStates) -> None:
-        map_columns(lambda column, values: column.index_copy_(0, slots, values), self._states, some)
+    def _restore(self, slots: Ids, states: SlotStates) -> None:
+        map_columns(lambda column, values: column.index_copy_(0, slots, values), self._states, states)
 
     def start(
         self, slot: int, tokens: Sequence[int], prompt: int, max_new: int | None, seed: int, temperature: float
     ) -> None:
-        """A new sequence: its state is that after its tokens, of which nothing else is known.
+        """Start a sequence in a slot. Its state is replayed from its tokens, without a draw history.
 
         Args:
-            slot: that it gets.
-            tokens: of prompt and output.
-            prompt: how many of them are prompt.
-            max_new: output tokens at most.
+            slot: the slot.
+            tokens: ids of prompt and output.
+            prompt: number of prompt tokens.
+            max_new: maximum number of output tokens; None for no limit.
             seed, temperature: as in `SlotStates`.
         """
         state = replay(self._program, tokens[:prompt], tokens[prompt:])
@@ -158,22 +158,22 @@ class Group:
         def number(value: int) -> Ids:
             return torch.tensor([value], device=self._device)
 
-        heated = torch.tensor([temperature], dtype=torch.float64, device=self._device)
-        lengths = number(len(tokens)), number(prompt), number(digest(tokens)), number(seed)
-        nobodys = tuple(torch.zeros_like(digest) for digest in old.ahead)
-        self.restore(slot, SlotStates(rows, *lengths, heated, old.decided, old.drawn, nobodys))
+        temperatures = torch.tensor([temperature], dtype=torch.float64, device=self._device)
+        numbers = number(len(tokens)), number(prompt), number(digest(tokens)), number(seed)
+        no_digests = tuple(torch.zeros_like(digest) for digest in old.ahead)
+        self.restore(slot, SlotStates(rows, *numbers, temperatures, old.decided, old.drawn, no_digests))
 
     def apply(
         self, logits: torch.Tensor, slots: Ids, places: Sequence[tuple[Ids, Mask]], tokens: Tokens, writer: ScoreWriter
     ) -> None:
-        """Bring slots to their tokens, and edit their rows.
+        """Advance slots to their current tokens and edit their rows.
 
         Args:
             logits: Float[rows, vocabulary], changed in place.
-            slots: of this group, that have rows here.
+            slots: slots of this group that have rows in this call.
             places: for the newest token, then for each draft: the row of every slot, and whether it has one.
-            tokens: of all slots, and the drafts.
-            writer: for ids that stand for nothing.
+            tokens: tokens of all slots, and drafts.
+            writer: bars ids that stand for no token.
         """
         states: SlotStates = map_columns(lambda column: column[slots], self._states)
         states = self._caught_up(states, slots, tokens)
@@ -194,7 +194,7 @@ class Group:
         total = tokens.total[slots].long()
         new = (total - states.length).clamp(0, self._drafts + 1)
         decided, drawn = states.decided[0], states.drawn[0]
-        for ahead in range(1, self._drafts + 1):  # all but the newest are the drafts that were decided about
+        for ahead in range(1, self._drafts + 1):  # new tokens before the newest are accepted drafts
             decided = where(new > ahead, states.decided[ahead], decided)
             drawn = where(new > ahead, states.drawn[ahead], drawn)
         digest = states.digest
@@ -214,21 +214,21 @@ class Group:
         ahead: int,
         writer: ScoreWriter,
     ) -> tuple[Rows, Drawn]:
-        """Decide about the next tokens of some rows, and write."""
+        """Decide about the next tokens of some rows, and write the edits."""
         writer.clear(logits, at)
         position = states.length - states.prompt + ahead
         wants = self._form.wants(rows)
-        known = {
+        statistics = {
             kind: (self._number(logits, at, kind, rows, states.seed, position), mask) for kind, mask in wants.items()
         }
-        decided, forced, decisions = self._form.decide(rows, known)
+        decided, forced, decisions = self._form.decide(rows, statistics)
         writes = [step.where(there) for step in decisions.writes]
         chances = [uniform(states.seed, position, _MOVE + i) for i in range(len(writes))]
         drawn = write(logits, at, writes, states.temperature, [*chances, uniform(states.seed, position, _REDRAW)])
         dead = torch.isneginf(logits[at].amax(1)) & (forced < 0) | decisions.conflict
         forced = torch.where(dead, self._eos, forced)
-        cell, comes = forced.clamp(min=0), (forced >= 0) & there
-        logits[at, cell] = torch.where(comes, certain(states.temperature, logits.dtype), logits[at, cell])
+        cell, is_forced = forced.clamp(min=0), (forced >= 0) & there
+        logits[at, cell] = torch.where(is_forced, certain(states.temperature, logits.dtype), logits[at, cell])
         return decided, drawn
 
     def _number(
@@ -243,29 +243,29 @@ class Group:
 
 
 def _row(states: SlotStates, row: int) -> SlotStates:
-    """One row apart."""
-    one: SlotStates = map_columns(lambda column: column[row : row + 1].clone(), states)
-    return one
+    """A copy of one row."""
+    copy: SlotStates = map_columns(lambda column: column[row : row + 1].clone(), states)
+    return copy
 
 
 def certain(temperature: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
-    """A logit that nothing else has, at these temperatures."""
+    """A logit high enough to be drawn for certain at these temperatures."""
     return (100 * temperature).clamp(FORCED_LOGIT, torch.finfo(dtype).max / 4).to(dtype)
 
 
 def last_id(model: ServedModel) -> int:
-    """The id that ends a sequence which cannot go on."""
+    """The id that ends a sequence that cannot continue: the smallest end-of-sequence id, or 0 if there is none."""
     eos = model.vocabulary.eos
     return min((token for token in eos if token < model.vocabulary.size), default=min(eos, default=0))
 
 
 class Tokens(NamedTuple):
-    """What the runner has of all slots, and of the rows of this call.
+    """The runner's tokens of all slots, and the input tokens of this call.
 
     Args:
-        all: [slots, longest], prompt and output.
-        total: [slots], how many of them hold.
-        drafts: [rows], the token at the input of each row; behind the newest token these are drafts.
+        all: [slots, longest], ids of prompt and output.
+        total: [slots], number of valid ids of each slot.
+        drafts: [rows], input token of each row; in rows after that of a slot's newest token it is a draft.
     """
 
     all: torch.Tensor
@@ -274,21 +274,21 @@ class Tokens(NamedTuple):
 
 
 def digest(tokens: Sequence[int]) -> int:
-    """The digest of tokens that `SlotStates.digest` holds: a signed number of 64 bits."""
+    """Digest of tokens, as in `SlotStates.digest`: a signed 64-bit number."""
     *_, last = _digests(tokens)
     return last
 
 
 def _digests(tokens: Sequence[int]) -> Iterator[int]:
-    """The digests of no tokens, of the first one, of the first two, and so on."""
-    found = 0
-    yield found
+    """Yields the digests of all prefixes, from the empty one to all tokens."""
+    value = 0
+    yield value
     for token in tokens:
-        found = (found * _FACTOR + token + 1) % (1 << 64)
-        yield found - (1 << 64) if found >> 63 else found
+        value = (value * _FACTOR + token + 1) % (1 << 64)
+        yield value - (1 << 64) if value >> 63 else value
 
 
-_FACTOR = 6364136223846793005  # Knuth's multiplier for numbers modulo 2^64
+_FACTOR = 6364136223846793005  # Knuth's multiplier for arithmetic modulo 2^64
 
 
 def _next_digest(digest: Ids, token: Ids) -> Ids:

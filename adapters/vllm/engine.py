@@ -3,7 +3,8 @@
     engine = VLLMEngine.from_path("Qwen/Qwen3-8B", max_model_len=8192)
     engine = VLLMEngine.connect("http://127.0.0.1:8000/v1", tokenizer="Qwen/Qwen3-8B")
 
-A server is started as `thinkpace.adapters.vllm_middleware` says: it does the work, and its answers hold the receipts.
+Start a server as shown in `thinkpace.adapters.vllm.middleware`: it applies the controls, and its responses contain the
+receipts.
 """
 
 from __future__ import annotations
@@ -32,23 +33,23 @@ if TYPE_CHECKING:
 class VLLMEngine:
     """Generates with vLLM. Implements `Engine`.
 
-    Output to continue from (`Request.continue_from`) goes to vLLM as the end of the prompt: its prefix cache, on by
-    default, reads it once for all requests that share it.
+    Output to continue from (`Request.continue_from`) goes to vLLM as the end of the prompt. vLLM's prefix cache, on by
+    default, computes it once for all requests that share it.
 
-    Seeds: a request's seed is vLLM's own for it, and draws where a moved token came from. vLLM's filters follow the
-    temperature, in the order top-k, top-p, after min-p.
+    A request's seed is used twice: as vLLM's seed of the request, and to draw which id a moved token came from. vLLM
+    applies the temperature first, then min-p, top-k and top-p.
 
     Args:
-        llm: loaded with our logits processor: see `from_path`.
-        markers: of its thinking; None to find them in the chat template.
-        name: what journals call it.
-        native_caps: whether a plain `ThinkBudget(n)` is left to vLLM's own `thinking_token_budget`, where it is loaded
-            with a `reasoning_config` whose texts are the markers and the reserve cannot be touched; the receipt says
-            who held the limit (`enforced_by`). One difference: vLLM grants the budget anew to thinking that is opened
-            again.
+        llm: loaded with our logits processor; see `from_path`.
+        markers: the model's thinking markers; None to find them in the chat template.
+        name: the engine's name in journals.
+        native_caps: whether vLLM's own `thinking_token_budget` enforces a plain `ThinkBudget(n)`. This needs an `llm`
+            with a `reasoning_config` whose texts equal the markers, and a budget that cannot reach into the answer
+            reserve. The receipt names who enforced the limit (`enforced_by`). One difference: vLLM grants the full
+            budget again to thinking that is reopened.
 
     Raises:
-        ValueError: if it was loaded without our logits processor, or `native_caps` could never hold.
+        ValueError: if `llm` was loaded without our logits processor, or `native_caps` could never apply.
     """
 
     can_continue = True
@@ -70,8 +71,8 @@ class VLLMEngine:
         """Load a model.
 
         Args:
-            model: a folder, or a name on the hub.
-            markers, name, native_caps: as above.
+            model: a folder, or a model name on the hub.
+            markers, name, native_caps: as in the class.
             arguments: passed on to `LLM`.
         """
         try:
@@ -99,28 +100,28 @@ class VLLMEngine:
         parallel: int = 64,
         timeout: float = 3600.0,
     ) -> VLLMEngine:
-        """An engine over a running server.
+        """Connect to a running server.
 
         Args:
             base_url: such as "http://127.0.0.1:8000/v1".
-            tokenizer: of the served model: a folder, a name on the hub, or a tokenizer of transformers.
-            markers, name: as above.
-            api_key: the server's, if it has one.
-            parallel: requests under way at once.
+            tokenizer: tokenizer of the served model: a folder, a name on the hub, or a transformers tokenizer.
+            markers, name: as in the class.
+            api_key: the server's key, if it has one.
+            parallel: maximum number of concurrent requests.
             timeout: seconds that a request may take.
 
         Raises:
             ConnectionError: if no server answers.
         """
-        made = cls.__new__(cls)
-        made._backend = server = Server(
+        engine = cls.__new__(cls)
+        engine._backend = server = Server(
             base_url=base_url, tokenizer=tokenizer, markers=markers, api_key=api_key, parallel=parallel, timeout=timeout
         )
-        made.name = name or f"vllm-server:{server.served}"
-        return made
+        engine.name = name or f"vllm-server:{server.served}"
+        return engine
 
     def close(self) -> None:
-        """End the engine's processes, or the connection; it is of no use after that."""
+        """End the engine's processes, or the connection; the engine cannot be used afterwards."""
         self._backend.close()
 
     @property
@@ -133,62 +134,62 @@ class VLLMEngine:
 
     @property
     def context_tokens(self) -> int | None:
-        """How many tokens the engine holds of one sequence."""
+        """Maximum number of tokens of one sequence."""
         return self._backend.model.context_tokens
 
     @property
     def identity(self) -> str:
-        """Tells models apart that go by one name."""
+        """Hash that distinguishes models of the same name."""
         return self._backend.identity
 
     def chat(self, messages: Sequence[Mapping[str, str]]) -> TokenIds:
         return self._backend.model.vocabulary.chat(messages)
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        """One completion per request, in their order.
+        """Generate one completion per request, in order.
 
         Args:
-            requests: of any mixture: vLLM batches them.
+            requests: any mixture of requests; vLLM batches them.
 
         Raises:
-            UnsupportedControl: before anything is generated, if a control cannot work here or a prompt is too long;
-                after it, if one could not go on.
-            RuntimeError: if the workers' notes are not to be found, so that there can be no receipt; or if other
-                requests are under way in the `LLM`.
+            UnsupportedControl: before generation, if a control cannot work here or a prompt is too long; after it, if
+                a control failed during decoding.
+            RuntimeError: if the workers left no notes, so that there can be no receipt; or if other requests are in
+                progress in the `LLM`.
         """
         model = self._backend.model
-        asked = []
+        outgoing = []
         for request in requests:
             if request.history.statistics:
-                raise UnsupportedControl("vLLM is told no numbers about output that is there: leave out continue_from")
+                raise UnsupportedControl("vLLM cannot take row statistics of earlier output: leave out continue_from")
             request.check_room(model.context_tokens)
             program = model.program(WireRequest(request.controls, model.given), request.max_new_tokens)
             drawn = tuple(request.history.drawn.items())
             terms = WireRequest(
                 request.controls, model.given, request.seed, continued=len(request.continue_from), drawn=drawn
             )
-            asked.append(OutgoingRequest(request, terms, program))
-        open_ = [one for one in asked if not is_done(begin(one.program, one.request), one.request)]
-        said_of = dict(zip(map(id, open_), self._backend.generate(open_), strict=True))
+            outgoing.append(OutgoingRequest(request, terms, program))
+        unfinished = [item for item in outgoing if not is_done(begin(item.program, item.request), item.request)]
+        outputs = dict(zip(map(id, unfinished), self._backend.generate(unfinished), strict=True))
         out = []
-        for one in asked:
-            said = said_of.get(id(one), EngineOutput((), WorkerNotes()))  # nothing more was to come of it
-            if one.request.controls and said.noted is None and not said.native:
+        for item in outgoing:
+            output = outputs.get(id(item), EngineOutput((), WorkerNotes()))  # done before generation
+            if item.request.controls and output.noted is None and not output.native:
                 raise RuntimeError(
                     "the workers left no notes, so there can be no receipt: they and this process must share a folder "
                     "for temporary files"
                 )
-            noted = said.noted or WorkerNotes()
-            if noted.declined is not None:
-                raise RuntimeError(noted.declined)
-            if noted.error is not None:
-                raise UnsupportedControl(noted.error)
-            tokens = one.request.continue_from + said.tokens
-            history = noted.history(tokens)
-            history = replace(history, drawn={**one.request.history.drawn, **history.drawn})
-            log = replayed(one.program, one.request.prompt, tokens, history)
-            made = completion(log, one.request, model.vocabulary, said.times)
-            if said.native:
-                made = replace(made, receipt=replace(made.receipt, enforced_by="vLLM"))
-            out.append(made)
+            notes = output.noted or WorkerNotes()
+            if notes.declined is not None:
+                raise RuntimeError(notes.declined)
+            if notes.error is not None:
+                raise UnsupportedControl(notes.error)
+            tokens = item.request.continue_from + output.tokens
+            history = notes.history(tokens)
+            history = replace(history, drawn={**item.request.history.drawn, **history.drawn})
+            log = replayed(item.program, item.request.prompt, tokens, history)
+            result = completion(log, item.request, model.vocabulary, output.times)
+            if output.native:
+                result = replace(result, receipt=replace(result.receipt, enforced_by="vLLM"))
+            out.append(result)
         return out

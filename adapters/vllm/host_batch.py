@@ -1,7 +1,7 @@
-"""vLLM's V1 runner: the batch on the host. Every controlled row is brought to its tokens, then all edits are written.
+"""vLLM's V1 runner: the batch on the host. Controlled rows advance to their current tokens, then all edits are written.
 
-The state of a sequence advances when its row is about to be sampled, from the live list of its output: what vLLM calls
-a step may be a row that it discards, or one that it computes again.
+The state of a sequence advances just before its row is sampled, from the live list of its output ids. vLLM's steps
+cannot be counted instead: vLLM may discard the row of a step, or compute it again.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from thinkpace.processors.core.edit import KEEP, force
 if TYPE_CHECKING:
     from vllm import SamplingParams
 
-_PARKED = 512  # sequences that left the batch and may come back
+_PARKED = 512  # sequences that left the batch; a preempted one may come back
 _log = logging.getLogger("thinkpace")
 
 
@@ -50,15 +50,15 @@ class HostBatch:
         self._writer = ScoreWriter(vocabulary.size, 1.0, vocabulary.unused, beams=False)
         self._slots: Slots[LiveSequence | RefusedSequence] = Slots()
         self._rows: list[tuple[int, LiveSequence | RefusedSequence]] = []
-        self._cleared = torch.empty(0, dtype=torch.long)  # Long[rows], the same
+        self._cleared = torch.empty(0, dtype=torch.long)  # Long[rows]: the row numbers in `_rows`
         self._parked: deque[LiveSequence] = deque(maxlen=_PARKED)
         try:
-            model.program(WireRequest(()), None)  # reads the whole vocabulary now, not under the first request
+            model.program(WireRequest(()), None)  # reads the whole vocabulary now, not during the first request
         except UnsupportedControl as error:
             _log.warning("%s; requests can give them as %s.markers", error, KEY)
 
     def update(self, batch_update: BatchUpdate) -> None:
-        """Follow the batch: rows that left, came and moved."""
+        """Apply the batch update: rows removed, added and moved."""
         for row in batch_update.removed:
             self._leave(row)
         for row, params, prompt, output in batch_update.added:
@@ -80,10 +80,10 @@ class HostBatch:
             self._parked.append(sequence)
 
     def _back(self, params: SamplingParams, prompt: list[int] | None, output: list[int]) -> LiveSequence | None:
-        """A preempted sequence that comes back: with the same parameters, which samples of one request may share."""
+        """The parked sequence of a resumed request: with its parameters, which samples may share, and its tokens."""
         for sequence in self._parked:
-            known, all_before = sequence.tokens[len(sequence.continued) :], sequence.prompt + sequence.continued
-            if sequence.params is params and all_before == tuple(prompt or ()) and output[: len(known)] == known:
+            earlier, all_before = sequence.tokens[len(sequence.continued) :], sequence.prompt + sequence.continued
+            if sequence.params is params and all_before == tuple(prompt or ()) and output[: len(earlier)] == earlier:
                 self._parked.remove(sequence)
                 sequence.live = output
                 return sequence
@@ -102,12 +102,12 @@ class HostBatch:
             limit = None if params.max_tokens is None else terms.continued + params.max_tokens
             notes = Notes(terms.receipt, prompt or (), limit) if terms.receipt else None
             if prompt is None:
-                raise UnsupportedControl("a prompt of embeddings shows no ids, which controls need")
+                raise UnsupportedControl("a prompt of embeddings has no token ids, which controls need")
             if terms.continued >= len(prompt):
                 raise UnsupportedControl(
                     f"continued={terms.continued} leaves nothing of a prompt of {len(prompt)} tokens"
                 )
-            own, continued = (
+            request_prompt, continued = (
                 tuple(prompt[: len(prompt) - terms.continued]),
                 tuple(prompt[len(prompt) - terms.continued :]),
             )
@@ -118,7 +118,7 @@ class HostBatch:
                 row,
                 LiveSequence(
                     program=program,
-                    prompt=own,
+                    prompt=request_prompt,
                     seed=seed,
                     continued=continued,
                     live=output,
@@ -127,7 +127,7 @@ class HostBatch:
                     terms=terms,
                 ),
             )
-        except Exception as error:  # noqa: BLE001  # the frontend refuses what it can; what is raised here ends the engine
+        except Exception as error:  # noqa: BLE001  # the frontend refuses what it can; raising here ends the engine
             self._refuse(row, error, notes)
 
     def _refuse(self, row: int, error: Exception, notes: Notes | None) -> None:
@@ -144,7 +144,7 @@ class HostBatch:
         for row, sequence in live:
             self._guarded(row, sequence, sequence.catch_up)
         self._writer.clear(logits, self._cleared)
-        # asked for again even if answered before: the row before may have belonged to an unfinished prompt
+        # requested again even if received before: the earlier row may have belonged to an unfinished prompt
         asking = {row: (sequence, asks) for row, sequence in live if (asks := sequence.asks)}
         if asking:
             statistics = row_statistics(asking, logits[:, : self._writer.size])
@@ -168,6 +168,6 @@ class HostBatch:
     def _guarded(self, row: int, sequence: LiveSequence, act: Callable[[], None]) -> None:
         try:
             act()
-        except Exception as error:  # noqa: BLE001  # one request must not end the engine, and so all others
+        except Exception as error:  # noqa: BLE001  # one request must not end the engine and all others
             self._refuse(row, error, sequence.notes)
             self._rows = self._slots.items()

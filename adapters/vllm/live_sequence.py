@@ -1,4 +1,4 @@
-"""A sequence of vLLM's batch, kept in step with the list of output ids that vLLM appends to."""
+"""A sequence of vLLM's batch, synchronized with the list of output ids that vLLM appends to."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class LiveSequence(SequenceLog):
         live: output ids of this request, to which vLLM appends; ids below 0 are placeholders.
         params: sampling parameters of the request.
         notes: notes for the receipt; None to write none.
-        terms: the request: draws that are known already, and whether it has sibling sequences.
+        terms: terms of the request; they give its earlier draws, and whether it has sibling sequences.
     """
 
     __slots__ = ("continued", "has_siblings", "live", "notes", "params", "temperature")
@@ -54,7 +54,7 @@ class LiveSequence(SequenceLog):
         self.temperature = temperature_of(params)
 
     def catch_up(self) -> None:
-        """Advance to the end of the live output, or go back where vLLM took tokens away."""
+        """Advance to the end of the live output, or rewind where vLLM removed tokens."""
         live, before = self.live, len(self.continued)
         length = len(live)
         while length and live[length - 1] < 0:
@@ -86,7 +86,7 @@ class LiveSequence(SequenceLog):
         """Remember the edited row; `attribution` later tells which id was drawn there."""
         self.record_row(attribution, kept=1)
         at = len(self.tokens)
-        # vLLM never shows the last token of a request: the notes say in advance what each would mean
+        # vLLM never shows us the last token of a request: note in advance which draw each token would mean
         if self.notes and at + 1 - len(self.continued) == self.params.max_tokens:
             refused = attribution(edit, -1, at)
             drawn = {token: attribution(edit, token, at) for token in edit.moved_onto}
@@ -95,7 +95,7 @@ class LiveSequence(SequenceLog):
 
 @dataclass(frozen=True, slots=True)
 class RefusedSequence:
-    """A row whose controls cannot work: it is ended, never generated without them."""
+    """A row whose controls cannot work: its sequence is ended, never generated without them."""
 
     edit: Edit
     temperature: float = 0.0

@@ -1,13 +1,13 @@
-"""vLLM: controls per request, in the workers.
+"""vLLM: a logits processor that applies controls per request, in the workers.
 
     vllm serve MODEL --logits-processors thinkpace.adapters.vllm:ThinkpaceLogitsProcessor
 
     LLM(MODEL, logits_processors=[ThinkpaceLogitsProcessor])
     SamplingParams(..., extra_args=extra_args(BudgetForcing(max_tokens=512, waits=1)))
 
-Registered by its path only: as an entry point it would be loaded into every engine on the machine. Requests without
-controls are left alone. One class serves both of vLLM's runners: `host_batch` has the V1 runner, `device_batch` Model
-Runner V2.
+The class is registered by its path only: as an entry point it would be loaded into every engine on the machine.
+Requests without controls are not changed. One class serves both of vLLM's runners: `host_batch` is for the V1 runner,
+`device_batch` for Model Runner V2.
 """
 
 from __future__ import annotations
@@ -50,19 +50,19 @@ _NO_RECEIPT = "Model Runner V2 keeps no receipts: start vLLM with VLLM_USE_V2_MO
 _log = logging.getLogger("thinkpace")
 
 
-class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ignore[misc,unused-ignore]  # untyped where vLLM is not
+class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ignore[misc,unused-ignore]  # untyped where vLLM is not installed
     """Applies the controls of each request to its row.
 
     Raises:
-        ValueError: if the engine's `additional_config` is not understood.
+        ValueError: if the engine's `additional_config` is invalid.
     """
 
     @classmethod
     def validate_params(cls, sampling_params: SamplingParams) -> None:
-        """Refuse, in the frontend, what cannot be understood or would be ignored.
+        """Refuse, in the frontend, parameters that are invalid or would be ignored.
 
         Raises:
-            ValueError: it names the field; over HTTP a 400.
+            ValueError: if there are any; it names the field. Over HTTP this is a 400.
         """
         check_params(sampling_params)
 
@@ -83,12 +83,12 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
         return False
 
     def update_state(self, batch_update: BatchUpdate | None) -> None:
-        """V1 runner: rows that left, came and moved."""
+        """V1 runner: rows were removed, added or moved."""
         if batch_update is not None:
             self._on_host.update(batch_update)
 
     def add_request(self, req_idx: int, sampling_params: SamplingParams) -> bool:
-        """Model Runner V2: a request gets a slot."""
+        """Model Runner V2: assign a slot to a request. Returns whether it has controls."""
         assert self._on_device is not None
         try:
             terms = terms_from(sampling_params.extra_args)
@@ -97,21 +97,21 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
             if terms is not None and terms.continued:
                 raise UnsupportedControl("Model Runner V2 cannot continue earlier output (continued)")
             return self._on_device.add(req_idx, terms, sampling_params, temperature_of(sampling_params))
-        except Exception as error:  # noqa: BLE001  # the frontend refuses what it can; what is raised here ends the engine
+        except Exception as error:  # noqa: BLE001  # the frontend refuses what it can; raising here ends the engine
             self._on_device.refuse(req_idx, error)
             return True
 
     def apply_staged_writes(self) -> None:
-        """Model Runner V2: the tokens of new requests are there."""
+        """Model Runner V2: the tokens of new requests are on the device."""
         assert self._on_device is not None
         self._on_device.flush()
 
     def apply(self, logits: torch.Tensor, ctx: LogitsContext | None = None) -> torch.Tensor:
-        """Bring every controlled row to its tokens, then write all edits at once.
+        """Advance every controlled row to its current tokens, then write all edits at once.
 
         Args:
             logits: Float[rows, vocabulary], changed in place.
-            ctx: Model Runner V2: which rows these are.
+            ctx: Model Runner V2: maps the rows to slots.
         """
         if self._on_device is not None and ctx is not None:
             self._on_device.apply(logits, ctx)

@@ -1,14 +1,14 @@
-"""For `vllm serve`: receipts in the answers, and controls that cannot work here as 400s.
+"""Middleware for `vllm serve`: adds receipts to responses, and refuses controls that cannot work with a 400.
 
     vllm serve MODEL --logits-processors thinkpace.adapters.vllm:ThinkpaceLogitsProcessor \\
         --middleware thinkpace.adapters.vllm_middleware.ReceiptMiddleware
 
-Every choice of an answer to a request with `vllm_xargs.thinkpace` gets a field `receipt`; in a stream, the chunk that
-holds its `finish_reason`. With `return_token_ids` it gets `notes` too, from which a client can replay the tokens.
-Requests without controls are passed on as they are.
+If a request has `vllm_xargs.thinkpace`, every choice of its response gets a field `receipt`; in a stream, the chunk
+with its `finish_reason` does. With `return_token_ids` it also gets `notes`, from which a client can replay the tokens.
+Requests without controls are passed on unchanged.
 
-With `--additional-config '{"thinkpace": {"native_caps": true}}'` and a reasoning config, a completion from token ids
-under a plain `ThinkBudget(n)` is left to vLLM's own budget where that writes the same, and its receipt says so.
+With `--additional-config '{"thinkpace": {"native_caps": true}}'` and a reasoning config, vLLM's own budget enforces a
+plain `ThinkBudget(n)` of a completion from token ids, where its output is the same. The receipt then says so.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-PATHS = ("/v1/chat/completions", "/v1/completions")  # others' answers show no ids to replay
-#: fields that change nothing about which tokens a budget sees
+PATHS = ("/v1/chat/completions", "/v1/completions")  # responses of other routes contain no token ids to replay
+#: request fields that do not affect which tokens a budget sees
 _PLAIN = {
     *("model", "prompt", "max_tokens", "temperature", "top_p", "top_k", "min_p", "seed", "n", "stop", "user"),
     *("stream", "stream_options", "logprobs", "return_token_ids", "vllm_xargs"),
@@ -46,7 +46,7 @@ class ReceiptMiddleware:
     """ASGI middleware of vLLM's server.
 
     Args:
-        app: what answers.
+        app: the application that it wraps.
     """
 
     def __init__(self, app: App) -> None:
@@ -54,55 +54,55 @@ class ReceiptMiddleware:
         self._model: ServedModel | None = None
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["type"] != "http" or scope["method"] != "POST" or not _is_json(scope):
             await self._app(scope, receive, send)
             return
         body = await _read(receive)
-        asked = _controlled(body)
-        if asked is None:
+        fields = _controlled(body)
+        if fields is None:
             await self._app(scope, _again(body, receive), send)
             return
         config = scope["app"].state.vllm_config
         try:
-            terms = await asyncio.to_thread(self._understood, config, asked)
+            terms = await asyncio.to_thread(self._understood, config, fields)
         except (ValueError, UnsupportedControl) as error:
             await _refuse(send, str(error))
             return
         if not scope["path"].endswith(PATHS):
             await self._app(scope, _again(body, receive), send)
             return
-        shows = bool(asked.get("return_token_ids"))
-        asked["return_token_ids"] = True
+        shows = bool(fields.get("return_token_ids"))
+        fields["return_token_ids"] = True
         assert self._model is not None  # a request was understood
-        cap = self._native_cap(scope["path"], asked, terms)
-        terms = replace(terms, receipt=open_notes(), has_siblings=_has_siblings(asked))
+        cap = self._native_cap(scope["path"], fields, terms)
+        terms = replace(terms, receipt=open_notes(), has_siblings=_has_siblings(fields))
         try:
             if cap is None:
-                asked["vllm_xargs"] = asked["vllm_xargs"] | {KEY: terms.text()}
+                fields["vllm_xargs"] = fields["vllm_xargs"] | {KEY: terms.text()}
             else:
-                asked["vllm_xargs"] = {name: value for name, value in asked["vllm_xargs"].items() if name != KEY}
-                asked["thinking_token_budget"] = cap
-            limit = None if cap is None else asked["max_tokens"]
+                fields["vllm_xargs"] = {name: value for name, value in fields["vllm_xargs"].items() if name != KEY}
+                fields["thinking_token_budget"] = cap
+            limit = None if cap is None else fields["max_tokens"]
             answer = _Answer(send, _Writer(self._model, terms, shows, limit))
-            changed = json.dumps(asked).encode()
+            changed = json.dumps(fields).encode()
             headers = [(name, value) for name, value in scope["headers"] if name.lower() != b"content-length"]
             scope = {**scope, "headers": [*headers, (b"content-length", str(len(changed)).encode())]}
             await self._app(scope, _again(changed, receive), answer.send)
         finally:
             close_notes(terms.receipt)
 
-    def _understood(self, config: Any, asked: dict[str, Any]) -> WireRequest:
-        """The terms of a request, compiled once to see that they work."""
+    def _understood(self, config: Any, fields: dict[str, Any]) -> WireRequest:
+        """The terms of a request, after compiling them once to check that they work."""
         if self._model is None:
             self._model = ServedModel.of(config)
-        terms = terms_from(asked["vllm_xargs"])
+        terms = terms_from(fields["vllm_xargs"])
         assert terms is not None  # the field is there
-        if asked.get("use_beam_search"):
+        if fields.get("use_beam_search"):
             raise ValueError("use_beam_search ignores logits processors, and so all controls: leave one of them out")
-        if asked.get("echo") and not asked.get("return_token_ids"):
+        if fields.get("echo") and not fields.get("return_token_ids"):
             raise ValueError("echo shows no prompt beside receipts: leave it out, or ask for return_token_ids")
-        limits = [asked[name] for name in ("max_completion_tokens", "max_tokens") if asked.get(name) is not None]
+        limits = [fields[name] for name in ("max_completion_tokens", "max_tokens") if fields.get(name) is not None]
         limit = terms.continued + limits[0] if limits and type(limits[0]) is int and limits[0] >= 1 else None
         try:
             self._model.program(WireRequest(terms.controls, terms.markers), limit)
@@ -110,27 +110,27 @@ class ReceiptMiddleware:
             raise ValueError(f"{KEY}.controls: {error}") from None
         return terms
 
-    def _native_cap(self, path: str, asked: dict[str, Any], terms: WireRequest) -> int | None:
-        """What to ask vLLM's own budget for; None where it would not do the same, or that cannot be told."""
-        prompt, limit = asked.get("prompt"), asked.get("max_tokens")
+    def _native_cap(self, path: str, fields: dict[str, Any], terms: WireRequest) -> int | None:
+        """The `thinking_token_budget` for vLLM; None where it would differ from the controls, or might."""
+        prompt, limit = fields.get("prompt"), fields.get("max_tokens")
         ids = isinstance(prompt, list) and bool(prompt) and all(type(token) is int for token in prompt)
-        if set(asked) - _PLAIN or type(limit) is not int or limit < 1:  # others are for vLLM, or our class, to refuse
+        if set(fields) - _PLAIN or type(limit) is not int or limit < 1:  # left to vLLM or our logits processor
             return None
         native = self._model.native if self._model else None
         if native is None or self._model is None or not path.endswith("/v1/completions") or not ids or terms.continued:
             return None
-        request = Request(tuple(asked["prompt"]), terms.controls, limit)
+        request = Request(tuple(fields["prompt"]), terms.controls, limit)
         return native_cap(request, self._model.program(WireRequest(terms.controls, terms.markers), limit), *native)
 
 
 class _Writer:
-    """Makes receipts for the choices of one answer.
+    """Makes receipts for the choices of one response.
 
     Args:
-        model: that is served.
-        terms: of the request.
-        shows: whether the client asked for ids.
-        native: the request's limit where vLLM's own budget holds the cap; else None.
+        model: the served model.
+        terms: terms of the request.
+        shows: whether the client requested token ids.
+        native: the request's limit on output tokens if vLLM's own budget enforces the cap; else None.
     """
 
     def __init__(self, model: ServedModel, terms: WireRequest, shows: bool, native: int | None) -> None:
@@ -140,30 +140,30 @@ class _Writer:
         self._native = native
 
     async def finish(self, choice: dict[str, Any], prompt: list[int] | None, tokens: list[int] | None) -> int | None:
-        """As `_finish`, beside the event loop."""
+        """Run `_finish` in a thread, outside the event loop."""
         return await asyncio.to_thread(self._finish, choice, prompt, tokens)
 
     def _finish(self, choice: dict[str, Any], prompt: list[int] | None, tokens: list[int] | None) -> int | None:
         """Add the receipt to a choice that is complete.
 
         Args:
-            choice: changed in place.
-            prompt: its ids; None if vLLM does not show them.
-            tokens: those of the output.
+            choice: the choice, changed in place.
+            prompt: prompt ids; None if vLLM does not return them.
+            tokens: output ids; None if vLLM does not return them.
 
         Returns:
-            Its thinking tokens; None where that cannot be told.
+            Its number of thinking tokens; None if unknown.
 
         Raises:
-            UnsupportedControl: if the controls could not go on.
+            UnsupportedControl: if the controls failed during decoding.
         """
         choice["receipt"] = None
         if prompt is None or tokens is None:  # include_reasoning=false hides them
             return None
         notes = read_notes(self._terms.receipt)
-        failed = next((noted.error for noted in notes if noted.error is not None), None)
-        if failed is not None:
-            raise UnsupportedControl(failed)
+        error = next((noted.error for noted in notes if noted.error is not None), None)
+        if error is not None:
+            raise UnsupportedControl(error)
         declined = next((noted for noted in notes if noted.declined is not None), None)
         if declined is not None:
             _log.warning("%s", declined.declined)
@@ -184,14 +184,14 @@ class _Writer:
         return receipt.thinking_tokens
 
     def hide(self, data: dict[str, Any]) -> None:
-        """Take out what the client has not asked for."""
+        """Remove token ids that the client did not request."""
         for part in () if self._shows else (data, *data.get("choices", ())):
             for name in ("token_ids", "prompt_token_ids"):
                 part.pop(name, None)
 
 
 class _Answer:
-    """Passes an answer on, with receipts."""
+    """Forwards a response, with receipts added."""
 
     def __init__(self, send: Send, writer: _Writer) -> None:
         self._send = send
@@ -204,7 +204,7 @@ class _Answer:
         self._thinking: list[int | None] = []
 
     async def send(self, message: Message) -> None:
-        """What the server sends."""
+        """Handle one message from the server."""
         if message["type"] == "http.response.start":
             self._start = message
             kinds = [value for name, value in message["headers"] if name.lower() == b"content-type"]
@@ -231,7 +231,7 @@ class _Answer:
         body, start = self._held, self._start
         if start["status"] == 200:
             data = json.loads(body)
-            choices = data.get("choices", []) if isinstance(data, dict) else []  # null for a client that has gone
+            choices = data.get("choices", []) if isinstance(data, dict) else []  # null if the client disconnected
             try:
                 thinking = [
                     await self._writer.finish(choice, _prompt_of(choice, data), choice.get("token_ids"))
@@ -274,29 +274,29 @@ class _Answer:
 
 
 def _count(data: dict[str, Any], thinking: list[int | None]) -> None:
-    """Write the thinking tokens of all choices into the usage, if they can be told."""
-    known = [count for count in thinking if count is not None]
-    if len(known) < len(thinking):
+    """Write the number of thinking tokens of all choices into `usage`, if all are known."""
+    counts = [count for count in thinking if count is not None]
+    if len(counts) < len(thinking):
         return
     usage = data.get("usage") or {}
     details = usage.get("completion_tokens_details") or {}
-    data["usage"] = usage | {"completion_tokens_details": details | {"reasoning_tokens": sum(known)}}
+    data["usage"] = usage | {"completion_tokens_details": details | {"reasoning_tokens": sum(counts)}}
 
 
 def _prompt_of(choice: dict[str, Any], data: dict[str, Any]) -> list[int] | None:
-    """The prompt's ids: in the choice for completions, beside it in chats."""
+    """The prompt's ids: vLLM returns them in the choice for completions, and beside the choices for chats."""
     return choice.get("prompt_token_ids") or data.get("prompt_token_ids")
 
 
-def _has_siblings(asked: dict[str, Any]) -> bool:
-    """Whether several sequences come of a request: samples, or prompts."""
-    prompt = asked.get("prompt")
+def _has_siblings(fields: dict[str, Any]) -> bool:
+    """Whether a request yields several sequences: several samples, or several prompts."""
+    prompt = fields.get("prompt")
     prompts = len(prompt) if isinstance(prompt, list) and prompt and not isinstance(prompt[0], int) else 1
-    return prompts > 1 or asked.get("n") not in (None, 1)
+    return prompts > 1 or fields.get("n") not in (None, 1)
 
 
 def _controlled(body: bytes) -> dict[str, Any] | None:
-    """The request, if it has controls; whatever else is wrong with it is for vLLM to say."""
+    """The body of a request with controls, else None. vLLM reports all other errors in it."""
     try:
         data = json.loads(body)
     except (ValueError, RecursionError):
@@ -320,7 +320,7 @@ async def _read(receive: Receive) -> bytes:
 
 
 def _again(body: bytes, receive: Receive) -> Receive:
-    """Reads the body once more, then what comes after it."""
+    """A `receive` that returns the body again, then the messages after it."""
     given = False
 
     async def read() -> Message:

@@ -1,4 +1,4 @@
-"""When vLLM's own `thinking_token_budget` is the same as a control: a plain hard cap, and nothing else."""
+"""Finds out when vLLM's own `thinking_token_budget` has the same effect as a control: only for a plain hard cap."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from thinkpace.types import Phase
 
 
 def native_texts(vllm_config: Any) -> tuple[TokenIds, TokenIds]:
-    """The ids that an engine's own budget takes for the opening of thinking, and for its close.
+    """The ids that vLLM's own budget recognizes as the opening of thinking, and as its close.
 
     Raises:
-        ValueError: if it has none.
+        ValueError: if the engine has no reasoning config.
     """
     reasoning = vllm_config.reasoning_config
     if reasoning is None or not reasoning.enabled:
@@ -27,10 +27,10 @@ def native_texts(vllm_config: Any) -> tuple[TokenIds, TokenIds]:
 
 
 def check_native(markers: Markers, vocabulary: Vocabulary, start: TokenIds, end: TokenIds) -> None:
-    """Refuse what would never be left to vLLM's own budget.
+    """Check that vLLM's own budget could ever enforce a cap.
 
     Raises:
-        ValueError: if the markers are others than vLLM's.
+        ValueError: if the markers differ from vLLM's.
     """
     bound = markers.bind(vocabulary)
     if set(bound.open_spellings) != {start} or set(bound.close_spellings) != {end} or bound.forced_close != end:
@@ -43,17 +43,18 @@ def check_native(markers: Markers, vocabulary: Vocabulary, start: TokenIds, end:
 
 
 def native_cap(request: Request, program: Program, start: TokenIds, end: TokenIds) -> int | None:
-    """The number to ask vLLM for; None where its budget would not do the same.
+    """The `thinking_token_budget` that has the same effect as the controls; None if there is none.
 
-    vLLM writes one fixed text, which it also takes for the natural close, keeps no room for an answer, and counts the
-    thinking tokens that stand in the prompt already. It grants the budget anew to thinking that is opened again, lets
-    an end of sequence inside thinking end it without an answer, and may cut a character of several tokens.
+    vLLM closes thinking with one fixed text, which is also the only natural close that it recognizes. It keeps no
+    answer reserve, and counts the thinking tokens that are already in the prompt. It grants the full budget again to
+    reopened thinking, lets an end-of-sequence token inside thinking end the sequence without an answer, and may cut a
+    character of several tokens.
 
     Args:
-        request: whose prompt has opened thinking.
+        request: the request; None is returned unless its prompt opens thinking.
         program: its controls, compiled.
-        start: the ids that vLLM takes for the opening of thinking.
-        end: the ids that it takes for the close, and writes.
+        start: the ids that vLLM recognizes as the opening of thinking.
+        end: the ids that vLLM recognizes as the close, and writes.
     """
     markers = program.tracker.markers
     control = request.controls[0] if len(request.controls) == 1 else None

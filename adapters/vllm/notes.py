@@ -1,8 +1,8 @@
-"""What a worker has to tell beside the tokens: which id was drawn where another one came, and numbers from rows.
+"""Worker notes: what a receipt needs beside the tokens. These are draw histories and row statistics.
 
-vLLM gives a logits processor no way to answer, so the worker writes notes, a file per sequence. Whoever gives the
-answer opens a folder for them before it passes the request on, reads them, and replays the tokens with them: that makes
-the receipt. Where no such folder is, or not any more, nothing is written.
+A vLLM logits processor cannot return data, so the worker writes notes, one file per sequence. The engine or middleware
+creates a folder for them before it passes the request on. Later it reads the notes, and replays the tokens with them to
+make the receipt. If the folder does not exist, or no longer, nothing is written.
 """
 
 from __future__ import annotations
@@ -31,57 +31,57 @@ def _folder(request: str) -> Path:
 
 
 def open_notes() -> str:
-    """Wait for notes on a request.
+    """Create a folder for the notes on a request.
 
     Returns:
-        The name that travels with the request.
+        The folder's name, which is sent with the request.
 
     Raises:
-        PermissionError: if the folder for all notes belongs to somebody else.
+        PermissionError: if the folder for all notes belongs to another user.
     """
     request = secrets.token_hex(12)
     base = _folder(request).parent
     base.mkdir(mode=0o700, exist_ok=True)
     if hasattr(os, "getuid") and base.stat().st_uid != os.getuid():
-        raise PermissionError(f"{base} belongs to another user: take it away")
+        raise PermissionError(f"{base} belongs to another user: remove it")
     _folder(request).mkdir(mode=0o700)
     return request
 
 
 def close_notes(request: str) -> None:
-    """Forget the notes on a request; an empty name is that of none."""
+    """Delete the notes on a request; an empty name does nothing."""
     if not request:
         return
     shutil.rmtree(_folder(request), ignore_errors=True)
 
 
 class Notes:
-    """Notes on one sequence, being written.
+    """Writes the notes on one sequence.
 
     Args:
-        request: the name that came with it.
-        prompt: its ids.
-        max_tokens: the limit that the engine took.
+        request: name of the folder, from `open_notes`.
+        prompt: ids of the prompt.
+        max_tokens: limit on output tokens that the engine applied.
     """
 
     __slots__ = ("_noted", "_path")
 
     def __init__(self, request: str, prompt: Sequence[int], max_tokens: int | None) -> None:
         self._path = _folder(request) / secrets.token_hex(8)
-        self._noted = 0  # tokens that the notes hold
+        self._noted = 0  # number of tokens in the notes
         self._write({"prompt": _digest(prompt), "max_tokens": max_tokens}, os.O_CREAT)
 
     def _write(self, note: Mapping[str, Any], flags: int = 0) -> None:
         try:
             file = os.open(self._path, os.O_WRONLY | os.O_APPEND | flags, 0o600)
         except (FileNotFoundError, NotADirectoryError):
-            return  # nobody waits for them
+            return  # no folder: notes are not wanted
         except OSError as error:
             _log.error("a receipt is lost: %s", error)
             return
         try:
             os.write(file, json.dumps(note).encode() + b"\n")
-        except OSError as error:  # a full disk must not end the engine; half a line tells that something is missing
+        except OSError as error:  # a full disk must not end the engine; a partial line shows the loss
             _log.error("a receipt is lost: %s", error)
         finally:
             os.close(file)
@@ -92,43 +92,49 @@ class Notes:
         self._write({"at": len(tokens), "new": new, **note})
 
     def came(self, tokens: Sequence[int], drawn: int | None = None) -> None:
-        """More tokens came; the last one where `drawn` had been drawn, if it is given."""
+        """Note new tokens. For the last one, `drawn` is the id that was drawn, if it is another."""
         self._note(tokens, {} if drawn is None else {"drawn": drawn})
 
     def note_statistics(self, tokens: Sequence[int], statistics: Statistics) -> None:
-        """Numbers about the row that the next token is drawn from."""
+        """Note statistics of the row that the next token is drawn from."""
         self._note(tokens, {"numbers": _listed(statistics)})
 
     def expects(self, tokens: Sequence[int], drawn: Mapping[int, int], otherwise: int | None) -> None:
-        """What will have been drawn at the last place of all, which the worker never sees, by what comes there."""
+        """Note in advance which id is drawn at the last index, by the token there, which the worker never sees.
+
+        Args:
+            tokens: output ids before the last one.
+            drawn: last token -> the id that was drawn.
+            otherwise: the id that was drawn if the last token is another one; None if that is the token itself.
+        """
         self._note(tokens, {"if": sorted(drawn.items()), "else": otherwise})
 
     def rewound(self, length: int) -> None:
-        """The output is shorter than it was."""
+        """The output was cut back to `length` tokens."""
         self._noted = min(self._noted, length)
 
     def declined(self, message: str) -> None:
-        """There will be no notes."""
+        """Note why there will be no notes."""
         self._write({"declined": message})
 
     def failed(self, message: str) -> None:
-        """The controls could not go on."""
+        """Note why the controls failed."""
         self._write({"error": message})
 
 
 @dataclass
 class WorkerNotes:
-    """Notes on one sequence, read.
+    """The notes on one sequence, as read.
 
     Args:
-        prompt: a digest of its prompt.
-        max_tokens: the limit that the engine took.
-        tokens: that the notes are about.
+        prompt: digest of the prompt.
+        max_tokens: limit on output tokens that the engine applied.
+        tokens: output ids that the notes cover.
         drawn: output index -> the id that was drawn.
-        numbers: output index -> the numbers known of the row.
-        last: index of the last place -> what was drawn there by what came, and otherwise.
-        error: what ended it.
-        declined: why there are no notes, if there can be none.
+        statistics: output index -> known statistics of the row.
+        last: last output index -> (token there -> id that was drawn, id that was drawn for any other token).
+        error: why the controls failed; None if they did not.
+        declined: why there are no notes; None if there are some.
     """
 
     prompt: str = ""
@@ -141,7 +147,7 @@ class WorkerNotes:
     declined: str | None = None
 
     def history(self, tokens: Sequence[int]) -> DrawHistory:
-        """What the state after these tokens depends on."""
+        """The draw history and statistics that the state after these tokens depends on."""
         drawn = {at: origin for at, origin in self.drawn.items() if at < len(tokens)}
         for at, (by_token, otherwise) in self.last.items():
             if at == len(tokens) - 1:
@@ -150,7 +156,7 @@ class WorkerNotes:
         return DrawHistory(drawn, {at: statistics for at, statistics in self.statistics.items() if at <= len(tokens)})
 
     def to_json(self) -> dict[str, Any]:
-        """What `noted_from_json` reads."""
+        """JSON data for `noted_from_json`."""
         return {
             "max_tokens": self.max_tokens,
             "drawn": sorted(self.drawn.items()),
@@ -161,7 +167,7 @@ class WorkerNotes:
     def _take(self, note: Mapping[str, Any]) -> None:
         at: int = note["at"]
         start = at - len(note["new"])
-        if start < len(self.tokens):  # the output had been cut back
+        if start < len(self.tokens):  # the output was cut back
             self.drawn = {place: origin for place, origin in self.drawn.items() if place < start}
             self.statistics = {place: statistics for place, statistics in self.statistics.items() if place <= start}
         self.tokens[start:] = note["new"]
@@ -174,7 +180,7 @@ class WorkerNotes:
 
 
 def noted_from_json(data: Mapping[str, Any]) -> WorkerNotes:
-    """What `WorkerNotes.to_json` wrote."""
+    """Read the data that `WorkerNotes.to_json` returned."""
     return WorkerNotes(
         max_tokens=data["max_tokens"],
         drawn=dict(data["drawn"]),
@@ -196,7 +202,7 @@ def _digest(prompt: Sequence[int]) -> str:
 
 
 def read_notes(request: str) -> list[WorkerNotes]:
-    """The notes on the sequences of a request; none if no worker has written any."""
+    """The notes on the sequences of a request; empty if no worker wrote any."""
     return [_read(path) for path in sorted(_folder(request).glob("*"))]
 
 
@@ -205,7 +211,7 @@ def _read(path: Path) -> WorkerNotes:
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
             note = json.loads(line)
-        except ValueError:  # the disk was full
+        except ValueError:  # a partial line: the disk was full
             out.declined = "the workers could not write their notes down, so there can be no receipt"
             continue
         out.prompt = note.get("prompt", out.prompt)
@@ -220,9 +226,9 @@ def _read(path: Path) -> WorkerNotes:
 def of(notes: Sequence[WorkerNotes], prompt: Sequence[int], tokens: Sequence[int]) -> WorkerNotes | None:
     """The notes on the sequence with this prompt and these tokens; None if there are none.
 
-    They may go further than what was given out, where a text ended it.
+    They may cover more tokens than the output, if a stop string ended it.
     """
-    own = _digest(prompt)
+    prompt_digest = _digest(prompt)
 
     def shared(noted: WorkerNotes) -> int:
         return min(len(noted.tokens), len(tokens))
@@ -230,6 +236,6 @@ def of(notes: Sequence[WorkerNotes], prompt: Sequence[int], tokens: Sequence[int
     fitting = [
         noted
         for noted in notes
-        if noted.prompt == own and list(tokens[: shared(noted)]) == noted.tokens[: shared(noted)]
+        if noted.prompt == prompt_digest and list(tokens[: shared(noted)]) == noted.tokens[: shared(noted)]
     ]
     return max(fitting, key=shared, default=None)

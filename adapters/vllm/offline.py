@@ -1,4 +1,4 @@
-"""An `LLM` of this process, as a backend of `VLLMEngine`."""
+"""An `LLM` in this process, as a backend of `VLLMEngine`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Offline:
-    """An `LLM` of this process."""
+    """An `LLM` in this process."""
 
     def __init__(self, llm: LLM, markers: Markers | None, native_caps: bool) -> None:
         config = llm.llm_engine.vllm_config
@@ -37,10 +37,10 @@ class Offline:
 
     @property
     def identity(self) -> str:
-        """A hash over what tells the model: its configuration, and some of every file of weights where it is local."""
+        """Hash of the model's configuration and, if it is local, of each weight file's name, size and first MiB."""
         config = self._config.model_config
-        told = f"{config.model} {config.revision} {config.dtype} {config.quantization}"
-        digest = hashlib.blake2b(told.encode(), digest_size=8)
+        description = f"{config.model} {config.revision} {config.dtype} {config.quantization}"
+        digest = hashlib.blake2b(description.encode(), digest_size=8)
         for path in sorted(Path(config.model).glob("*.safetensors")):
             with path.open("rb") as file:
                 digest.update(f"{path.name} {path.stat().st_size}".encode() + file.read(1 << 20))
@@ -48,24 +48,24 @@ class Offline:
 
     def generate(self, asked: Sequence[OutgoingRequest]) -> list[EngineOutput]:
         native = self.model.native
-        caps = [native_cap(one.request, one.program, *native) if native else None for one in asked]
+        caps = [native_cap(item.request, item.program, *native) if native else None for item in asked]
         with contextlib.ExitStack() as stack:
-            noting = []
-            for one in asked:
-                name = open_notes() if one.request.controls else ""
+            with_notes = []
+            for item in asked:
+                name = open_notes() if item.request.controls else ""
                 stack.callback(close_notes, name)
-                noting.append(replace(one, terms=replace(one.terms, receipt=name)))
-            params = [_params(one, cap) for one, cap in zip(noting, caps, strict=True)]
-            made = self._run([one.request.prompt + one.request.continue_from for one in asked], params)
+                with_notes.append(replace(item, terms=replace(item.terms, receipt=name)))
+            params = [_params(item, cap) for item, cap in zip(with_notes, caps, strict=True)]
+            outputs = self._run([item.request.prompt + item.request.continue_from for item in asked], params)
             return [
-                EngineOutput(tuple(tokens), _notes(one, tokens), cap is not None, times)
-                for (tokens, times), one, cap in zip(made, noting, caps, strict=True)
+                EngineOutput(tuple(tokens), _notes(item, tokens), cap is not None, times)
+                for (tokens, times), item, cap in zip(outputs, with_notes, caps, strict=True)
             ]
 
     def _run(
         self, prompts: Sequence[TokenIds], params: Sequence[SamplingParams]
     ) -> list[tuple[list[int], list[float]]]:
-        """What `LLM.generate` does, with the time of every token: their ids, and the seconds since the call began."""
+        """Like `LLM.generate`, with arrival times: per prompt the output ids, and each one's seconds since the call."""
         from vllm.inputs import tokens_input
 
         start = time.perf_counter()
@@ -73,32 +73,32 @@ class Offline:
         if engine.has_unfinished_requests():
             raise RuntimeError("other requests are under way in this LLM: let it finish them first")
         names = [str(next(self._llm.request_counter)) for _ in prompts]
-        made: dict[str, tuple[list[int], list[float]]] = {name: ([], []) for name in names}
+        results: dict[str, tuple[list[int], list[float]]] = {name: ([], []) for name in names}
         added = []
         try:
-            for name, prompt, one in zip(names, prompts, params, strict=True):
-                added.append(engine.add_request(name, tokens_input(list(prompt)), one))
+            for name, prompt, request_params in zip(names, prompts, params, strict=True):
+                added.append(engine.add_request(name, tokens_input(list(prompt)), request_params))
             while engine.has_unfinished_requests():
                 outputs = engine.step()
                 now = time.perf_counter() - start
                 for output in outputs:
-                    tokens, times = made[output.request_id]
+                    tokens, times = results[output.request_id]
                     new = output.outputs[0].token_ids
                     tokens += new
                     times += [now] * len(new)
         except BaseException:
-            engine.abort_request(added, internal=True)  # or they would go on in the next call
+            engine.abort_request(added, internal=True)  # otherwise they would continue in the next call
             raise
-        return [made[name] for name in names]
+        return [results[name] for name in names]
 
     def close(self) -> None:
         self._llm.llm_engine.engine_core.shutdown()
 
 
-def _params(asked: OutgoingRequest, cap: int | None) -> SamplingParams:
+def _params(outgoing: OutgoingRequest, cap: int | None) -> SamplingParams:
     from vllm.sampling_params import RequestOutputKind, SamplingParams
 
-    request, sampling = asked.request, asked.request.sampling
+    request, sampling = outgoing.request, outgoing.request.sampling
     return SamplingParams(
         temperature=sampling.temperature,
         top_p=sampling.top_p,
@@ -109,16 +109,16 @@ def _params(asked: OutgoingRequest, cap: int | None) -> SamplingParams:
         detokenize=False,
         output_kind=RequestOutputKind.DELTA,
         thinking_token_budget=cap,
-        # without controls too: ids that stand for nothing are barred
-        extra_args={KEY: asked.terms.text()} if cap is None else None,
+        # sent without controls too: the worker bars ids that stand for no token
+        extra_args={KEY: outgoing.terms.text()} if cap is None else None,
     )
 
 
-def _notes(asked: OutgoingRequest, tokens: Sequence[int]) -> WorkerNotes | None:
+def _notes(outgoing: OutgoingRequest, tokens: Sequence[int]) -> WorkerNotes | None:
     """The workers' notes on an output."""
-    notes, request = read_notes(asked.terms.receipt) if asked.terms.receipt else [], asked.request
-    failed = next((one for one in notes if one.error or one.declined), None)
-    return failed or of(notes, request.prompt + request.continue_from, request.continue_from + tuple(tokens))
+    notes, request = read_notes(outgoing.terms.receipt) if outgoing.terms.receipt else [], outgoing.request
+    failure = next((noted for noted in notes if noted.error or noted.declined), None)
+    return failure or of(notes, request.prompt + request.continue_from, request.continue_from + tuple(tokens))
 
 
 def _is_ours(processor: str | type) -> bool:

@@ -1,4 +1,4 @@
-"""Sampling parameters of vLLM: what of a request can be honoured."""
+"""vLLM's sampling parameters: checks which of them can be combined with controls."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from vllm import SamplingParams
 
 
-ENDED = "a request was ended, since its controls cannot work: %s"  # what both runners log
-GREEDY = 1e-5  # below it vLLM decodes greedily
+ENDED = "a request was ended, since its controls cannot work: %s"  # log message of both runners
+GREEDY = 1e-5  # vLLM decodes greedily below this temperature
 
 
 def temperature_of(params: SamplingParams) -> float:
@@ -22,10 +22,10 @@ def temperature_of(params: SamplingParams) -> float:
 
 
 def check_params(params: SamplingParams) -> WireRequest | None:
-    """The terms of a request, if it can be honoured; None if it has none.
+    """The terms of a request; None if it has none.
 
     Raises:
-        ValueError: if not; it names the field.
+        ValueError: if a sampling parameter conflicts with the controls; it names the field.
     """
     terms = terms_from(params.extra_args)
     if terms is None:

@@ -1,4 +1,4 @@
-"""A served model as the controls see it: vocabulary, markers, context; the same in the frontend and in the workers."""
+"""A served model as the controls see it: vocabulary, markers, context. Frontend and workers use the same class."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from thinkpace.processors.core.replay import DrawHistory
 from thinkpace.processors.text.markers import Markers
 from thinkpace.processors.text.vocabulary import TokenIds
 
-_PROGRAMS = 512  # that are kept
+_PROGRAMS = 512  # size of the cache of compiled programs
 NO_FORKS = "a control tries answers at a fork, which this engine has no room for: use another rule of ConfidenceExit"
 
 
 def replayed(program: Program, prompt: Sequence[int], tokens: Sequence[int], history: DrawHistory) -> SequenceLog:
-    """The sequence that a worker has seen, from what it said and noted.
+    """Rebuild a worker's sequence from its tokens and notes.
 
     Args:
-        program: that it was under.
-        prompt: ids.
+        program: its controls, compiled.
+        prompt: ids of the prompt.
         tokens: ids of the output.
-        history: from the notes.
+        history: draws and statistics from the notes.
     """
     log = SequenceLog(program, tuple(prompt))
     log.drawn.update(history.drawn)
@@ -39,18 +39,18 @@ def replayed(program: Program, prompt: Sequence[int], tokens: Sequence[int], his
 
 
 class ServedModel:
-    """What programs are compiled for.
+    """The model that programs are compiled for.
 
     Args:
-        tokenizer: the model's, as transformers has it.
-        eos_token_ids: of its generation config.
-        context_tokens: that the engine holds of one sequence.
-        markers: of its thinking; None to find them in the chat template.
-        native: the ids that vLLM's own budget takes for the opening and the close of thinking, where plain hard caps
-            are left to it.
+        tokenizer: the model's transformers tokenizer.
+        eos_token_ids: end-of-sequence ids of its generation config.
+        context_tokens: maximum number of tokens of one sequence.
+        markers: its thinking markers; None to find them in the chat template.
+        native: the ids that vLLM's own budget recognizes as the opening and the close of thinking, if that budget
+            enforces plain hard caps.
 
     Raises:
-        ValueError: if `native` is given, and no cap could ever be left to it.
+        ValueError: if `native` is given, and vLLM's own budget could never enforce a cap.
     """
 
     def __init__(
@@ -72,36 +72,38 @@ class ServedModel:
 
     @classmethod
     def of(cls, vllm_config: Any, markers: Markers | None = None, native_caps: bool = False) -> ServedModel:
-        """That of an engine's configuration.
+        """The model of an engine's configuration.
 
         Args:
             vllm_config: its `additional_config` may hold the markers and `native_caps` under "thinkpace".
-            markers: instead of these.
-            native_caps: whether plain hard caps are left to vLLM's own budget.
+            markers: replace those of `vllm_config`.
+            native_caps: whether vLLM's own budget enforces plain hard caps.
 
         Raises:
-            ValueError: if it is not understood.
+            ValueError: if `additional_config` is invalid, or `native_caps` could never apply.
         """
         from vllm.tokenizers import cached_tokenizer_from_config
 
         config = vllm_config.model_config
         eos = (config.try_get_generation_config() or {}).get("eos_token_id")
-        told = vllm_config.additional_config
-        told = told.get(KEY, {}) if isinstance(told, dict) else {}
-        if not isinstance(told, dict) or set(told) - {"open", "close", "forced_close", "native_caps"}:
-            raise ValueError(f"additional_config.{KEY} takes open, close, forced_close and native_caps, got {told!r}")
-        given = {name: text for name, text in told.items() if name != "native_caps"}
+        settings = vllm_config.additional_config
+        settings = settings.get(KEY, {}) if isinstance(settings, dict) else {}
+        if not isinstance(settings, dict) or set(settings) - {"open", "close", "forced_close", "native_caps"}:
+            raise ValueError(
+                f"additional_config.{KEY} takes open, close, forced_close and native_caps, got {settings!r}"
+            )
+        given = {name: text for name, text in settings.items() if name != "native_caps"}
         return cls(
             cached_tokenizer_from_config(config),
             () if eos is None else (eos,) if isinstance(eos, int) else tuple(eos),
             config.max_model_len,
             markers or (Markers(**given) if given else None),
-            native_texts(vllm_config) if native_caps or told.get("native_caps") else None,
+            native_texts(vllm_config) if native_caps or settings.get("native_caps") else None,
         )
 
     @functools.cached_property
     def markers(self) -> Markers:
-        """Of its thinking.
+        """The model's thinking markers.
 
         Raises:
             UnsupportedControl: if they cannot be found.
@@ -109,11 +111,11 @@ class ServedModel:
         return self.given or find_markers(self._tokenizer)
 
     def _program(self, terms: WireRequest, max_tokens: int | None) -> Program:
-        """What a request asks for, compiled.
+        """Compile the controls of a request.
 
         Args:
-            terms: of the request.
-            max_tokens: its limit on output tokens.
+            terms: terms of the request.
+            max_tokens: its limit on output tokens; None for no limit.
 
         Raises:
             UnsupportedControl: if a control cannot work here.

@@ -1,6 +1,6 @@
-"""How controls travel to a vLLM worker: as one text in a request's extra arguments.
+"""How controls are sent to a vLLM worker: as one text in a request's extra arguments.
 
-Offline that is `SamplingParams(extra_args=extra_args(ThinkBudget(512)))`, over HTTP the field `vllm_xargs`:
+Offline, use `SamplingParams(extra_args=extra_args(ThinkBudget(512)))`. Over HTTP, use the field `vllm_xargs`:
 
     {"thinkpace": "ThinkBudget(512) + LoopBreaker()"}
     {"thinkpace": "{\\"controls\\": [{\\"control\\": \\"ThinkBudget\\", \\"max_tokens\\": 512}], \\"seed\\": 7}"}
@@ -21,26 +21,27 @@ from thinkpace.processors.text.markers import Markers
 
 T = TypeVar("T")
 KEY = "thinkpace"
-PROCESSOR = "thinkpace.adapters.vllm:ThinkpaceLogitsProcessor"  # where vLLM finds our class
-_PLAIN = ("seed", "receipt", "has_siblings", "continued", "drawn")  # fields of `WireRequest` that travel as they are
-_STRAY = {*ALIASES, "thinking_token_budget", "controls"}  # beside the key they would be ignored
+PROCESSOR = "thinkpace.adapters.vllm:ThinkpaceLogitsProcessor"  # path by which vLLM loads our class
+_PLAIN = ("seed", "receipt", "has_siblings", "continued", "drawn")  # fields of `WireRequest` sent unchanged
+_STRAY = {*ALIASES, "thinking_token_budget", "controls"}  # names that would be ignored beside the key
 
 
 @dataclass(frozen=True, slots=True)
 class WireRequest:
-    """What a request asks of the controls.
+    """The terms of a request: its controls, and what the worker needs to apply them.
 
     Args:
         controls: in order.
-        markers: of the model's thinking, as for every engine; None to find them.
-        seed: for drawing where a moved token came from; None: the request's own, or a new one.
-        receipt: where the worker notes what a receipt has to be told (`thinkpace.adapters.vllm.notes.open_notes`); empty for nowhere.
-        has_siblings: whether the request has several sequences, whose notes must be told apart.
-        continued: how many of the prompt's last ids are output that is there already (`Request.continue_from`).
-        drawn: of these, where another id came than was drawn: (place in the output, id).
+        markers: the model's thinking markers; None for those of the engine.
+        seed: for drawing which id a moved token came from; None for the request's own seed, or a random one.
+        receipt: folder in which the worker writes notes for the receipt
+            (`thinkpace.adapters.vllm.notes.open_notes`); empty for no notes.
+        has_siblings: whether the request has several sequences, whose notes must be distinguished.
+        continued: number of ids at the end of the prompt that are earlier output (`Request.continue_from`).
+        drawn: draws of the earlier output that differ from its tokens: (output index, id).
 
     Raises:
-        ValueError: for something else.
+        ValueError: if a field is invalid.
     """
 
     controls: tuple[Control, ...]
@@ -66,7 +67,7 @@ class WireRequest:
             raise ValueError(f"has_siblings must be true or false, got {self.has_siblings!r}")
 
     def text(self) -> str:
-        """What `terms_from` reads."""
+        """The text that `terms_from` reads."""
         data: dict[str, Any] = {"controls": [control.to_json() for control in self.controls]}
         data |= {"markers": asdict(self.markers)} if self.markers else {}
         data |= {} if self.seed is None else {"seed": self.seed}
@@ -76,7 +77,7 @@ class WireRequest:
 
 
 def extra_args(*controls: Control, markers: Markers | None = None, seed: int | None = None) -> dict[str, str]:
-    """What `SamplingParams(extra_args=...)` and `vllm_xargs` take.
+    """The extra arguments for `SamplingParams(extra_args=...)` and `vllm_xargs`.
 
     Args:
         controls: in order.
@@ -87,7 +88,7 @@ def extra_args(*controls: Control, markers: Markers | None = None, seed: int | N
     ['thinkpace']
 
     Raises:
-        TypeError: for something that is no control.
+        TypeError: if an argument is not a control.
     """
     for control in controls:
         if not isinstance(control, Control):
@@ -96,13 +97,13 @@ def extra_args(*controls: Control, markers: Markers | None = None, seed: int | N
 
 
 def terms_from(arguments: Mapping[str, Any] | None) -> WireRequest | None:
-    """The terms in a request's extra arguments; None if it asks for none.
+    """The terms in a request's extra arguments; None if there are none.
 
     >>> terms_from({"thinkpace": "LoopBreaker()"}).controls
     (LoopBreaker(),)
 
     Raises:
-        ValueError: for what cannot be understood; it names the field.
+        ValueError: if they are invalid; it names the field.
     """
     stray = sorted(_STRAY & set(arguments or ()))
     if stray:
@@ -125,12 +126,12 @@ def terms_from(arguments: Mapping[str, Any] | None) -> WireRequest | None:
     controls = data.get("controls", [])
     if not isinstance(controls, list):
         raise ValueError(f"{KEY}.controls must be a list, got {controls!r}")
-    made = [_reading(f"{KEY}.controls[{i}]", control_from_json, control) for i, control in enumerate(controls)]
+    parsed = [_reading(f"{KEY}.controls[{i}]", control_from_json, control) for i, control in enumerate(controls)]
     markers = _reading(f"{KEY}.markers", _markers, data.get("markers"))
     rest = {name: data[name] for name in _PLAIN if name in data}
     if "drawn" in rest:
         rest["drawn"] = _reading(f"{KEY}.drawn", _pairs, rest["drawn"])
-    return _reading(KEY, lambda rest: WireRequest(tuple(made), markers, **rest), rest)
+    return _reading(KEY, lambda rest: WireRequest(tuple(parsed), markers, **rest), rest)
 
 
 def _is_count(value: object) -> bool:
@@ -142,7 +143,7 @@ def _pairs(data: Any) -> tuple[tuple[Any, Any], ...]:
 
 
 def _reading(field: str, read: Callable[[Any], T], value: Any) -> T:
-    """What `read` makes of a value; what is wrong with it begins with the field's name."""
+    """`read(value)`, with errors that begin with the field's name."""
     try:
         return read(value)
     except RecursionError:
