@@ -6,6 +6,7 @@ import csv
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from own_control import QuestionLimit, WaitLimit
@@ -42,9 +43,9 @@ def test_llama_cpp() -> None:
 
 def test_vllm() -> None:
     pytest.importorskip("vllm")
-    from thinkpace.adapters.vllm import VLLMEngine
+    from thinkpace.eval.engines import open_engine
 
-    engine = VLLMEngine.from_path(embedded.path("hf"))
+    engine: Any = open_engine("embedded", "vllm", None)
     check(engine)
     engine.close()
 
@@ -57,5 +58,5 @@ def test_a_sweep_in_worker_processes(tmp_path: Path) -> None:
         check=True,
     )
     rows = list(csv.DictReader((tmp_path / "sweep" / "results.csv").open()))
-    assert any("WaitLimit(max_waits=1)" in row["control"] for row in rows), rows
+    assert any("WaitLimit+QuestionLimit" in row["control"] for row in rows), rows
     subprocess.run([sys.executable, "-m", "thinkpace", "doctor", "--control", "QuestionLimit(2)"], check=True)
