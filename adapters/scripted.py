@@ -1,7 +1,7 @@
-"""An engine that follows a script: real controls, sampling and books on made-up logits, in milliseconds.
+"""An engine that follows a script: the real controls, sampling and bookkeeping on made-up logits, in milliseconds.
 
-The model is any function from (prompt, output so far) to a row of logits. `says` makes one that would say a given
-text and goes on saying it when controls write something in between.
+The model is any function from (prompt, output so far) to a row of logits. `says` builds one that generates a given
+text and continues it after controls have inserted tokens.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ Model = Callable[[Sequence[int], Sequence[int]], Sequence[float] | NDArray[np.fl
 
 @dataclass(frozen=True)
 class WordVocabulary:
-    """A vocabulary of whole words, for scripts: a text is spelled by the longest words that fit.
+    """A vocabulary of whole words, for scripts. Encoding takes the longest matching word at each position.
 
     Args:
-        words: the id of a word is its place.
-        eos_word: the one that ends a sequence.
+        words: the index of a word is its id.
+        eos_word: the word that ends a sequence.
 
     >>> WordVocabulary(("<think>", "</think>", "Wait", "<eos>")).encode("<think>Wait")
     (0, 2)
@@ -63,7 +63,7 @@ class WordVocabulary:
                 ids.append(self.words.index(word))
                 text = text[len(word) :]
             else:
-                text = text[1:]  # what no word spells is lost; reading back shows it
+                text = text[1:]  # a character that begins no word is dropped; decoding the ids shows it
         return tuple(ids)
 
     def decode(self, tokens: Sequence[int]) -> str:
@@ -71,16 +71,15 @@ class WordVocabulary:
 
 
 def says(tokens: Sequence[int], size: int, eos: int, *, likeliest: float = 10.0) -> Model:
-    """A model that would say `tokens`, one after the other, then end.
+    """A model that generates `tokens` in order, then ends.
 
-    It keeps its place by counting how many of its own tokens are in the output: what was written in between is
-    passed over.
+    It finds its position by counting how many of its own tokens are in the output; inserted tokens are skipped.
 
     Args:
-        tokens: what it says.
-        size: of the vocabulary.
-        eos: what it says at the end.
-        likeliest: the logit of its next token; all others have 0.
+        tokens: the script.
+        size: vocabulary size.
+        eos: the id generated at the end.
+        likeliest: logit of the next token; all other logits are 0.
     """
 
     def model(_prompt: Sequence[int], output: Sequence[int]) -> list[float]:
@@ -100,9 +99,9 @@ class ScriptedEngine:
 
     Args:
         model: (prompt, output so far) -> logits, at least as many as the vocabulary has ids.
-        vocabulary: of the script; `WordVocabulary` will do.
-        markers: of its thinking.
-        context_tokens: how many tokens the model can hold; None for any number.
+        vocabulary: the script's vocabulary; a `WordVocabulary` is enough.
+        markers: the thinking markers.
+        context_tokens: context length in tokens; None for no limit.
     """
 
     name = "scripted"
@@ -162,7 +161,7 @@ class ScriptedEngine:
 
 
 def filtered(row: Row, sampling: Sampling) -> Row:
-    """The row with what top-k, top-p and min-p drop, in this order, at -inf; of ties at the k-th place all stay."""
+    """The row after top-k, top-p and min-p, in this order: removed ids get -inf; ties at the k-th place all stay."""
     if not sampling.filters:
         return row
     out = row.copy()

@@ -1,1 +1,1 @@
-"""Policies over many generations. Empty so far: voting, best-of-N and search follow."""
+"""Policies over several generations: voting and best-of-N."""

@@ -1,4 +1,4 @@
-"""Which of several samples of a question is taken. Ties go to what was seen first."""
+"""Choose one of several samples of a question, by reward or by vote. Ties go to the first sample."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ WEIGHTS: Mapping[str, Callable[[float], float]] = {
 
 
 def best_of(rewards: Sequence[float]) -> int:
-    """The sample of the highest reward: its index.
+    """The index of the sample with the highest reward.
 
     >>> best_of([0.1, 0.9, 0.9])
     1
 
     Raises:
-        ValueError: for no samples, or a reward that is no number.
+        ValueError: without samples, or if a reward is NaN.
     """
     if not rewards or any(math.isnan(reward) for reward in rewards):
         raise ValueError(f"rewards must be numbers, at least one, got {list(rewards)!r}")
@@ -27,14 +27,16 @@ def best_of(rewards: Sequence[float]) -> int:
 
 
 def vote(answers: Sequence[str | None], weights: Sequence[float] | None = None) -> int | None:
-    """The answer with the largest sum of weights: the index of its first sample; None if no sample has an answer.
+    """Weighted vote: the index of the first sample with the winning answer; None if no sample has an answer.
+
+    The winning answer has the largest sum of weights.
 
     Args:
-        answers: of each sample; None takes no part.
-        weights: of each sample, 0 or more; 1 each by default (majority: Wang et al. 2022, arXiv 2203.11171).
+        answers: of each sample; None does not vote.
+        weights: of each sample, 0 or more; by default 1 each (majority vote: Wang et al. 2022, arXiv 2203.11171).
 
     Raises:
-        ValueError: if the two do not fit.
+        ValueError: if a weight is negative or NaN, or the lengths differ.
 
     >>> vote(["4", "5", "5"]), vote(["4", "5", "5"], [3.0, 1.0, 1.0]), vote(["4", "5"]), vote([None])
     (1, 0, 0, None)
@@ -52,7 +54,7 @@ def vote(answers: Sequence[str | None], weights: Sequence[float] | None = None) 
 
 
 def weighted(rewards: Sequence[float], how: str) -> list[float]:
-    """The weights that rewards give votes.
+    """Vote weights from rewards.
 
     Args:
         rewards: of each sample.

@@ -1,6 +1,6 @@
-"""Accuracy against tokens: tasks, grading, journal, statistics, sweeps, reports, and the command line.
+"""Measure accuracy against tokens: tasks, grading, journal, statistics, sweeps, reports and the command line.
 
-Names are imported when they are asked for: `thinkpace.eval.embedded` needs none of the libraries that they need.
+Names are imported on first use, so that `thinkpace.eval.embedded` works without the libraries that they need.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Entry point of the command line: a foreseeable mistake is one sentence and exit code 2, never a traceback."""
+"""Entry point of the command line: expected errors give one sentence and exit code 2 instead of a traceback."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from thinkpace.errors import MissingExtra
 def main() -> None:
     """Run the command line."""
     try:
-        from thinkpace.eval.cli.app import app  # here, so that a missing part is a sentence too
+        from thinkpace.eval.cli.app import app  # imported here, so that a missing library also gives a sentence
 
         app(prog_name="thinkpace")
     except (ValueError, OSError, MissingExtra) as error:

@@ -1,4 +1,4 @@
-"""What a tokenizer, a chat template and an engine will and won't honour, found out before anything is run."""
+"""Check what works with a tokenizer, a chat template and an engine before anything runs."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Finding:
     Args:
         topic: "vocabulary", "markers", "template", "control" or "engine".
         verdict: "works", "refused", or "note" for what is neither.
-        subject: what was looked at.
-        says: what was found; for a refusal, what to do.
+        subject: what was checked.
+        says: the result of the check; for a refusal, what to do.
     """
 
     topic: str
@@ -45,41 +45,41 @@ def check_model(
     special: dict[str, str] | None = None,
     engine: str = "hf",
 ) -> list[Finding]:
-    """Look at everything that can be looked at without weights.
+    """Check everything that can be checked without weights.
 
     Args:
         vocabulary: of the tokenizer.
-        chat_template: its source; None if there is none.
-        markers: instead of those that the template tells.
-        controls: lists of controls, each as it would be used.
-        usual: whether to look at one of each kind as well.
-        context_tokens: how many tokens the model can hold.
-        special: texts of special tokens that the template uses.
+        chat_template: source of the template; None if there is none.
+        markers: used instead of those found in the template.
+        controls: lists of controls; each list is checked as one setting.
+        usual: whether to check an example of every kind of control as well.
+        context_tokens: size of the model's context.
+        special: special tokens that the template uses: name -> text.
         engine: "hf", "llama.cpp" or "vllm".
     """
-    found = list(_vocabulary(vocabulary))
+    findings = list(_vocabulary(vocabulary))
     try:
         if markers is not None:
-            found += _markers(vocabulary, markers)
+            findings += _markers(vocabulary, markers)
         elif chat_template is None:
             raise no_markers("there is no chat template")
         else:
             markers = Markers.from_chat_template(chat_template, **(special or {}))
-            found += [*_markers(vocabulary, markers), *_template(chat_template, special or {})]
+            findings += [*_markers(vocabulary, markers), *_template(chat_template, special or {})]
     except (UnsupportedControl, MissingExtra) as error:
         says = f"{error} (on the command line: --open and --close)" if _is_about_markers(error) else str(error)
-        return [*found, Finding("markers", "refused", "thinking", says)]
+        return [*findings, Finding("markers", "refused", "thinking", says)]
     for chain in controls:
-        found.append(_control(chain, vocabulary, markers, context_tokens, engine))
+        findings.append(_control(chain, vocabulary, markers, context_tokens, engine))
     for name in names() if usual else ():
         try:
             examples = kind_of(name).examples()
-        except ValueError as error:  # of another package
-            found.append(Finding("control", "refused", name, str(error)))
+        except ValueError as error:  # a control of another package
+            findings.append(Finding("control", "refused", name, str(error)))
             continue
         for control in examples:
-            found.append(_control([control], vocabulary, markers, context_tokens, engine, is_usual=True))
-    return [*found, *_ENGINES[engine]]
+            findings.append(_control([control], vocabulary, markers, context_tokens, engine, is_usual=True))
+    return [*findings, *_ENGINES[engine]]
 
 
 def _is_about_markers(error: Exception) -> bool:
@@ -151,8 +151,8 @@ def _control(
     if any("trial" in control.statistics for control in chain):
         if engine == "vllm":
             return Finding("control", "note" if is_usual else "refused", name, "tries answers at a fork: not on vLLM")
-        own = {"hf": "HFEngine", "llama.cpp": "LlamaCppEngine"}[engine]
-        says.append(f"with {own} only: a plain logits processor cannot fork")
+        engine_class = {"hf": "HFEngine", "llama.cpp": "LlamaCppEngine"}[engine]
+        says.append(f"with {engine_class} only: a plain logits processor cannot fork")
     if engine == "hf" and any(control.moves_probability for control in chain):
         says.append("moves probability: tell logits_processors the temperature")
     hits = [

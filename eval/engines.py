@@ -1,4 +1,4 @@
-"""Which adapter a model goes to: engines by name, and what their files tell before anything runs."""
+"""Choose and open the engine of a model, and read its files without loading weights."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 HF, LLAMA_CPP, VLLM = "hf", "llama.cpp", "vllm"
 ENGINES = (HF, LLAMA_CPP, VLLM)
-EMBEDDED_PARALLEL = 32  # sequences of the embedded model at once: they are small
+EMBEDDED_PARALLEL = 32  # sequences of the embedded model at once; they need little memory
 
 
 def engine_kind(name: str | None, model: str) -> str:
-    """Which engine runs a model: the one that is named, else the one that its form asks for.
+    """The engine that runs a model: the named one, else the one that fits the model's format.
 
     Args:
         name: one of `ENGINES`; None to choose.
         model: a path or a name.
 
     Raises:
-        ValueError: for another name, or if the model's form is not the engine's.
+        ValueError: for an unknown name, or if the engine cannot read the model's format.
     """
     if name is not None and name not in ENGINES:
         raise ValueError(f"--engine must be one of {', '.join(ENGINES)}, got {name!r}")
@@ -49,13 +49,13 @@ def engine_kind(name: str | None, model: str) -> str:
 
 
 def open_engine(model: str, kind: str, markers: Markers | None, parallel: int | None = None) -> Engine:
-    """An engine with its model loaded.
+    """Open an engine and load its model.
 
     Args:
         model: a folder, a hub name, a .gguf file, or "embedded".
         kind: one of `ENGINES`.
-        markers: of its thinking; None to find them.
-        parallel: sequences at once; None for the engine's own choice.
+        markers: of thinking; None to find them in the chat template.
+        parallel: sequences at once; None for the engine's default.
 
     Raises:
         MissingExtra: if the engine is not installed.
@@ -94,13 +94,15 @@ def open_llama_cpp(
     threads: int = 0,
     gpu_layers: int = 0,
 ) -> LlamaCppEngine:
-    """The llama.cpp engine; the embedded model with exact caches and sums, so that it agrees with transformers.
+    """Open the llama.cpp engine.
+
+    The embedded model gets a float32 cache and no flash attention, so that it agrees with transformers.
 
     Args:
         model: a .gguf file, or "embedded".
-        markers: of its thinking; None to find them.
-        parallel: sequences at once; None for the engine's own choice.
-        context_tokens: of one sequence; None for the engine's own choice.
+        markers: of thinking; None to find them in the chat template.
+        parallel: sequences at once; None for the default: 4, or 32 for the embedded model.
+        context_tokens: of one sequence; None for the engine's default.
         threads: 0 for one per CPU that this process may use.
         gpu_layers: layers kept on a GPU; -1 for all.
     """
@@ -128,8 +130,8 @@ def open_llama_cpp(
 
 
 def _open_vllm(model: str, markers: Markers | None, parallel: int | None) -> VLLMEngine:
-    found = importlib.util.find_spec("vllm")
-    if found is None or found.origin is None:  # a folder of that name is no library
+    spec = importlib.util.find_spec("vllm")
+    if spec is None or spec.origin is None:  # a mere folder named vllm has no origin
         raise MissingExtra("generating with vLLM", "vllm")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     from thinkpace.adapters.vllm.engine import VLLMEngine
@@ -137,10 +139,10 @@ def _open_vllm(model: str, markers: Markers | None, parallel: int | None) -> VLL
     path, arguments = model, dict[str, Any]()
     if parallel is not None:
         arguments["max_num_seqs"] = parallel
-    if model == embedded.NAME:  # in its own precision, so that it agrees with transformers; compiling takes longer
+    if model == embedded.NAME:  # float32, so that it agrees with transformers; eager, since compiling takes longer
         path = str(embedded.path("hf"))
         arguments |= {"name": embedded.ENGINE_NAMES[VLLM], "dtype": "float32", "enforce_eager": True}
-        arguments |= {"kv_cache_memory_bytes": 1 << 30}  # vLLM wants nearly all memory to be free unless it is told
+        arguments |= {"kv_cache_memory_bytes": 1 << 30}  # by default vLLM requires nearly all memory to be free
     try:
         return VLLMEngine.from_path(path, markers=markers, **arguments)
     except RuntimeError as error:
@@ -151,7 +153,7 @@ def _open_vllm(model: str, markers: Markers | None, parallel: int | None) -> VLL
 
 
 def read_model(model: str, kind: str) -> ModelFiles:
-    """What the files of a model tell, without its weights.
+    """Read the files of a model, without its weights.
 
     Args:
         model: as for `open_engine`.

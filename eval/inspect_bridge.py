@@ -2,7 +2,7 @@
 
     inspect eval task.py --model thinkpace/embedded -M control="ThinkBudget(64)"
 
-inspect finds it by itself once both are installed. Reasoning, tokens by kind and what the controls did are in its log.
+inspect finds it once both packages are installed. Its log has the reasoning, tokens by kind and the controls' actions.
 """
 
 from __future__ import annotations
@@ -37,26 +37,26 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtra("the bridge to inspect-ai", "inspect-ai") from error
 
-NEW_TOKENS = 1024  # where a task does not say, or what fits
+NEW_TOKENS = 1024  # default maximum of output tokens, reduced to what fits into the context
 
 
 @modelapi(name="thinkpace")
-class ThinkpaceAPI(ModelAPI):  # type: ignore[misc]  # not always installed, so never looked into
+class ThinkpaceAPI(ModelAPI):  # type: ignore[misc]  # not always installed, so mypy does not see it
     """A model of inspect-ai.
 
-    `reasoning_tokens` of a task is a `ThinkBudget`, unless a control decides already when thinking ends.
+    `reasoning_tokens` of a task becomes a `ThinkBudget`, unless another control decides when thinking ends.
 
     Args:
         model_name: a folder, a hub name, a .gguf file, or "embedded".
-        base_url, api_key: not used; every provider takes them.
+        base_url, api_key: not used; inspect passes them to every provider.
         config: defaults of the task.
-        control: controls as they print, joined by +; empty for none.
-        engine: hf, llama.cpp or vllm; by default what the model's form asks for.
-        open, close: markers, where the chat template does not tell.
+        control: controls as text (their `repr`), joined by +; empty for none.
+        engine: hf, llama.cpp or vllm; by default the one that fits the model's format.
+        open, close: markers of thinking, if the chat template does not show them.
         parallel: sequences at once.
 
     Raises:
-        ValueError: for what is not understood.
+        ValueError: for an invalid argument.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class ThinkpaceAPI(ModelAPI):  # type: ignore[misc]  # not always installed, so 
         super().__init__(model_name, base_url, api_key, [], config)
         self._controls = controls_of(control) if control else ()
         self._engine = open_engine(model_name, engine_kind(engine, model_name), markers_of(open, close), parallel)
-        self._one = asyncio.Lock()  # the engine batches by itself, and is not for two threads
+        self._engine_lock = asyncio.Lock()  # the engine is not safe for two threads
 
     async def generate(
         self,
@@ -83,33 +83,33 @@ class ThinkpaceAPI(ModelAPI):  # type: ignore[misc]  # not always installed, so 
         tool_choice: ToolChoice,
         config: GenerateConfig,
     ) -> ModelOutput:
-        """One completion.
+        """Generate one completion.
 
         Raises:
-            ValueError: for what has no meaning here: tools, several choices, images.
+            ValueError: for what is not supported: tools, several choices, images.
         """
         if tools:
             raise ValueError("thinkpace calls no tools: leave them out of the task")
         if (config.num_choices or 1) > 1:
             raise ValueError("thinkpace makes one choice per call: use epochs for several")
         request = self._request(input, config)
-        async with self._one:
-            made = functools.partial(self._engine.generate, [request])
-            [done] = await asyncio.get_running_loop().run_in_executor(None, made)
+        async with self._engine_lock:
+            generate_one = functools.partial(self._engine.generate, [request])
+            [done] = await asyncio.get_running_loop().run_in_executor(None, generate_one)
         return self._output(done, config.stop_seqs or ())
 
     def _request(self, messages: Sequence[ChatMessage], config: GenerateConfig) -> Request:
-        asked = [{"role": message.role, "content": _text(message)} for message in messages]
+        conversation = [{"role": message.role, "content": _text(message)} for message in messages]
         temperature = 1.0 if config.temperature is None else config.temperature
         sampling = Sampling(temperature, config.top_p or 1.0, config.top_k or 0)
-        prompt = self._engine.chat(asked)
+        prompt = self._engine.chat(conversation)
         limit = config.max_tokens or fit_new_tokens(NEW_TOKENS, self._engine.context_tokens, len(prompt))
         return Request(prompt, self._wanted(config), limit, sampling, config.seed or 0)
 
     def _wanted(self, config: GenerateConfig) -> tuple[Control, ...]:
-        """What holds for one call: the solver's controls, else the model's; and a budget that inspect was told of."""
-        own = (config.extra_body or {}).get("controls")
-        controls = controls_of(own) if own else self._controls
+        """The controls of one call: the solver's, else the model's, and a budget for `reasoning_tokens`."""
+        controls_text = (config.extra_body or {}).get("controls")
+        controls = controls_of(controls_text) if controls_text else self._controls
         if config.reasoning_tokens is None or any(control.decides_end for control in controls):
             return controls
         return (*controls, ThinkBudget(config.reasoning_tokens))
@@ -153,15 +153,15 @@ def _text(message: ChatMessage) -> str:
 
 @solver  # type: ignore[untyped-decorator]  # likewise
 def controlled(controls: str) -> Solver:
-    """Generate under controls of a task's own.
+    """A solver that generates under controls of its own instead of the model's.
 
     Args:
-        controls: as they print, joined by +.
+        controls: as text (their `repr`), joined by +.
 
     Raises:
-        ValueError: for what is not understood.
+        ValueError: for invalid controls.
     """
-    controls_of(controls)  # refused now, not at the first sample
+    controls_of(controls)  # invalid controls fail now, not at the first sample
 
     async def solve(state: TaskState, generate: Generate) -> TaskState:
         return await generate(state, extra_body={"controls": controls})

@@ -1,4 +1,4 @@
-"""The earlier place of `thinkpace.eval.runs.journal`."""
+"""Former location of `thinkpace.eval.runs.journal`."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""A model for lm-evaluation-harness that thinks under controls, and keeps its traces and token counts.
+"""A model for lm-evaluation-harness that thinks under controls, and records its traces and token counts.
 
     python -m thinkpace.eval.lm_eval_bridge run --model thinkpace --tasks gsm8k \\
         --model_args "model=path/or/name,control=ThinkBudget(512),traces=traces.jsonl"
 
-The harness gets the answer part, cut at its own stop strings, which stay dormant while the model thinks. It has no
-place for anything else, so that goes to a file of its own.
+The harness gets the answer part, cut at its stop strings; they do not apply to the thinking. Everything else goes to a
+separate file, since the harness has no place for it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtra("the bridge to lm-evaluation-harness", "lm-eval") from error
 
-NEW_TOKENS = 1024  # where a task does not say, or what fits
-_CHAT = "\0chat:"  # before a conversation that the harness carries as a text
+NEW_TOKENS = 1024  # default maximum of output tokens, reduced to what fits into the context
+_CHAT = "\0chat:"  # prefix of a conversation that the harness passes on as a text
 
 
 @register_model("thinkpace")
@@ -39,17 +39,17 @@ class ThinkpaceLM(LM):  # type: ignore[misc]  # the harness has no types
 
     Args:
         model: a folder, a hub name, a .gguf file, or "embedded".
-        engine: hf, llama.cpp or vllm; by default what the model's form asks for.
-        control: controls as they print, joined by +; empty for none.
-        traces: a file that a line is added to for every generation: prompt, thinking, answer, tokens by kind, what the
-            controls did.
-        open, close: markers, where the chat template does not tell.
+        engine: hf, llama.cpp or vllm; by default the one that fits the model's format.
+        control: controls as text (their `repr`), joined by +; empty for none.
+        traces: a file that gets one line per generation: prompt, thinking, answer, tokens by kind and the actions of
+            the controls.
+        open, close: markers of thinking, if the chat template does not show them.
         parallel: sequences at once.
-        seed: of everything.
-        runs: an engine that is there already, instead of a model.
+        seed: of all random numbers.
+        runs: an open engine to use instead of `model`.
 
     Raises:
-        ValueError: for what is not understood.
+        ValueError: for an invalid argument.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class ThinkpaceLM(LM):  # type: ignore[misc]  # the harness has no types
         parallel: int | None = None,
         seed: int = 0,
         runs: Engine | None = None,
-        **_of_the_harness: Any,  # batch_size, device and others that it passes to every model
+        **_of_the_harness: Any,  # batch_size, device and others that the harness passes to every model
     ) -> None:
         super().__init__()
         self._controls = controls_of(control) if control else ()
@@ -74,23 +74,23 @@ class ThinkpaceLM(LM):  # type: ignore[misc]  # the harness has no types
 
     @property
     def tokenizer_name(self) -> str:
-        """Tells the harness's caches of requests apart."""
+        """Identifies the model in the harness's request caches."""
         return f"{self._engine.name}-{self._engine.identity}"
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        """A conversation as a text, which `generate_until` takes for what it is."""
+        """Encode a conversation as a text, which `generate_until` decodes."""
         return _CHAT + json.dumps(chat_history)
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
-        """The answers.
+        """Generate the answers.
 
         Raises:
-            RuntimeError: if one cannot be generated; those before it are in the file of traces.
+            RuntimeError: if a generation fails; the generations before it are in the file of traces.
         """
-        asked = [self._request(*request.args) for request in requests]
+        prepared = [self._request(*request.args) for request in requests]
         out = list[str]()
         for request, (context, settings), done in zip(
-            asked, (r.args for r in requests), generated(self._engine, asked), strict=True
+            prepared, (r.args for r in requests), generated(self._engine, prepared), strict=True
         ):
             if isinstance(done, Exception):
                 raise RuntimeError(f"a generation failed: {done}") from done
@@ -111,11 +111,11 @@ class ThinkpaceLM(LM):  # type: ignore[misc]  # the harness has no types
             int(settings.get("top_k") or 0),
         )
         seed = sample_seed(self._seed, context, self._asked[context])
-        self._asked[context] += 1  # the harness asks again for every repetition
-        asked = self._engine.chat(messages)
+        self._asked[context] += 1  # the harness repeats the request for every repetition
+        prompt = self._engine.chat(messages)
         given = settings.get("max_gen_toks") or settings.get("max_new_tokens")
-        limit = int(given) if given else fit_new_tokens(NEW_TOKENS, self._engine.context_tokens, len(asked))
-        return Request(asked, self._controls, limit, sampling, seed)
+        limit = int(given) if given else fit_new_tokens(NEW_TOKENS, self._engine.context_tokens, len(prompt))
+        return Request(prompt, self._controls, limit, sampling, seed)
 
     def _keep(self, context: str, request: Request, done: Completion) -> None:
         if self._traces is None:
@@ -136,12 +136,12 @@ class ThinkpaceLM(LM):  # type: ignore[misc]  # the harness has no types
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
     def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
-        """Refused: a model that thinks has no likelihood of an answer."""
+        """Refused: a model that thinks first has no likelihood of an answer."""
         raise UnsupportedControl("tasks that compare likelihoods cannot be asked of a model that thinks first")
 
     def loglikelihood_rolling(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[float]:
         """Refused likewise."""
-        return [one[0] for one in self.loglikelihood(requests)]
+        return [pair[0] for pair in self.loglikelihood(requests)]
 
 
 def _stops(settings: dict[str, Any]) -> list[str]:
@@ -150,7 +150,7 @@ def _stops(settings: dict[str, Any]) -> list[str]:
 
 
 def main() -> None:
-    """The harness's own command line, which knows the model then."""
+    """Run the harness's command line with this model registered."""
     from lm_eval.__main__ import cli_evaluate
 
     cli_evaluate()

@@ -1,4 +1,4 @@
-"""The earlier place of `thinkpace.eval.runs.plan`; `Card` is called `EngineInfo` there."""
+"""Former location of `thinkpace.eval.runs.plan`; `Card` is now called `EngineInfo`."""
 
 from __future__ import annotations
 

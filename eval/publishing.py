@@ -1,4 +1,4 @@
-"""The earlier place of `thinkpace.eval.report.publish`."""
+"""Former location of `thinkpace.eval.report.publish`."""
 
 from __future__ import annotations
 

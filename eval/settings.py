@@ -1,4 +1,4 @@
-"""The earlier place of `thinkpace.eval.runs.settings`."""
+"""Former location of `thinkpace.eval.runs.settings`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The earlier place of `thinkpace.eval.runs.run`."""
+"""Former location of `thinkpace.eval.runs.run`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A task: questions with known answers, and how answers to them are found and compared."""
+"""Tasks: questions with known answers, and how answers to them are extracted and compared."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ class Example:
     """One question of a task.
 
     Args:
-        id: names the question in the journal and in the results; unique within a task.
-        question: what is asked, without any instruction.
+        id: identifies the question in the journal and in the results; unique within a task.
+        question: text of the question, without any instruction.
         answer: the known answer, as text.
     """
 
@@ -22,13 +22,13 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Questions, how answers to them are found, and how they are compared.
+    """Questions, and how answers to them are extracted and compared.
 
     Args:
         name: for the results.
         examples: the questions.
-        grader: one of `grading.NAMES`.
-        official: where its authors look for the answer, one of `extraction.RULES`.
+        grader: how answers are compared; one of `grading.grader.NAMES`.
+        official: where the task's authors look for the answer; one of `grading.extract.RULES`.
     """
 
     name: str

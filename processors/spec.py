@@ -46,6 +46,11 @@ def check_kept(control: Control) -> None:
             f"{control!r} cannot be kept and sent as text ({error}): a class of your own is announced as an entry "
             f"point of the group {GROUP!r}, see docs/extending.md"
         ) from None
+    if type(back) is not type(control):
+        raise ValueError(
+            f"{control!r} comes back from its JSON as an object of another class of that name, in "
+            f"{type(back).__module__}: give one of them another name"
+        )
     if back != control:
         raise ValueError(
             f"{control!r} comes back from its JSON as {back!r}: its fields must be text, numbers or tuples"

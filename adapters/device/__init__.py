@@ -1,8 +1,8 @@
-"""Programs on a device: the machines of `processors` with a column of numbers for every number of their states.
+"""Programs on a device: the state machines of `processors`, vectorised over many rows.
 
-For engines that keep tokens on the device, where a host machine would have to wait for them. A state is the host's own
-named tuple, holding tensors of one element per row; tables are made once of what the host's machines are made of. The
-host form is the reference: a law compares the two for random programs and token streams.
+For engines that keep tokens on the device, where a machine on the host would have to wait for them. A state is the
+host's own named tuple, whose numbers are tensors of one element per row; lookup tables are built once from the host's
+machines. The host form is the reference: property tests compare the two for random programs and token streams.
 """
 
 from __future__ import annotations

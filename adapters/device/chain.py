@@ -1,4 +1,4 @@
-"""Several machines as one, on the device."""
+"""Several machines combined into one, on the device."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from thinkpace.processors.core.decisions import Statistic
 
 
 class DeviceChain(DeviceMachine):
-    """Several machines as one.
+    """Several machines combined into one.
 
     Args:
         parts: in the order of their edits.
@@ -27,28 +27,28 @@ class DeviceChain(DeviceMachine):
 
     def observe(self, state: Columns, before: Columns, after: Columns, token: Ids, drawn: Ids) -> Columns:
         return tuple(
-            part.observe(own, before, after, token, drawn) for part, own in zip(self._parts, state, strict=True)
+            part.observe(inner, before, after, token, drawn) for part, inner in zip(self._parts, state, strict=True)
         )
 
     def wants(self, state: Columns, track: Columns) -> Mapping[Statistic, Mask]:
-        found: dict[Statistic, Mask] = {}
-        for part, own in zip(self._parts, state, strict=True):
-            for kind, mask in part.wants(own, track).items():
-                found[kind] = found[kind] | mask if kind in found else mask
-        return found
+        masks: dict[Statistic, Mask] = {}
+        for part, inner in zip(self._parts, state, strict=True):
+            for kind, mask in part.wants(inner, track).items():
+                masks[kind] = masks[kind] | mask if kind in masks else mask
+        return masks
 
     def receive(self, state: Columns, track: Columns, known: KnownStatistics) -> Columns:
-        return tuple(part.receive(own, track, known) for part, own in zip(self._parts, state, strict=True))
+        return tuple(part.receive(inner, track, known) for part, inner in zip(self._parts, state, strict=True))
 
     def decide(self, state: Columns, track: Columns) -> Decisions:
         all_ = decisions(track)
-        for part, own in zip(self._parts, state, strict=True):
-            one = part.decide(own, track)
-            conflict = (all_.script >= 0) & (one.script >= 0) & (all_.script != one.script)
+        for part, inner in zip(self._parts, state, strict=True):
+            new = part.decide(inner, track)
+            conflict = (all_.script >= 0) & (new.script >= 0) & (all_.script != new.script)
             all_ = Decisions(
-                torch.where(all_.script < 0, one.script, all_.script),
-                all_.close | one.close,
-                all_.conflict | one.conflict | conflict,
-                (*all_.writes, *one.writes),
+                torch.where(all_.script < 0, new.script, all_.script),
+                all_.close | new.close,
+                all_.conflict | new.conflict | conflict,
+                (*all_.writes, *new.writes),
             )
         return all_

@@ -1,4 +1,4 @@
-"""States of many rows: the host's named tuples, with a tensor of one element per row in place of every number."""
+"""States of many rows: the host's named tuples, with tensors of one element per row instead of numbers."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import torch
 
 Ids = torch.Tensor  # Long[rows]
 Mask = torch.Tensor  # Bool[rows]
-Columns = Any  # a tensor of rows, or a tuple of columns
+Columns = Any  # a tensor with one element per row, or a tuple of columns
 
 
 def map_columns(function: Callable[..., Any], *columns: Columns) -> Columns:
-    """`function` of the tensors at every place of columns of one shape."""
+    """Apply `function` to the corresponding tensors of columns of the same structure."""
     first = columns[0]
     if not isinstance(first, tuple):
         return function(*columns)
@@ -31,7 +31,7 @@ def where(mask: Mask, one: Columns, other: Columns) -> Columns:
 
 
 def from_host(states: Sequence[Any], device: torch.device) -> Columns:
-    """The columns of states, one per row."""
+    """The columns of host states, one state per row."""
     first = states[0]
     if isinstance(first, torch.Tensor):
         return torch.stack(list(states)).to(device)
@@ -43,14 +43,14 @@ def from_host(states: Sequence[Any], device: torch.device) -> Columns:
 
 
 def build(kind: Any, *columns: Columns) -> Columns:
-    """The host's named tuple `kind`, of columns."""
+    """The host's named tuple type `kind`, holding columns."""
     return kind(*columns)
 
 
 def replace_where(columns: Columns, mask: Mask, **fields: Any) -> Columns:
     """The columns with some fields replaced where the mask is true."""
-    made = {}
+    replaced = {}
     for name, value in fields.items():
         old = getattr(columns, name)
-        made[name] = torch.where(mask, torch.as_tensor(value, dtype=old.dtype, device=old.device), old)
-    return columns._replace(**made)
+        replaced[name] = torch.where(mask, torch.as_tensor(value, dtype=old.dtype, device=old.device), old)
+    return columns._replace(**replaced)

@@ -1,4 +1,4 @@
-"""The device form of every processor: ours by a table, those of other packages by what they name."""
+"""The device form of every processor: a table for ours; processors of other packages name theirs in `device_form`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from thinkpace.processors.core.processor import Processor
 
 
 def device_form(processor: Processor[Any], tables: Tables) -> DeviceMachine:
-    """A processor on the device.
+    """The device form of a processor.
 
     Raises:
         UnsupportedControl: if it has none.
@@ -56,7 +56,7 @@ def device_form(processor: Processor[Any], tables: Tables) -> DeviceMachine:
 
 
 def _named(processor: Processor[Any]) -> Any:
-    """The device form that a processor of another package names."""
+    """The device form named by a processor of another package."""
     name = type(processor).__name__
     if processor.device_form is None:
         raise UnsupportedControl(

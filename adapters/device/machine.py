@@ -120,11 +120,11 @@ class DeviceMachine(ABC):
         return state
 
     def wants(self, state: Columns, track: Columns) -> Mapping[Statistic, Mask]:
-        """Statistics of the row that it needs before it decides, with the rows that need them."""
+        """Row statistics requested before the decision, with the rows that request them."""
         return {}
 
     def receive(self, state: Columns, track: Columns, known: KnownStatistics) -> Columns:
-        """The states after the statistics that `wants` asked for."""
+        """The states after receiving the statistics that `wants` requested."""
         return state
 
     @abstractmethod
@@ -133,7 +133,7 @@ class DeviceMachine(ABC):
 
 
 def decisions(track: Columns, *writes: EditStep, script: Ids | None = None, close: Mask | None = None) -> Decisions:
-    """Decisions with every part that is not given left empty."""
+    """Decisions whose omitted parts are empty."""
     never = torch.zeros_like(track.ended)
     return Decisions(
         torch.full_like(track.phase, -1) if script is None else script,

@@ -21,10 +21,10 @@ from thinkpace.types import Phase
 
 
 class TrackColumns(NamedTuple):
-    """`Track` in columns, and the limit of each row's own request.
+    """`Track` in columns, with the limit of each row's request.
 
     Args:
-        max_new: output tokens at most; `FOREVER` for no limit.
+        max_new: maximum number of output tokens; `FOREVER` for no limit.
     """
 
     phase: Ids
@@ -48,9 +48,9 @@ class Rows(NamedTuple):
 
     Args:
         track: phases and counts.
-        inner: the machines' own.
-        script: the number of the phrase that is being written; -1 for none.
-        at: how much of it has been written.
+        inner: the states of the machines.
+        script: index of the phrase that is being written; -1 for none.
+        at: number of its tokens already written.
     """
 
     track: TrackColumns
@@ -60,15 +60,15 @@ class Rows(NamedTuple):
 
 
 class DeviceProgram:
-    """A program for many rows, each with a request limit of its own.
+    """A program for many rows, each with its own request limit.
 
     Args:
-        program: the host's, compiled without a request limit or with any.
-        vocabulary: that it was compiled for.
-        device: where its tables are.
+        program: the host's program, compiled with or without a request limit.
+        vocabulary: the vocabulary it was compiled for.
+        device: holds the tables.
 
     Raises:
-        UnsupportedControl: if one of its machines has no form for devices.
+        UnsupportedControl: if one of its machines has no device form.
     """
 
     def __init__(self, program: Program, vocabulary: Vocabulary, device: torch.device) -> None:
@@ -98,13 +98,13 @@ class DeviceProgram:
         self._replaced = tables.ids(*(script.replaced for script in scripts))
 
     def number(self, state: State) -> int:
-        """The number of the phrase that a host's state is writing; -1 for none."""
+        """The index of the phrase that a host state is writing; -1 for none."""
         if state.script is None:
             return -1
         return self._scripts.index(replace(state.script, why=""))
 
     def columns(self, states: Sequence[State], max_new: Sequence[int | None]) -> Rows:
-        """The host's states as rows, before their decisions: phrases that are under way stay so.
+        """The host's states as rows, before their decisions; phrases already begun continue.
 
         Args:
             states: after the same or different prompts and outputs.
@@ -120,12 +120,12 @@ class DeviceProgram:
         )
 
     def wants(self, rows: Rows) -> Mapping[Statistic, Mask]:
-        """The rows where a number is needed before the decision."""
+        """Row statistics requested before the decision, with the rows that request them."""
         free = (rows.script < 0) & ~rows.track.ended
         return {kind: mask & free for kind, mask in self._machine.wants(rows.inner, rows.track).items()}
 
     def likeliest_close(self, scores: torch.Tensor, rows: Rows) -> torch.Tensor:
-        """Float[rows]: of each row the largest score of an id that would complete a closing marker now."""
+        """Float[rows]: for each row the largest score of an id that would complete a closing marker now."""
         thinks = (rows.track.phase == Phase.THINKING) | (rows.track.phase == Phase.CLOSING)
         ids, counts = self._completions.of(self._completing[torch.where(thinks, rows.track.cursor, START)])
         return scores.gather(1, ids).masked_fill(~counts, -torch.inf).amax(1)
@@ -135,43 +135,43 @@ class DeviceProgram:
 
         Args:
             rows: before the decision.
-            known: the numbers that were wanted.
+            known: the requested row statistics.
 
         Returns:
-            The rows with what was decided, the ids that come for certain (-1 for none), and the rest as wishes whose
-            writes leave the other rows alone.
+            The rows with their decisions; the ids that come for certain (-1 for none); and the decisions, whose writes
+            leave all rows unchanged in which a phrase is written or that have ended.
         """
         free = (rows.script < 0) & ~rows.track.ended
         inner = where(free, self._machine.receive(rows.inner, rows.track, known), rows.inner) if known else rows.inner
-        found = self._machine.decide(inner, rows.track)
+        decided = self._machine.decide(inner, rows.track)
         track = rows.track
         thinks = track.phase == Phase.THINKING
         cursor = torch.where(thinks, track.cursor, START)
         spent = track.thinking + track.injected
         allowed = thinks & (track.missing == 0) & (spent - self._begun[cursor] >= self._least)
-        script = torch.where((found.script < 0) & found.close & allowed, self._close[cursor], found.script)
+        script = torch.where((decided.script < 0) & decided.close & allowed, self._close[cursor], decided.script)
         script = torch.where(free, script, rows.script)
         edited = free & (script < 0)
         forced = torch.where(script >= 0, self._ids[script, rows.at.clamp(max=self._ids.shape[1] - 1)], -1)
-        writes = tuple(step.where(edited) for step in found.writes)
+        writes = tuple(step.where(edited) for step in decided.writes)
         return (
             rows._replace(inner=inner, script=script),
             forced,
-            Decisions(script, found.close, found.conflict & free, writes),
+            Decisions(script, decided.close, decided.conflict & free, writes),
         )
 
     def _known(self, token: Ids) -> Ids:
-        """Ids that stand for something, and one for all others."""
+        """Maps all ids outside the vocabulary to one id."""
         return torch.where((token < 0) | (token > self._nothing), self._nothing, token)
 
     def step(self, rows: Rows, token: Ids, drawn: Ids, redrew: Mask) -> Rows:
-        """The rows after one more token each, before their decisions; rows that have ended stay as they are.
+        """The rows after one more token each, before their decisions; rows that have ended stay unchanged.
 
         Args:
             rows: with their decisions.
-            token: the ids that came.
-            drawn: the ids that the model drew.
-            redrew: where `drawn` was refused and drawn again.
+            token: the generated ids.
+            drawn: the ids that the model really drew.
+            redrew: where `drawn` was refused and another id was drawn.
         """
         token, drawn = self._known(token), torch.where(drawn < 0, drawn, self._known(drawn))
         number = rows.script.clamp(min=0)

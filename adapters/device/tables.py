@@ -1,7 +1,7 @@
-"""What the host's machines look up, as tensors: steps of automata, and sets of tokens.
+"""Lookup tables of the host's machines as tensors: automaton steps, and sets of tokens.
 
-Most tokens of a vocabulary behave alike. Tables have a column per class of tokens, not one per token. `size` is
-`known_ids` everywhere.
+Most tokens of a vocabulary behave alike, so tables have one column per class of tokens, not one per token. `size` is
+always `known_ids`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from thinkpace.processors.text.vocabulary import Vocabulary
 
 
 class ByToken:
-    """Numbers that depend on a row number and a token.
+    """Values indexed by a row and a token.
 
     Args:
         classes: Long[vocabulary], the class of every token.
         values: [rows, classes].
-        device: where the tensors are.
+        device: holds the tensors.
     """
 
     __slots__ = ("_classes", "_values")
@@ -38,18 +38,19 @@ class ByToken:
         self._values = torch.as_tensor(values, device=device)
 
     def __call__(self, at: Ids, token: Ids) -> torch.Tensor:
-        """The numbers of these tokens, in the rows `at`."""
+        """The values of these tokens, in the rows `at`."""
         return self._values[at, self._classes[token]]
 
     def rows(self, at: Ids) -> torch.Tensor:
-        """The numbers of all tokens: [len(at), vocabulary]."""
+        """The values of all tokens: [len(at), vocabulary]."""
         return self._values[at][:, self._classes]
 
 
 def alike(table: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-    """A wide table as (the class of every column, a column of every class).
+    """Group equal columns of a wide table; returns (the class of every column, the table with one column per class).
 
-    Columns are told apart by a sum with random factors: two that differ pass for one with a chance of about 2^-60.
+    Columns are compared by a sum with random factors: two different columns are merged with a probability of about
+    2^-60.
     """
     factors = np.random.default_rng(0).integers(1, 1 << 62, len(table), dtype=np.int64) | 1
     total = np.zeros(table.shape[1], dtype=np.int64)
@@ -60,20 +61,20 @@ def alike(table: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.i
 
 
 def per_token(values: Mapping[int, int], size: int, device: torch.device, dtype: torch.dtype = torch.long) -> Ids:
-    """A number for every token, 0 for those that are left out."""
-    found = torch.zeros(size, dtype=dtype)
+    """A tensor with a value for every token; 0 for tokens that are left out."""
+    tensor = torch.zeros(size, dtype=dtype)
     for token, value in values.items():
-        if token < size:  # a generation config may name ids that the tokenizer does not have
-            found[token] = value
-    return found.to(device)
+        if token < size:  # a generation config may name ids outside the tokenizer
+            tensor[token] = value
+    return tensor.to(device)
 
 
 class Sets:
-    """Sets of tokens, by number; number 0 is the empty one.
+    """Sets of tokens, by index; index 0 is the empty set.
 
     Args:
-        size: of the vocabulary: ids from there on are no members.
-        device: where the tensors are.
+        size: ids from here on are ignored.
+        device: holds the tensors.
     """
 
     def __init__(self, size: int, device: torch.device) -> None:
@@ -83,17 +84,17 @@ class Sets:
         self._tensors: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def add(self, tokens: Iterable[int]) -> int:
-        """The number of a set."""
+        """The index of a set, added if it is new."""
         self._tensors = None
         members = frozenset(token for token in tokens if token < self._size)
         return self._known.setdefault(members, len(self._known))
 
     def added(self, sets: Iterable[Iterable[int]]) -> Ids:
-        """The numbers of some sets."""
+        """The indices of several sets."""
         return torch.tensor([self.add(tokens) for tokens in sets], device=self._device)
 
     def of(self, which: Ids) -> tuple[Ids, Mask]:
-        """(ids, which of them count), both [rows, longest]; what does not count repeats an id of the set, or is 0."""
+        """(ids, validity mask), both [rows, longest]; invalid entries repeat an id of the set, or are 0."""
         if self._tensors is None:
             longest = max(1, *map(len, self._known))
             members = np.zeros((len(self._known), longest), dtype=np.int64)
@@ -110,11 +111,11 @@ class Sets:
 
 
 class Masks:
-    """Sets of tokens that may be large, by number.
+    """Sets of tokens that may be large, by index.
 
     Args:
         table: [sets, vocabulary], 1 for members.
-        device: where the tensors are.
+        device: holds the tensors.
     """
 
     def __init__(self, table: NDArray[np.int8], device: torch.device) -> None:
@@ -122,7 +123,7 @@ class Masks:
         self._members = ByToken(classes, columns.astype(bool), device)
 
     def of(self, which: Ids) -> torch.Tensor:
-        """Bool[rows, vocabulary]: the members of these sets."""
+        """Bool[rows, vocabulary]: membership in these sets."""
         return self._members.rows(which)
 
 
@@ -131,8 +132,8 @@ class MatcherTable:
 
     Args:
         matcher: the host's.
-        size: ids that have columns.
-        device: where.
+        size: number of ids with columns.
+        device: holds the tensors.
     """
 
     def __init__(self, matcher: Matcher, size: int, device: torch.device) -> None:
@@ -151,8 +152,8 @@ class PhrasesTable:
 
     Args:
         phrases: the host's.
-        size: ids that have columns.
-        device: where.
+        size: number of ids with columns.
+        device: holds the tensors.
     """
 
     def __init__(self, phrases: Phrases, size: int, device: torch.device) -> None:
@@ -163,26 +164,26 @@ class PhrasesTable:
         classes[single] = np.arange(len(single)) + len(samples)
         columns = [*samples, *single]
         place = {token: at for at, token in enumerate(columns)}
-        rest = [[phrases.step(sort, token) for token in columns] for sort in Sort]  # idle cursors are sorts
-        steps, found = [], []
+        rest = [[phrases.step(sort, token) for token in columns] for sort in Sort]  # an idle cursor equals its `Sort`
+        steps, completed = [], []
         for cursor in range(phrases.cursors):
             row = list(rest[cursor % len(Sort)])
             for token in going_on[cursor]:
                 row[place[token]] = phrases.step(cursor, token)
             steps.append([after for after, _ in row])
-            found.append([whole is not None for _, whole in row])
+            completed.append([whole is not None for _, whole in row])
         self.step = ByToken(classes, np.array(steps), device)
-        self.found = ByToken(classes, np.array(found), device)
+        self.found = ByToken(classes, np.array(completed), device)
         self.sets = Sets(size, device)
-        #: the tokens that would complete a phrase, by cursor, as numbers of sets
+        #: by cursor: the index of the set of tokens that would complete a phrase
         self.completions = self.sets.added(phrases.completions(cursor) for cursor in range(phrases.cursors))
 
 
 def known_ids(vocabulary: Vocabulary) -> int:
-    """How many ids tables have columns for: those of the vocabulary, and one that stands for all beyond them."""
+    """Number of columns of a table: the ids of the vocabulary, and one for all ids beyond them."""
     return vocabulary.size + 1
 
 
 def bounded(count: int) -> int:
-    """A number that a register can hold, which no count of tokens reaches if it is larger."""
+    """Cap a number at `FOREVER`, which fits an int64 tensor and exceeds every token count."""
     return min(count, FOREVER)

@@ -1,4 +1,4 @@
-"""`Tracker` on the device: the phase and the counts of many rows at once."""
+"""`Tracker` on the device: the phases and token counts of many rows at once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class DeviceTracker:
     Args:
         tracker: the host's.
         vocabulary: of the tokens.
-        device: where.
+        device: holds the tables.
     """
 
     def __init__(self, tracker: Tracker, vocabulary: Vocabulary, device: torch.device) -> None:
@@ -30,31 +30,31 @@ class DeviceTracker:
         self._missing = per_token(lexicon(vocabulary).partial, size, device)
 
     def after_token(self, track: Columns, token: Ids, written: Mask) -> Columns:
-        """`Tracker.after_token`; `written` says for every row whether its token was."""
+        """`Tracker.after_token`; `written` marks the rows whose token was written."""
         thinks = track.phase == Phase.THINKING
         close_cursor = torch.where(thinks, track.cursor, START)
         open_cursor = torch.where(thinks, START, track.cursor)
         closes, opens = self.closes.step(close_cursor, token), self.opens.step(open_cursor, token)
         length = torch.where(thinks, self.closes.found[closes], self.opens.found[opens])
-        found = length > 0
-        cursor = torch.where(found, START, torch.where(thinks, closes, opens))
-        phase = torch.where(found, torch.where(thinks, Phase.ANSWER, Phase.THINKING), track.phase)
+        matched = length > 0
+        cursor = torch.where(matched, START, torch.where(thinks, closes, opens))
+        phase = torch.where(matched, torch.where(thinks, Phase.ANSWER, Phase.THINKING), track.phase)
         ends = self._eos[token]
-        marks = found & ~written
+        marks = matched & ~written
         closed, opened = marks & thinks, marks & ~thinks
-        begun = torch.where(marks, torch.minimum(length - 1, torch.where(thinks, track.thinking, track.answer)), 0)
-        own = ~marks & ~written
-        thought = own & thinks & ~ends
+        typed = torch.where(marks, torch.minimum(length - 1, torch.where(thinks, track.thinking, track.answer)), 0)
+        generated = ~marks & ~written
+        thought = generated & thinks & ~ends
         emitted = track.emitted + 1
         return track._replace(
             phase=phase,
             cursor=cursor,
             emitted=emitted,
-            thinking=track.thinking - begun * thinks + thought.long(),
+            thinking=track.thinking - typed * thinks + thought.long(),
             injected=track.injected + (written & thinks).long(),
             closing=track.closing + (written & ~thinks).long(),
-            marker=track.marker + torch.where(marks, begun + 1, 0),
-            answer=track.answer - begun * ~thinks + (own & ~thought).long(),
+            marker=track.marker + torch.where(marks, typed + 1, 0),
+            answer=track.answer - typed * ~thinks + (generated & ~thought).long(),
             opened=track.opened + opened.long(),
             forced_end=track.forced_end & ~closed,
             answer_from=torch.where(closed, emitted, torch.where(opened, -1, track.answer_from)),
@@ -63,13 +63,13 @@ class DeviceTracker:
         )
 
     def _still_missing(self, track: Columns, token: Ids) -> Ids:
-        found = self._missing[token]
-        return torch.where(found < 0, (track.missing + found).clamp(min=0), found)
+        missing = self._missing[token]
+        return torch.where(missing < 0, (track.missing + missing).clamp(min=0), missing)
 
     def after_close_token(
         self, track: Columns, token: Ids, begun: Ids, replaced: Ids, done: Mask, forced: Mask
     ) -> Columns:
-        """`Tracker.after_close_token`; what it takes per script, here per row."""
+        """`Tracker.after_close_token`, with the script's properties given per row."""
         begun = torch.minimum(begun - replaced, track.thinking)
         cursor = self.closes.step(track.cursor, token)
         closed = self.closes.found[cursor] > 0

@@ -1,7 +1,7 @@
-"""Edits into the logits of many rows, on the device, one step of an edit after the other.
+"""Writes edits into the logits of many rows on the device, one step of an edit after the other.
 
-`_rows.edited` is the reference. Where probability is moved or refused, the id that the model would have drawn is drawn
-here, for whatever token comes: when the token is known, the logits are gone.
+`logits.reference.edited` is the reference. Where probability is moved or refused, attribution is drawn here, in
+advance for every possible token: when the token is known, the logits are no longer available.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from thinkpace.adapters.device.columns import Ids, Mask
 from thinkpace.adapters.device.machine import EditStep
 from thinkpace.adapters.device.tables import Masks
 
-FORCED_LOGIT = 3e4  # a logit that nothing else has
+FORCED_LOGIT = 3e4  # above every other logit
 
 
 class Drawn(NamedTuple):
-    """What the model drew, told before it is known what comes.
+    """Attribution drawn in advance, before the token is known.
 
     Args:
-        refused: Long[rows], the id that would have come and was refused; -1 for none.
+        refused: Long[rows], the id that was drawn and refused; -1 for none.
         targets: Long[rows, moves], ids that probability was moved onto; -1 for none.
-        origins: Long[rows, moves], where these came from, if they come.
+        origins: Long[rows, moves], the id really drawn if the target is generated.
     """
 
     refused: Ids
@@ -32,16 +32,16 @@ class Drawn(NamedTuple):
     origins: torch.Tensor
 
     def of(self, token: Ids) -> tuple[Ids, Mask]:
-        """(what was drawn where `token` came, whether that was refused)."""
+        """(the id really drawn where `token` was generated, whether that id was refused)."""
         redrawn = self.refused >= 0
         drawn = token
-        for move in range(self.targets.shape[1]):  # later moves know where earlier ones came from
+        for move in range(self.targets.shape[1]):  # later origins already resolve earlier moves
             drawn = torch.where(self.targets[:, move] == token, self.origins[:, move], drawn)
         return torch.where(redrawn, self.refused, drawn), redrawn & (self.refused != token)
 
 
 def uniform(seed: Ids, position: Ids, purpose: int) -> torch.Tensor:
-    """Numbers in [0, 1) that depend on nothing but the arguments: Double[rows]. Not those of `_rows.uniform`.
+    """Numbers in [0, 1) that depend only on the arguments: Double[rows]. Differs from `logits.randomness.uniform`.
 
     Source: the finalizer of splitmix64 (Steele, Lea and Flood, OOPSLA 2014), twice.
     """
@@ -55,7 +55,7 @@ def uniform(seed: Ids, position: Ids, purpose: int) -> torch.Tensor:
 
 
 def _shifted(number: Ids, bits: int) -> Ids:
-    """To the right, zeros from the left."""
+    """Logical shift to the right."""
     return (number >> bits) & ((1 << (64 - bits)) - 1)
 
 
@@ -70,10 +70,10 @@ def write(
 
     Args:
         logits: Float[all rows, vocabulary], changed in place.
-        rows: which of them, each once unless it is left alone.
+        rows: indices of the rows to edit; an index may repeat only if no step changes its row.
         writes: the steps of the edit, in columns of `rows`.
-        heat: Double[rows], the temperatures; 0 for greedy.
-        chance: numbers in [0, 1), Double[rows]: one per write, and one for what is refused.
+        temperature: Double[rows], the temperatures; 0 for greedy.
+        chance: random numbers in [0, 1), Double[rows]: one per step, and one for refusals.
     """
     refused = logits.new_zeros((len(rows), 0)), rows.new_zeros((len(rows), 0))
     targets, origins = list[Ids](), list[Ids]()
@@ -99,22 +99,22 @@ def write(
             refused = members, ids
         elif step.kind == "redirect":
             target = torch.where(some.squeeze(1), step.value, -1)
-            own = logits[rows, target.clamp(min=0)]
-            sources = torch.cat((own.unsqueeze(1), members), 1)
-            found = torch.cat((target.clamp(min=0).unsqueeze(1), ids), 1)
-            origin = found.gather(1, _chosen(sources, temperature, u).unsqueeze(1)).squeeze(1)
+            before = logits[rows, target.clamp(min=0)]
+            sources = torch.cat((before.unsqueeze(1), members), 1)
+            source_ids = torch.cat((target.clamp(min=0).unsqueeze(1), ids), 1)
+            origin = source_ids.gather(1, _chosen(sources, temperature, u).unsqueeze(1)).squeeze(1)
             for earlier, came_from in zip(targets, origins, strict=True):
                 origin = torch.where(origin == earlier, came_from, origin)
-            merged = torch.where(some.squeeze(1), _merged(sources, temperature).to(own.dtype), own)
+            merged = torch.where(some.squeeze(1), _merged(sources, temperature).to(before.dtype), before)
             logits[rows, target.clamp(min=0)] = merged
             targets.append(target)
             origins.append(origin)
-    came = _refused(logits, rows, *refused, temperature, chance[len(writes)])
-    return Drawn(came, _stacked(targets, rows), _stacked(origins, rows))
+    redrawn = _refused(logits, rows, *refused, temperature, chance[len(writes)])
+    return Drawn(redrawn, _stacked(targets, rows), _stacked(origins, rows))
 
 
-def _stacked(found: Sequence[Ids], rows: Ids) -> torch.Tensor:
-    return torch.stack(list(found), 1) if found else rows.new_zeros((len(rows), 0))
+def _stacked(columns: Sequence[Ids], rows: Ids) -> torch.Tensor:
+    return torch.stack(list(columns), 1) if columns else rows.new_zeros((len(rows), 0))
 
 
 def _refused(
@@ -125,7 +125,7 @@ def _refused(
     temperature: torch.Tensor,
     u: torch.Tensor,
 ) -> Ids:
-    """The ids that would have come and are refused; -1 where none is."""
+    """The ids that were drawn first and refused; -1 where none was."""
     if not members.shape[1]:
         return torch.full_like(rows, -1)
     rest = torch.cat((_merged(members, temperature).unsqueeze(1), _merged(logits[rows], temperature).unsqueeze(1)), 1)
@@ -141,7 +141,7 @@ def _warm(temperature: torch.Tensor) -> torch.Tensor:
 
 
 def _merged(values: torch.Tensor, temperature: torch.Tensor) -> torch.Tensor:
-    """T * logsumexp(values / T) of every row, the largest at temperature 0; Double[rows]."""
+    """T * logsumexp(values / T) of every row, the maximum at temperature 0; Double[rows]."""
     warm = _warm(temperature)
     return torch.where(
         temperature == 0, values.amax(1).double(), torch.logsumexp(values.double() / warm, 1) * warm.squeeze(1)
@@ -149,7 +149,7 @@ def _merged(values: torch.Tensor, temperature: torch.Tensor) -> torch.Tensor:
 
 
 def _chosen(values: torch.Tensor, temperature: torch.Tensor, u: torch.Tensor) -> Ids:
-    """A place in every row by weight; at temperature 0 that of the largest."""
+    """An index per row drawn by weight; at temperature 0 that of the maximum."""
     top = values.amax(1, keepdim=True).double()
     weights = torch.exp((values.double() - torch.where(torch.isneginf(top), 0.0, top)) / _warm(temperature))
     share = weights.cumsum(1)

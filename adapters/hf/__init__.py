@@ -1,4 +1,4 @@
-"""Hugging Face: controls for `model.generate`, and an engine over it."""
+"""Hugging Face: controls for `model.generate`, and an engine built on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The engine protocol over Hugging Face `generate`: requests in, completions out, batched, seeded per sample."""
+"""The engine protocol over Hugging Face `generate`: batched, with a seed per sample."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ from thinkpace.processors.text.vocabulary import TokenIds
 class HFEngine:
     """Generates with a transformers model. Implements `Engine`.
 
-    Tokens are drawn by inverse transform from numbers that depend on the request's seed and the position alone, so a
+    Sampling uses inverse transform with random numbers that depend only on the request's seed and the position, so a
     row's result does not depend on its neighbours (beyond the rounding of batched matrix products).
 
     Args:
         model: a causal language model, already on its device.
         tokenizer: the model's.
-        markers: of the model's thinking. Default: found from the chat template.
+        markers: the model's thinking markers. Default: found in the chat template.
         batch_size: rows per `generate` call, at least 1.
-        name: what the journal calls it. Default: the model's `name_or_path`.
+        name: the engine's name in journals. Default: the model's `name_or_path`.
 
     Raises:
         UnsupportedControl: if the markers cannot be found.
@@ -99,7 +99,7 @@ class HFEngine:
 
     @property
     def identity(self) -> str:
-        """Tells models apart that go by one name: a hash over some of every weight, and over the chat template."""
+        """Hash of the first values of every weight and of the chat template; tells models of the same name apart."""
         digest = hashlib.blake2b(str(self.tokenizer.chat_template).encode(), digest_size=8)
         for name, weight in self.model.named_parameters():
             some = weight.detach().flatten()[:64].float().cpu().numpy().tobytes()
@@ -113,7 +113,7 @@ class HFEngine:
         """One completion per request, in their order.
 
         Args:
-            requests: of any mixture; those that share sampling and limit go into batches together.
+            requests: any mixture; requests with the same sampling and limit are batched together.
 
         Raises:
             UnsupportedControl: before anything is generated, if a control cannot work here or a prompt is too long.
@@ -128,30 +128,30 @@ class HFEngine:
             else:
                 groups.setdefault((request.sampling, request.max_new_tokens, bool(request.continue_from)), []).append(i)
         for members in groups.values():
-            # rows of like lengths waste the least padding; rows that share a beginning are read once
+            # sorted: similar lengths need the least padding; a shared prefix is computed once
             members.sort(key=lambda i: (len(requests[i].prompt), requests[i].prompt, len(requests[i].continue_from)))
             for start in range(0, len(members), self.batch_size):
                 batch = members[start : start + self.batch_size]
-                made = self._batch([requests[i] for i in batch], [programs[i] for i in batch])
-                out.update(zip(batch, made, strict=True))
+                completions = self._batch([requests[i] for i in batch], [programs[i] for i in batch])
+                out.update(zip(batch, completions, strict=True))
         return [out[i] for i in range(len(requests))]
 
     @property
     def context_tokens(self) -> int | None:
-        """How many tokens the model can hold."""
+        """The model's context length in tokens; None if unknown."""
         return getattr(self.model.config, "max_position_embeddings", None)
 
     @contextlib.contextmanager
     def _plain_generation(self) -> Iterator[None]:
-        """Set the model's own generation config aside: a request says all there is to say about sampling.
+        """Temporarily replace the model's generation config, so that only the request determines sampling.
 
-        `generate` would fill in whatever is not given, say a repetition penalty or a time limit.
+        Otherwise `generate` would fill in unset options from it, such as a repetition penalty or a time limit.
         """
-        own, self.model.generation_config = self.model.generation_config, GenerationConfig(use_cache=self._use_cache)
+        saved, self.model.generation_config = self.model.generation_config, GenerationConfig(use_cache=self._use_cache)
         try:
             yield
         finally:
-            self.model.generation_config = own
+            self.model.generation_config = saved
 
     @torch.inference_mode()
     def _batch(self, requests: list[Request], programs: list[Program]) -> list[Completion]:
@@ -179,18 +179,18 @@ class HFEngine:
                 logits_processor=processors,
                 max_new_tokens=max(left),
                 stopping_criteria=limits,
-                do_sample=False,  # drawing is done by the sampler above, with a seed per row
+                do_sample=False,  # the sampler above draws, with a seed per row
                 pad_token_id=self._pad,
                 eos_token_id=sorted(self.vocabulary.eos) or None,
                 **({} if cache is None else {"past_key_values": cache}),
             )
         logs = processor.logs(sequences)
         for log, request in zip(logs, requests, strict=True):
-            log.rewind(min(len(log.tokens), request.max_new_tokens))  # behind its own limit a row is padded
+            log.rewind(min(len(log.tokens), request.max_new_tokens))  # tokens past the row's own limit are padding
         return [completion(*pair, self.vocabulary, clock.times) for pair in zip(logs, requests, strict=True)]
 
     def _try_answers(self, logs: Sequence[SequenceLog], needs: Sequence[RowStatistic]) -> list[float]:
-        """Answer greedily after each sequence and its suffix, beside the generation that is going on."""
+        """Run greedy trials after each sequence and its suffix, in a nested `generate` call."""
         prompts = [(*log.prompt, *log.tokens, *need.suffix) for log, need in zip(logs, needs, strict=True)]
         ids, mask = self._padded(prompts)
         out = self.model.generate(
@@ -206,24 +206,24 @@ class HFEngine:
             output_logits=True,
             return_dict_in_generate=True,
         )
-        made = out.sequences[:, ids.shape[1] :]
-        # (rows, steps): the log-probability of what was said at every step
-        said = torch.stack(
+        generated = out.sequences[:, ids.shape[1] :]
+        # (rows, steps): the log-probability of the token generated at each step
+        log_probabilities = torch.stack(
             [
-                torch.log_softmax(logits[:, : self.vocabulary.size].double(), 1).gather(1, made[:, [step]])[:, 0]
+                torch.log_softmax(logits[:, : self.vocabulary.size].double(), 1).gather(1, generated[:, [step]])[:, 0]
                 for step, logits in enumerate(out.logits)
             ],
             1,
         ).tolist()
-        found = []
-        for row, (log, tokens) in enumerate(zip(logs, made.tolist(), strict=True)):
+        confidences = []
+        for row, (log, tokens) in enumerate(zip(logs, generated.tolist(), strict=True)):
             length = next((i + 1 for i, token in enumerate(tokens) if token in log.program.ends_trials), len(tokens))
             log.trials = (log.trials[0] + length, log.trials[1] + len(prompts[row]))
-            found.append(confidence(said[row][:length]))
-        return found
+            confidences.append(confidence(log_probabilities[row][:length]))
+        return confidences
 
     def _padded(self, prompts: Sequence[TokenIds]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Prompts as left-padded ids with their mask, each Long[rows, longest]."""
+        """Left-padded ids of the prompts and their attention mask, each Long[rows, longest]."""
         width, device = max(map(len, prompts)), self.model.device
         ids = [[self._pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
         mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
@@ -231,7 +231,7 @@ class HFEngine:
 
 
 class _Barred(LogitsProcessor):
-    """Bars the ids that stand for nothing."""
+    """Sets the scores of unused ids to -inf."""
 
     supports_continuous_batching = False
 
@@ -244,7 +244,7 @@ class _Barred(LogitsProcessor):
 
 
 class _Clock(LogitsProcessor):
-    """Notes when each step was reached, in seconds since it was made."""
+    """Records the time of each step, in seconds since construction."""
 
     supports_continuous_batching = False
 
@@ -258,7 +258,7 @@ class _Clock(LogitsProcessor):
 
 
 class _OwnLimits(StoppingCriteria):
-    """Ends each row at a limit of its own."""
+    """Ends each row at its own token limit."""
 
     def __init__(self, limits: Sequence[int], width: int) -> None:
         self._ends = torch.tensor(limits) + width
@@ -268,7 +268,7 @@ class _OwnLimits(StoppingCriteria):
 
 
 class _SeededSampler(LogitsProcessor):
-    """Leaves one token per row: drawn at the temperature, after the filters, by the row's own random numbers."""
+    """Leaves one token per row: sampled at the temperature, after the filters, with the row's own random numbers."""
 
     supports_continuous_batching = False
 
@@ -285,7 +285,7 @@ class _SeededSampler(LogitsProcessor):
             self.warpers.append(MinPLogitsWarper(sampling.min_p))
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        scores = scores / self.temperature  # type: ignore[assignment]  # a float tensor stays one
+        scores = scores / self.temperature  # type: ignore[assignment]  # dtype does not change
         for warper in self.warpers:
             scores = warper(input_ids, scores)
         share = torch.softmax(scores.double(), 1).cumsum(1)  # (batch, vocabulary)
@@ -293,5 +293,5 @@ class _SeededSampler(LogitsProcessor):
         numbers = [uniform(seed, length - start, "token") for seed, start in zip(self.seeds, self.starts, strict=True)]
         u = torch.tensor(numbers, device=scores.device, dtype=torch.float64)
         tokens = torch.searchsorted(share, (u * share[:, -1]).unsqueeze(1), right=True)
-        tokens.clamp_(max=scores.shape[1] - 1)  # u just below 1 may round up to the end
+        tokens.clamp_(max=scores.shape[1] - 1)  # u just below 1 may round up to the vocabulary size
         return torch.full_like(scores, -torch.inf).scatter_(1, tokens, 0.0)  # type: ignore[return-value]  # float in, float out

@@ -4,8 +4,8 @@
     output = model.generate(**inputs, do_sample=True, temperature=0.6, logits_processor=processors)
     processors.receipts(output)
 
-`generate` gives a processor nothing but padded ids and scores: `_hf_rows` tells from the ids which sequence each row
-is, `_hf_scores` writes what their tokens are subject to.
+`generate` passes a processor only padded ids and scores: `hf.rows` derives from the ids which sequence each row holds,
+and `logits.torch_writer` writes the edits.
 """
 
 from __future__ import annotations
@@ -36,22 +36,22 @@ from thinkpace.types import Receipt
 
 
 class ThinkpaceLogitsProcessor(LogitsProcessor):
-    """Applies programs to the rows of one `generate` call after another.
+    """Applies programs to the rows of successive `generate` calls.
 
     Args:
-        programs: of one vocabulary. For row i of a batch of B rows, program i * len(programs) // B: one for all, one
-            per prompt (also with `num_return_sequences`), or one per row.
-        pad_token_id: of the tokenizer, stripped from the left of prompts; None if there is none.
-        temperature: that the scores will be sampled at; 0 for greedy and beams.
-        seeds: for drawing where a moved token came from: one per row; or one number, from which each row of each call
-            gets its own; or None to take it from the state of torch's generator at the start of a call, so that
-            `torch.manual_seed` settles this as it settles the sampling (nothing is drawn from that generator).
-        trials: what tries answers, for controls that need it; None if nothing can.
+        programs: all for one vocabulary. Row i of a batch of B rows uses program i * len(programs) // B: pass one for
+            all rows, one per prompt (also with `num_return_sequences`), or one per row.
+        pad_token_id: the tokenizer's; stripped from the left of prompts. None if there is none.
+        temperature: the temperature at which the scores are sampled; 0 for greedy and beams.
+        seeds: for attribution. One per row; or one number, from which each row of each call derives its own; or None to
+            derive them from the state of torch's generator at the start of a call, so that `torch.manual_seed`
+            determines them as well as the sampling (nothing is drawn from that generator).
+        trials: runs trials, for controls that need them; None if they are not available.
         beams: as in `ScoreWriter`.
         continued: as in `Rows`.
     """
 
-    #: continuous batching shows a processor the last token only: no state can be kept there
+    #: continuous batching passes a processor only the last token, so state cannot be tracked
     supports_continuous_batching = False
 
     def __init__(
@@ -74,14 +74,14 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
     def reset(self) -> None:
         """Forget the last call.
 
-        A new call is recognised by its ids. Call this before a prompt that could be mistaken for the last call going
-        on: one that is a prompt of the last call with one more token, or goes on from an output that was cut off.
+        A new call is recognised by its ids. Call this before a prompt that could be mistaken for a continuation of the
+        last call: a prompt of the last call with one more token, or one that continues an output that was cut off.
         """
         self._scores_width = 0
         self._rows.reset()
 
     def __call__(self, input_ids: torch.LongTensor, scores: torch.FloatTensor) -> torch.FloatTensor:
-        """Bring every row to its tokens, then write all edits at once.
+        """Update every row from its ids, then write all edits at once.
 
         Args:
             input_ids: Long[batch, length], prompts padded on the left.
@@ -113,12 +113,12 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         self._scores_width = width
 
     def receipts(self, sequences: Any = None) -> list[Receipt]:
-        """What was done to each row.
+        """The receipt of each row.
 
         Args:
-            sequences: what `generate` returned: Long[rows, length], or its output object with `.sequences`. Without it
-                the last token of each row is missing from the counts, since `generate` shows it to no processor, and
-                beams are in the order of the last step.
+            sequences: what `generate` returned: Long[rows, length], or its output object with `.sequences`. Without it,
+                the counts lack the last token of each row, which `generate` passes to no processor, and beams are in
+                the order of the last step.
 
         Raises:
             UnsupportedControl: if the processor was never called, as under continuous batching.
@@ -127,7 +127,7 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         return [log.receipt() for log in self.logs(sequences)]
 
     def logs(self, sequences: Any = None) -> list[SequenceLog]:
-        """The rows themselves, as `receipts` counts them."""
+        """The sequence logs of the rows; arguments and errors as for `receipts`."""
         if not self.calls:
             raise UnsupportedControl(_NEVER_CALLED)
         if sequences is None:
@@ -136,7 +136,7 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
 
 
 class ThinkpaceLogitsProcessorList(LogitsProcessorList):
-    """What `model.generate(..., logits_processor=...)` takes, with the receipts of the last call."""
+    """A list for `model.generate(..., logits_processor=...)`, with the receipts of the last call."""
 
     def __init__(self, processor: ThinkpaceLogitsProcessor) -> None:
         super().__init__([processor])
@@ -163,29 +163,30 @@ def logits_processors(
     seed: int | None = None,
     beams: bool = True,
 ) -> ThinkpaceLogitsProcessorList:
-    """Controls as what `model.generate(..., logits_processor=...)` takes.
+    """Controls for `model.generate(..., logits_processor=...)`.
 
     Works for greedy decoding, sampling, left-padded batches, `num_return_sequences`, beam search, assisted generation,
-    prompt lookup and streaming, and in one call after another; not for two calls at the same time. Scores are edited
-    in place, so `output_logits=True` shows them edited.
+    prompt lookup and streaming, and over successive calls; not for two calls at the same time. Scores are edited in
+    place, so `output_logits=True` returns edited scores.
 
     Args:
         tokenizer: the model's.
         controls: for every row, in order.
-        temperature: the one `generate` samples at: 0 for greedy decoding and beam search. `generate` does not tell a
-            processor, and `waits` are exact only if it is right; None takes 1, with a warning where it matters.
-        max_new_tokens: the one given to `generate`, so that room for an answer is kept inside it.
-        context_tokens: how many tokens the model can hold, for controls that take a share of it.
+        temperature: the temperature passed to `generate`; 0 for greedy decoding and beam search. `generate` does not
+            pass it to processors, and `waits` are exact only if it is right. None means 1, with a warning where it
+            matters.
+        max_new_tokens: the value passed to `generate`, so that room for an answer is reserved inside it.
+        context_tokens: the model's context length, for controls whose limit is a share of it.
         per_row: instead of `controls`: one list of controls per prompt, or per row.
-        markers: of the model's thinking. Default: found from the chat template.
-        eos_token_ids: further ids that end a sequence: give those of `model.generation_config` if it has several.
-        seed: for drawing whether a "Wait" was the model's own; greedy decoding draws nothing. None: from the state of
-            torch's generator, so that `torch.manual_seed` settles it.
-        beams: False if you do not search with beams: while a phrase is written, one score of the row is changed
+        markers: the model's thinking markers. Default: found in the chat template.
+        eos_token_ids: further ids that end a sequence: pass those of `model.generation_config` if it has several.
+        seed: for the random choice whether a "Wait" was the model's own; greedy decoding needs none. None: derived from
+            the state of torch's generator, so that `torch.manual_seed` determines it.
+        beams: set False if you do not use beam search: while a phrase is written, one score of the row is changed
             instead of all, which is many times faster.
 
     Raises:
-        UnsupportedControl: if a control cannot work with this tokenizer; ValueError for bad numbers.
+        UnsupportedControl: if a control cannot work with this tokenizer; ValueError for invalid numbers.
     """
     if per_row is not None and controls:
         raise ValueError("give controls for every row, or per_row, not both")
@@ -226,7 +227,7 @@ _NEVER_CALLED = (
 
 
 def _refuse_continuous_batching() -> None:
-    """Make `generate_batch` refuse our processors, which it would take and silently ignore (transformers 5.19)."""
+    """Make `generate_batch` raise for our processors, which it silently ignores (transformers 5.19)."""
     original = GenerationMixin.generate_batch
     if hasattr(original, "__wrapped_by_thinkpace__"):
         return
@@ -237,5 +238,5 @@ def _refuse_continuous_batching() -> None:
             raise UnsupportedControl("generate_batch ignores logits processors: use model.generate for these controls")
         return original(self, *args, **kwargs)
 
-    generate_batch.__wrapped_by_thinkpace__ = True  # type: ignore[attr-defined]  # a mark of our own
+    generate_batch.__wrapped_by_thinkpace__ = True  # type: ignore[attr-defined]  # marks the wrapper
     GenerationMixin.generate_batch = generate_batch  # type: ignore[method-assign]  # the point of this function

@@ -1,9 +1,9 @@
-"""Beginnings that rows share: read by the model once, and its cache cropped to what each row has of them.
+"""Shared prefixes: the model reads each once, and its cache is cropped to what each row shares of it.
 
-Rows are padded on the left, so a row's part of the cache stands at its right end. A cache that is not one state a
-token and layer (sliding windows, states of recurrent layers, quantized ones) cannot be cropped like that, nor one whose
-states depend on what comes later (rotations that change with the length, attention in both directions); then the rows
-are read as usual.
+Rows are padded on the left, so a row's part of the cache is right-aligned. Cropping needs one state per token and
+layer, so it does not work for sliding windows, recurrent layers or quantized caches. Nor does it work if states depend
+on later tokens (rotary embeddings that change with the length, bidirectional attention). Then every row is read as
+usual.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from thinkpace.processors.text.vocabulary import TokenIds
 
 
 def trunks(rows: Sequence[TokenIds]) -> tuple[list[int], list[int]]:
-    """Which rows are to be read for all of them.
+    """Select the rows whose cache serves all rows.
 
-    A row can be taken from another one that begins with all of it but its last token, which is fed anyway.
+    A row can use the cache of another row that begins with all of its tokens but the last, which is fed anyway.
 
     Args:
         rows: ids.
 
     Returns:
-        Places of the rows that are read; and for every row the index in that list of the one that it is taken from.
+        Indices of the rows to read; and for every row the index in that list of the row whose cache it uses.
     """
     read, source = list[int](), [0] * len(rows)
     for place in sorted(range(len(rows)), key=lambda place: -len(rows[place])):
-        known = rows[place][:-1]
-        found = next((i for i, other in enumerate(read) if rows[other][: len(known)] == known), len(read))
-        if found == len(read):
+        prefix = rows[place][:-1]
+        index = next((i for i, other in enumerate(read) if rows[other][: len(prefix)] == prefix), len(read))
+        if index == len(read):
             read.append(place)
-        source[place] = found
+        source[place] = index
     return read, source
 
 
@@ -52,8 +52,8 @@ def shared_cache(
         padded: makes ids and mask of rows, padded on the left; Long[rows, longest] each.
 
     Returns:
-        A cache of [rows, heads, longest - 1, size] a layer; None if no two rows share, or this model's cannot be
-        cropped.
+        A cache of [rows, heads, longest - 1, size] per layer; None if no two rows share a prefix, or this model's cache
+        cannot be cropped.
     """
     read, source = trunks(rows)
     config = model.config.get_text_config()
@@ -65,7 +65,7 @@ def shared_cache(
         return None
     ids, mask = padded([rows[place] for place in read])
     cache = DynamicCache(config=model.config)
-    layers = [layer for layer in cache.layers if type(layer) is DynamicLayer]  # none of its kin, which forget
+    layers = [layer for layer in cache.layers if type(layer) is DynamicLayer]  # subclasses drop states
     if len(layers) < len(cache.layers):
         return None
     positions = (mask.cumsum(1) - 1).clamp(min=0)
@@ -83,7 +83,7 @@ def shared_cache(
 def _cropped(
     states: torch.Tensor, rows: Sequence[TokenIds], source: Sequence[int], pads: Sequence[int], width: int
 ) -> torch.Tensor:
-    """[rows, heads, width, size]: of every row's trunk what the row has, at its right end; zeros stand before it."""
+    """[rows, heads, width, size]: the part of each row's trunk that the row shares, right-aligned after zeros."""
     out = states.new_zeros((len(rows), states.shape[1], width, states.shape[3]))
     for place, (row, trunk) in enumerate(zip(rows, source, strict=True)):
         length, pad = len(row) - 1, pads[trunk]

@@ -1,8 +1,8 @@
-"""Which sequence each row of `generate` is, told from nothing but padded ids.
+"""Derives from padded ids alone which sequence each row of `generate` holds.
 
-Rows may be finished, reordered (beams), rolled back (assisted generation, prompt lookup) or started anew (a second
-call): the state of every row is kept by its tokens. Most tokens change nothing: they are written down a column per
-step, and a row is told of them when it heeds one, or when somebody asks.
+Rows may be finished, reordered (beams), rolled back (assisted generation, prompt lookup) or restarted (a second call):
+the state of every row is found by its tokens. Most tokens leave the state unchanged: they are stored in one column per
+step, and a row is stepped only when it must be, or when its log is read.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from thinkpace.processors.core.replay import DrawHistory
 
 
 class Rows:
-    """The rows of one call of `generate` after another.
+    """The rows of successive calls of `generate`.
 
     Args:
-        programs: for row i of B rows, program i * len(programs) // B.
+        programs: row i of B rows uses program i * len(programs) // B.
         pad_token_id: stripped from the left of prompts; None if there is none.
-        seeds: one per row; or one number, from which each row of each call gets its own; or None to take it from the
-            state of torch's generator at the start of a call.
-        continued: instead of seeds, sequences that are under way, one per row: a row is its prompt and its tokens.
+        seeds: one per row; or one number, from which each row of each call derives its own; or None to derive them from
+            the state of torch's generator at the start of a call.
+        continued: instead of seeds, sequences to continue, one per row: a row is its prompt and its tokens.
     """
 
     def __init__(
@@ -50,17 +50,17 @@ class Rows:
     def reset(self) -> None:
         """Forget the last call."""
         self._width = 0  # of the padded prompt
-        self._prompts: list[list[int]] = []  # padded, per row
-        self._logs: list[SequenceLog] = []  # per row
-        self._continued: list[list[int]] = []  # the output of a row that stood in its ids from the beginning
+        self._prompts: list[list[int]] = []  # padded, one per row
+        self._logs: list[SequenceLog] = []  # one per row
+        self._continued: list[list[int]] = []  # the part of a row's output that its first ids held
         self._last: torch.Tensor | None = None
-        self._longest = 0  # ids of a row that have been seen in this call
-        # beams that were dropped: (prompt, tokens) -> what was told along them
+        self._longest = 0  # largest number of ids per row seen in this call
+        # dropped beams: (prompt, tokens) -> draw history
         self._past: dict[tuple[tuple[int, ...], tuple[int, ...]], DrawHistory] = {}
         self._told_all(0)
 
     def follow(self, input_ids: torch.Tensor) -> None:
-        """Bring every row to its ids.
+        """Update every row from its ids.
 
         Args:
             input_ids: Long[rows, length], prompts padded on the left.
@@ -93,19 +93,19 @@ class Rows:
             self._list()
 
     def _seen(self, row: int) -> int:
-        """How many tokens that `generate` added to a row its log has been told of."""
+        """Number of tokens added by `generate` that are in the row's log."""
         return len(self._logs[row].tokens) - len(self._continued[row])
 
     def _output(self, row: int, ids: list[int]) -> list[int]:
-        """The output of a row, from its ids."""
+        """The output of a row, extracted from its ids."""
         return self._continued[row] + _until_end(ids[self._width :], self._programs[0])
 
     def _told_all(self, length: int) -> None:
-        """Every row has been brought to its tokens, of which there are `length`."""
+        """Restart the columns: every log now holds all `length` output tokens."""
         count = len(self._logs)
-        self._columns: list[list[int]] = []  # the tokens of all rows, a list per step since then
+        self._columns: list[list[int]] = []  # newer tokens, one list per step with one id per row
         self._since = length
-        # of every row: output tokens up to which it sleeps, unless one comes that it heeds
+        # per row: output length up to which it is idle; wake tokens end that earlier
         self._until = [0] * count
         self._wake_tokens, self._marker_wake_tokens = [NO_TOKENS] * count, [NO_TOKENS] * count
         self._ended, self._wants, self._edits = [False] * count, [False] * count, [KEEP] * count
@@ -114,7 +114,7 @@ class Rows:
         self._list()
 
     def _note(self, row: int) -> None:
-        """Write down what has to be known of a row while it sleeps."""
+        """Cache what is needed of a row while it is idle."""
         log = self._logs[row]
         self._until[row] = FOREVER if log.ended else self._seen(row) + log.idle_left
         self._wake_tokens[row], self._marker_wake_tokens[row] = (
@@ -124,39 +124,42 @@ class Rows:
 
     def _list(self) -> None:
         self._soonest = min(self._until, default=0)
-        self._over = all(self._ended)  # then `generate` must have stopped: the next call is a new one
-        #: the rows that want numbers about the next token
+        self._over = all(self._ended)  # `generate` must have stopped: the next ids belong to a new call
+        #: the rows that request row statistics of the next token
         self.wanting = [row for row, wants in enumerate(self._wants) if wants]
-        #: what the next tokens are subject to, as (row, edit); rows that are left alone are left out
+        #: the edits of the next tokens, as (row, edit); rows whose edit is KEEP are omitted
         self.edits = tuple([(row, edit) for row, edit in enumerate(self._edits) if edit is not KEEP])
 
     @property
     def logs(self) -> list[SequenceLog]:
-        """The rows, each at its tokens."""
+        """The logs of all rows, brought up to date."""
         for row, log in enumerate(self._logs):
             if not log.ended:
                 log.append_idle([column[row] for column in self._columns[self._seen(row) - self._since :]])
         return self._logs
 
     def __getitem__(self, row: int) -> SequenceLog:
-        """The log of a row, which may not have been told its last tokens yet, unless it wants numbers."""
+        """The log of a row; its latest idle tokens may be missing unless it requests row statistics."""
         return self._logs[row]
 
     def receive(self, statistics: Mapping[int, Statistics]) -> None:
-        """Give rows the numbers that they want."""
-        for row, found in statistics.items():
-            self._logs[row].receive(found)
+        """Pass the requested row statistics to the rows."""
+        for row, numbers in statistics.items():
+            self._logs[row].receive(numbers)
             self._note(row)
         self._list()
 
     def record_row(self, row: int, attribution: Attribution) -> None:
-        """Keep what tells where the next token of a row came from."""
-        kept = KEPT if len(self._logs) == 1 else 1  # drafts are of one row; others never go back
+        """Store the attribution of a row's next token."""
+        depth = KEPT if len(self._logs) == 1 else 1  # only single rows have drafts; other rows never roll back
         at = len(self._continued[row]) + self._since + len(self._columns)
-        self._logs[row].record_row(attribution, at=at, kept=kept)
+        self._logs[row].record_row(attribution, at=at, kept=depth)
 
     def of(self, sequences: torch.Tensor) -> list[SequenceLog]:
-        """The logs of what `generate` returned: Long[sequences, length].
+        """The logs of what `generate` returned.
+
+        Args:
+            sequences: Long[sequences, length].
 
         Raises:
             ValueError: if a sequence does not begin with a prompt of the last call.
@@ -169,17 +172,17 @@ class Rows:
         return out
 
     def _nearest(self, logs: list[SequenceLog], ids: list[int], row: int) -> SequenceLog:
-        """A log of the sequence's own, with all that is known of what was drawn along it."""
+        """A copy of the closest log, with the longest draw history known for the sequence's tokens."""
         prompt, tokens = ids[: self._width], self._output(min(row, len(self._continued) - 1), ids)
-        candidates = [log for log, own in zip(logs, self._prompts, strict=True) if own == prompt]
+        candidates = [log for log, other in zip(logs, self._prompts, strict=True) if other == prompt]
         if not candidates:
             raise ValueError(f"row {row} does not begin with a prompt of the last call: pass what that call returned")
         if row < len(self._prompts) and self._prompts[row] == prompt:
             candidates.insert(0, logs[row])
         log = max(candidates, key=lambda log: common(log.tokens, tokens)).fork()
-        own = [(past, history) for (of, past), history in self._past.items() if of == log.prompt]
-        known, history = max(own, key=lambda one: common(one[0], tokens), default=((), DrawHistory()))
-        shared = common(known, tokens)
+        histories = [(past, history) for (of, past), history in self._past.items() if of == log.prompt]
+        dropped, history = max(histories, key=lambda pair: common(pair[0], tokens), default=((), DrawHistory()))
+        shared = common(dropped, tokens)
         if shared > common(log.tokens, tokens):
             log.rewind(0)
             log.drawn.update({at: origin for at, origin in history.drawn.items() if at < shared})
@@ -187,9 +190,10 @@ class Rows:
         return log
 
     def _catch_up(self, input_ids: torch.Tensor) -> None:
-        """Rows are not last time's with one more token: they were reordered, rolled back, or are new.
+        """Handle rows that are not the last ids plus one token: they were reordered, rolled back, or are new.
 
-        Rows go back in drafts only, which are of one row, and never go on by more than one id that was not seen.
+        Rows are rolled back only with drafts, which exist only for single rows, and never grow by more than one unseen
+        id.
         """
         rows: list[list[int]] = input_ids.tolist()
         logs, length, seen = self.logs, len(rows[0]), self._longest
@@ -203,30 +207,30 @@ class Rows:
             if log.drawn or log.statistics:
                 self._past[log.prompt, tuple(log.tokens)] = DrawHistory(dict(log.drawn), dict(log.statistics))
         slots = Slots(logs)
-        slots.reorder(sources)  # forks are made before any log moves on
+        slots.reorder(sources)  # fork before any log advances
         self._logs = [log for _, log in slots.items()]
         for row, ids in enumerate(rows):
             self._logs[row].sync(self._output(row, ids))
         self._told_all(length - self._width)
 
     def _sources(self, rows: list[list[int]]) -> list[int] | None:
-        """The row that each row continues; None if one continues none of them."""
+        """The row that each row continues; None if some row continues none."""
         width, out = self._width, list[int]()
         for row, ids in enumerate(rows):
             prompt, tokens = ids[:width], ids[width:]
             body = _until_end(tokens, self._programs[0])
-            if len(set(tokens[len(body) :])) > 1:  # after the end there is nothing but padding
+            if len(set(tokens[len(body) :])) > 1:  # only padding may follow the end
                 return None
             same_row_first = [row, *range(row), *range(row + 1, len(rows))]
-            # all but the newest token must have been seen: no call was missed
-            found = (
+            # all but the newest token must have been seen, since no call is skipped
+            candidates = (
                 other
                 for other in same_row_first
                 if self._prompts[other] == prompt
                 and common(self._logs[other].tokens, self._continued[other] + body)
                 >= len(self._continued[other] + body) - 1
             )
-            source = next(found, None)
+            source = next(candidates, None)
             if source is None:
                 return None
             out.append(source)
@@ -259,7 +263,7 @@ class Rows:
     def _row_seeds(self, count: int, device: torch.device) -> Sequence[int]:
         if self._seeds is None:
             kind: Any = torch if device.type == "cpu" else getattr(torch, device.type)
-            # each kind of device draws from a generator of its own
+            # each device type has its own generator
             state = kind.get_rng_state(*([device] if device.type in ("cuda", "xpu") else []))
             base = state.numpy().tobytes()
         elif isinstance(self._seeds, int):
@@ -273,10 +277,10 @@ class Rows:
 
 
 def _newest(input_ids: torch.Tensor, last: torch.Tensor | None) -> list[int] | None:
-    """The last id of every row if the rest is what it was, else None; copies one thing from the device."""
+    """The last id of every row if all other ids are unchanged, else None; one copy from the device."""
     if last is None or input_ids.shape != (last.shape[0], last.shape[1] + 1):
         return None
-    if input_ids.device.type == "cpu":  # bytes are quicker than arrays, which are than tensors
+    if input_ids.device.type == "cpu":  # comparing bytes is faster than arrays, and arrays than tensors
         ids = input_ids.numpy()
         return ids[:, -1].tolist() if ids[:, :-1].tobytes() == last.numpy().tobytes() else None
     same = (input_ids[:, :-1] == last).all()
@@ -285,7 +289,7 @@ def _newest(input_ids: torch.Tensor, last: torch.Tensor | None) -> list[int] | N
 
 
 def _until_end(tokens: list[int], program: Program) -> list[int]:
-    """The tokens up to and with the end of the sequence; what follows is padding."""
+    """The tokens up to and including the end of the sequence; padding after it is removed."""
     for i, token in enumerate(tokens):
         if token in program.tracker.eos:
             return tokens[: i + 1]

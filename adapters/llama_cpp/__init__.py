@@ -1,4 +1,4 @@
-"""llama.cpp: controls for a `llama_cpp.Llama`, and an engine with a loop of its own."""
+"""llama.cpp: controls for a `llama_cpp.Llama`, and an engine with its own decoding loop."""
 
 from __future__ import annotations
 

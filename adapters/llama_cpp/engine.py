@@ -1,4 +1,4 @@
-"""The engine protocol over llama.cpp, with a loop of our own: no torch, and written phrases cost one decode."""
+"""The engine protocol over llama.cpp, with our own decoding loop: no torch, and a written phrase costs one decode."""
 
 from __future__ import annotations
 
@@ -21,35 +21,35 @@ from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary
 COLDEST, HOTTEST = 1e-5, 1e5  # llama.cpp divides in single precision
 
 
-CONTEXT_TOKENS = 8192  # per sequence, if the model can hold more: its memory is taken at once
+CONTEXT_TOKENS = 8192  # default cap per sequence: the memory is allocated up front
 
 
 class LlamaCppEngine:
     """Generates with a GGUF model. Implements `Engine`.
 
-    Tokens are drawn by llama.cpp's own samplers, each sample with a generator of its own. A row's result depends on its
-    neighbours through the rounding of batched matrix products alone.
+    llama.cpp's own samplers draw the tokens, each sequence with its own random generator. A row's result depends on its
+    neighbours only through the rounding of batched matrix products.
 
     Args:
-        model: path of a GGUF file, or a `llama_cpp.Llama`, whose weights are used; its own context stays as it is.
-            When that is closed, so is the engine.
-        markers: of the model's thinking. Default: found from the chat template.
-        parallel: sequences at once, at least 1.
-        context_tokens: of one sequence at most. Default: what the model was trained with, 8192 at most.
-        cells: tokens that all sequences hold together. Default: `parallel` times `context_tokens`. Beginnings that
-            sequences share are held once.
-        batch: tokens of one decode at most.
+        model: path of a GGUF file, or a `llama_cpp.Llama`, whose weights are used; its own context is not touched.
+            Closing that object closes the engine.
+        markers: the model's thinking markers. Default: found in the chat template.
+        parallel: number of sequences generated at once, at least 1.
+        context_tokens: maximum length of one sequence. Default: the context the model was trained with, at most 8192.
+        cells: tokens that all sequences hold together. Default: `parallel` times `context_tokens`. Prefixes that
+            sequences share are stored once.
+        batch: maximum number of tokens per decode.
         threads: 0 for one per CPU that this process may use.
-        gpu_layers: layers kept on a GPU; -1 for all.
-        cache_type: of keys and values: "f16", "f32" or "q8_0".
-        flash_attention: None for what llama.cpp thinks best; without it sums are more exact.
-        name: what the journal calls it. Default: the file's name.
+        gpu_layers: number of layers kept on a GPU; -1 for all.
+        cache_type: type of keys and values: "f16", "f32" or "q8_0".
+        flash_attention: None for llama.cpp's own choice; without it sums are more exact.
+        name: the engine's name in journals. Default: the file's name.
 
     Raises:
         MissingExtra: without llama-cpp-python.
         FileNotFoundError: if there is no such file.
         UnsupportedControl: if the markers cannot be found.
-        ValueError: for bad numbers, and what llama.cpp cannot load.
+        ValueError: for invalid numbers, and for files that llama.cpp cannot load.
     """
 
     can_continue = True
@@ -95,7 +95,7 @@ class LlamaCppEngine:
             self._file,
             sequences=parallel + 1,
             cells=self.cells + TRIAL_CELLS,
-            batch=max(batch, parallel + 1),  # at least one token of every sequence, trials included
+            batch=max(batch, parallel + 1),  # room for one token of every sequence, trials included
             threads=threads,
             cache_type=cache_type,
             flash_attention=flash_attention,
@@ -110,7 +110,7 @@ class LlamaCppEngine:
 
     @property
     def identity(self) -> str:
-        """Tells models apart that go by one name: a hash over the beginning, the end and the size of the file."""
+        """Hash of the beginning, the end and the size of the file; tells models of the same name apart."""
         path = Path(self._file.path)
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -122,26 +122,26 @@ class LlamaCppEngine:
     def chat(
         self, messages: Sequence[dict[str, str]], template_arguments: Mapping[str, object] | None = None
     ) -> TokenIds:
-        """The prompt ids of a conversation, ready for the model to answer.
+        """The prompt ids of a conversation, including the generation prompt.
 
         Args:
             messages: role and content of each.
             template_arguments: passed on to the chat template, such as `{"enable_thinking": False}`.
 
         Raises:
-            ValueError: if the template refuses the messages; UnsupportedControl if there is none.
+            UnsupportedControl: if there is no template, or it refuses the messages or an argument; a ValueError.
         """
         return self.vocabulary.encode(render_chat(self._tokenizer, messages, template_arguments or {}))
 
     def text_prompt(self, text: str) -> TokenIds:
-        """The ids of a bare text, after the token that begins sequences if the model wants one."""
+        """The ids of plain text, with a beginning-of-sequence token if the model uses one."""
         return (*self._tokenizer.beginning(), *self.vocabulary.encode(text))
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """One completion per request, in their order; may be called from several threads.
 
         Args:
-            requests: of any mixture: they are decoded together.
+            requests: any mixture; all are decoded together.
 
         Raises:
             UnsupportedControl: before anything is generated, if a control cannot work here or a prompt is too long.
@@ -159,10 +159,10 @@ class LlamaCppEngine:
         return [self.completion(job) for job in jobs]
 
     def stream(self, request: Request) -> Generator[Piece, None, None]:
-        """The tokens of one request as they come, thinking, written and answer tokens told apart.
+        """Yields the tokens of one request as they are generated, in pieces of one token kind.
 
-        Ends the generation if it is closed before the end. Tokens that may turn out to belong to a marker are held
-        back until that is known.
+        Closing the generator stops the generation. Tokens that may turn out to belong to a marker are held back until
+        that is decided.
         """
         [job] = self.jobs([request])
         pieces = Pieces(job, self.vocabulary)
@@ -171,16 +171,17 @@ class LlamaCppEngine:
             while not job.done:
                 self._loop.step()
                 yield from pieces.new()
-            yield from pieces.new()  # another caller's step may have ended it
-            self.completion(job)  # raises what went wrong
+            yield from pieces.new()  # another caller's step may have finished it
+            self.completion(job)  # raises the error if the job failed
         finally:
             self._loop.cancel(job)
 
     def jobs(self, requests: Sequence[Request]) -> list[Job]:
-        """Requests as jobs, for `submit`; everything that can be wrong with them shows here.
+        """Turn requests into jobs for `submit`; all checks of the requests happen here.
 
         Raises:
             UnsupportedControl: if a control cannot work here, or a prompt is too long.
+            ValueError: if a prompt holds ids outside the vocabulary.
         """
         self._context.check_open()
         for request in requests:
@@ -205,33 +206,33 @@ class LlamaCppEngine:
         ]
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Have jobs generated by calls of `step`, for those who serve many clients."""
+        """Queue jobs, which calls of `step` then generate; for servers with many clients."""
         self._loop.submit(jobs)
 
     def cancel(self, job: Job) -> None:
-        """Nothing more comes of a job; its place is free."""
+        """Stop a job and free its slot."""
         self._loop.cancel(job)
 
     def step(self) -> list[Job]:
-        """One decode of everything that is under way; the jobs that went on or ended."""
+        """Run one decode of all active jobs; returns the jobs that got new tokens or ended."""
         return self._loop.step()
 
     def completion(self, job: Job) -> Completion:
-        """What came of a job.
+        """The completion of a finished job.
 
         Raises:
-            ValueError: or whatever else ended it.
+            ValueError: or any other error that ended the job.
         """
         if job.error is not None:
             raise job.error
         return completion(job.log, job.request, self.vocabulary, job.times)
 
     def close(self) -> None:
-        """Give the memory of the context back; the engine is of no use after that."""
+        """Free the memory of the context; the engine cannot be used afterwards."""
         self._loop.close()
 
 
 def _generator_seed(request: Request) -> int:
-    """A request's seed as a number of 32 bits; another one where it goes on, so that no number is drawn twice."""
+    """A 32-bit seed for the random generator; a continued request gets another, so no random number repeats."""
     text = f"{request.seed}/{len(request.continue_from)}" if request.continue_from else str(request.seed)
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=4).digest(), "little")

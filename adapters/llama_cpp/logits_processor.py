@@ -1,13 +1,13 @@
-"""llama-cpp-python: controls as what `Llama(...)`, `create_completion` and `create_chat_completion` take.
+"""llama-cpp-python: controls for `Llama(...)`, `create_completion` and `create_chat_completion`.
 
     processors = logits_processors(llama, BudgetForcing(max_tokens=512, waits=1), max_new_tokens=1024)
     output = llama.create_chat_completion(messages, max_tokens=1024, logits_processor=processors)
     processors.receipt(output)
 
-The library prints what a processor raises and goes on, and drops its processors if there is a `logit_bias` too. So
-`Llama.generate` is wrapped, once: there every call begins anew, with its prompt and its temperature, and errors come
-out. Nothing is barred by -inf: where a grammar bars all the rest, llama.cpp would abort the process. A loop of our own,
-which writes whole phrases in one decode, is in `llama_cpp_engine`.
+The library prints exceptions of processors and continues, and it drops its processors if a `logit_bias` is given too.
+So `Llama.generate` is wrapped, once: the wrapper starts every call with its prompt and temperature, and re-raises
+errors. Barred ids get a finite score instead of -inf: llama.cpp aborts the process if a grammar bars all other ids.
+`llama_cpp.engine` has our own decoding loop, which writes a whole phrase in one decode.
 """
 
 from __future__ import annotations
@@ -42,12 +42,12 @@ except ModuleNotFoundError as error:
 
 
 class ThinkpaceProcessor:
-    """Applies a program to one `generate` call after another. Made by `logits_processors`.
+    """Applies a program to successive `generate` calls. Made by `logits_processors`.
 
     Args:
-        program: what the sequences are under.
-        model: the file that it was compiled for, as `file_key` tells it.
-        seed: for drawing where a moved token came from, together with the seed of the call.
+        program: the program of all sequences.
+        model: key of the GGUF file the program was compiled for, from `file_key`.
+        seed: for attribution, combined with the seed of the call.
     """
 
     def __init__(self, program: Program, model: tuple[str, int, int], seed: int) -> None:
@@ -56,12 +56,12 @@ class ThinkpaceProcessor:
         self.seed = seed
         self.log: SequenceLog | None = None  # of the last call
         self._error: BaseException | None = None
-        self._asked = False  # whether the next token was decided about
+        self._asked = False  # whether the edit of the next token was applied
         self._unused = np.array(sorted(program.unused), dtype=np.int64)
         self._writer = RowWriter(1.0, BARRED_LOGIT)
 
     def begin(self, prompt: Sequence[int], temperature: float, seed: int) -> None:
-        """A new call, with its own seed."""
+        """Start a new call, which has its own seed."""
         self.log = SequenceLog(self.program, tuple(prompt), (self.seed << 32) + seed)
         self._error = None
         self._asked = False
@@ -69,7 +69,7 @@ class ThinkpaceProcessor:
             self._writer = RowWriter(temperature, BARRED_LOGIT)
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
-        """Write what holds for the next token.
+        """Apply the edit of the next token.
 
         Args:
             input_ids: int32[tokens], prompt and output so far.
@@ -78,7 +78,7 @@ class ThinkpaceProcessor:
         if self._error is None:
             try:
                 self._apply(len(input_ids), np.asarray(scores))
-            except BaseException as error:  # noqa: BLE001  # the caller is C: `took` raises it
+            except BaseException as error:  # noqa: BLE001  # the caller is C: `took` raises it later
                 self._error = error
         return scores
 
@@ -106,15 +106,16 @@ class ThinkpaceProcessor:
             log.record_row(DrawAttribution(seen, self._writer.temperature, log.seed), kept=1)
 
     def check(self) -> None:
-        """Raise what went wrong where nobody could be told."""
+        """Raise the error that `__call__` stored, if any."""
         if self._error is not None:
             raise self._error
 
     def took(self, token: int) -> None:
-        """The token that came.
+        """Record the token that was generated.
 
         Raises:
-            NoLegalToken: if it is one that the controls had barred.
+            NoLegalToken: if the controls had barred it.
+            UnsupportedControl: if the controls did not see its logits.
         """
         self.check()
         log = self.log
@@ -132,8 +133,8 @@ class ThinkpaceProcessor:
         log.advance(token)
 
 
-class LlamaLogitsProcessors(LogitsProcessorList):  # type: ignore[misc]  # the library has no types
-    """What `Llama(...)` takes as `logits_processor`, with the receipt of the last call."""
+class LlamaLogitsProcessors(LogitsProcessorList):  # type: ignore[misc]  # the library is untyped
+    """The `logits_processor` argument of `Llama(...)`, with the receipt of the last call."""
 
     def __init__(self, processor: ThinkpaceProcessor, vocabulary: Vocabulary, max_new_tokens: int | None) -> None:
         super().__init__([processor])
@@ -142,23 +143,23 @@ class LlamaLogitsProcessors(LogitsProcessorList):  # type: ignore[misc]  # the l
         self._max_new_tokens = max_new_tokens
 
     def extend(self, others: Any) -> Any:
-        """Others and then ours, as a new list. The library takes what this returns, and its own returns nothing."""
+        """A new list, `others` then ours. The library uses the return value; its own `extend` returns nothing."""
         return LogitsProcessorList([*others, *self])
 
     def __call__(self, input_ids: Any, scores: Any) -> Any:
-        """Never: the library takes the list itself. Inside another list it would not be found."""
+        """Always raises: the library uses the list itself, and would not find it inside another list."""
         raise UnsupportedControl(_NESTED)
 
     def receipt(self, output: Any = None) -> Receipt:
-        """What was done in the last call; see `completion`."""
+        """The receipt of the last call; see `completion`."""
         return self._finished(output).receipt()
 
     def completion(self, output: Any = None) -> Completion:
-        """The last call with thinking and answer told apart, the kind of every token, and the receipt.
+        """The last call as a completion: thinking, answer, the kind of every token, and the receipt.
 
         Args:
             output: what that call returned, if it was not a stream. Without it, and without `max_new_tokens`, a token
-                may be counted that was drawn and then left out of the text.
+                that was drawn and then left out of the text may be counted.
 
         Raises:
             UnsupportedControl: if there was no call.
@@ -173,9 +174,9 @@ class LlamaLogitsProcessors(LogitsProcessorList):  # type: ignore[misc]  # the l
             raise UnsupportedControl("no call was made with these controls")
         length = len(log.tokens)
         if isinstance(output, Mapping):
-            said = int(output["usage"]["completion_tokens"])
-            ends = length > said and log.tokens[said] in log.program.tracker.eos
-            length = min(length, said + ends)
+            reported = int(output["usage"]["completion_tokens"])
+            ends = length > reported and log.tokens[reported] in log.program.tracker.eos
+            length = min(length, reported + ends)
         elif self._max_new_tokens is not None:
             length = min(length, self._max_new_tokens)
         copy = log.fork()
@@ -190,21 +191,22 @@ def logits_processors(
     markers: Markers | None = None,
     seed: int = 0,
 ) -> LlamaLogitsProcessors:
-    """Controls as what a `llama_cpp.Llama` takes: `Llama(...)`, `create_completion`, `create_chat_completion`, streams.
+    """Controls for a `llama_cpp.Llama`: `Llama(...)`, `create_completion`, `create_chat_completion`, streams.
 
-    Together with `logit_bias`, with a grammar (what it refuses is recorded as diverged), with penalties and with every
-    sampler but a draft model. One call after another; not two at the same time, which a `Llama` cannot do either.
+    Can be combined with `logit_bias`, with a grammar (tokens it refuses are recorded as divergences), with penalties
+    and with every sampler, but not with a draft model. For successive calls, not for two calls at the same time, which
+    a `Llama` cannot do either.
 
     Args:
-        llama: the object that the calls will be made on; `Llama.generate` is wrapped.
+        llama: the object on which the calls are made; `Llama.generate` is wrapped.
         controls: in order.
-        max_new_tokens: the `max_tokens` of the calls, so that room for an answer is kept inside it.
-        markers: of the model's thinking. Default: found from the chat template.
-        seed: for drawing whether a "Wait" was the model's own, together with the seed of the call; greedy decoding
-            draws nothing.
+        max_new_tokens: the `max_tokens` of the calls, so that room for an answer is reserved inside it.
+        markers: the model's thinking markers. Default: found in the chat template.
+        seed: for the random choice whether a "Wait" was the model's own, combined with the seed of the call; greedy
+            decoding needs none.
 
     Raises:
-        UnsupportedControl: if a control cannot work with this model; ValueError for bad numbers.
+        UnsupportedControl: if a control cannot work with this model; ValueError for invalid numbers.
     """
     if not isinstance(llama, Llama):
         raise TypeError(f"logits_processors takes a llama_cpp.Llama first, got {llama!r}")
@@ -240,7 +242,10 @@ def _refuse_drafts(llama: Any) -> None:
 
 
 def _wrap_generate() -> None:
-    """Have `generate` tell our processors when a call begins and which tokens came; other calls are left alone."""
+    """Wrap `Llama.generate` so that our processors learn when a call begins and which tokens were generated.
+
+    Calls without our processors are unchanged.
+    """
     original = Llama.generate
     if hasattr(original, "__wrapped_by_thinkpace__"):
         return
@@ -252,12 +257,12 @@ def _wrap_generate() -> None:
         call = signature.bind(llama, tokens, *args, **kwargs)
         call.apply_defaults()
         given = call.arguments["logits_processor"] or ()
-        if any(isinstance(one, LlamaLogitsProcessors) for one in given):
+        if any(isinstance(item, LlamaLogitsProcessors) for item in given):
             raise UnsupportedControl(_NESTED)
-        ours = [one for one in given if isinstance(one, ThinkpaceProcessor)]
+        ours = [item for item in given if isinstance(item, ThinkpaceProcessor)]
         if not ours:
-            found: Iterator[int] = original(llama, tokens, *args, **kwargs)
-            return found
+            unchanged: Iterator[int] = original(llama, tokens, *args, **kwargs)
+            return unchanged
         if ours[0].model != file_key(llama.model_path):
             raise UnsupportedControl("these controls were made for another Llama: call logits_processors for this one")
         if len(ours) > 1:
@@ -265,11 +270,11 @@ def _wrap_generate() -> None:
         _refuse_drafts(llama)
         temperature = float(call.arguments["temp"])
         if call.arguments["mirostat_mode"] or temperature < 0:
-            temperature = 1.0  # both draw from the scores as they are
+            temperature = 1.0  # both sample from unscaled scores
         ours[0].begin(tokens, temperature, int(getattr(llama, "_seed", 0)))
         return _followed(ours[0], original(llama, tokens, *args, **kwargs))
 
-    generate.__wrapped_by_thinkpace__ = True  # type: ignore[attr-defined]  # a mark of our own
+    generate.__wrapped_by_thinkpace__ = True  # type: ignore[attr-defined]  # marks the wrapper
     Llama.generate = generate
 
 

@@ -1,4 +1,4 @@
-"""The decoding loop over a llama.cpp context: many sequences, one decode a step, written phrases in a single one."""
+"""The decoding loop over a llama.cpp context: many sequences per decode, and whole phrases written in one decode."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from thinkpace.processors.core.decisions import RowStatistic
 from thinkpace.processors.core.edit import KEEP
 from thinkpace.processors.text.vocabulary import TokenIds
 
-TRIAL_CELLS = 512  # tokens of a trial at most, its suffix included
-SHARED = 8  # a prompt waits for another one that is being read if so many more tokens of it can be shared
+TRIAL_CELLS = 512  # maximum length of a trial in tokens, suffix included
+SHARED = 8  # a prompt waits for one being read if that lets it share this many more tokens
 
 
 @dataclass(eq=False, slots=True)
 class Job:
-    """One sequence that is to be generated.
+    """One sequence to generate.
 
     Args:
-        request: what is asked for.
+        request: the request.
         log: its sequence.
-        sampler: of its own random numbers.
-        writer: at its temperature.
-        feed: tokens that are known and not yet decoded.
-        slot: where it is decoded; -1 while it waits and after it is done.
-        start: when it was made.
-        times: when each of its tokens came, in seconds since it was submitted.
-        done: whether nothing more comes.
+        sampler: with its own random generator.
+        writer: writes edits at the request's temperature.
+        feed: tokens that are not decoded yet.
+        slot: slot in the context; -1 while it waits and after it is done.
+        start: creation time.
+        times: time of each generated token, in seconds since `start`.
+        done: whether it has ended.
         error: what ended it, if it failed.
     """
 
@@ -57,34 +57,34 @@ class Job:
     error: Exception | None = None
 
     def take(self, token: int) -> None:
-        """One more token."""
+        """Append one token to the sequence."""
         self.log.advance(token)
         self.feed.append(token)
         self.times.append(time.perf_counter() - self.start)
 
     @property
     def known(self) -> TokenIds:
-        """What is read before anything is generated: the prompt, and what is there of the output."""
+        """The tokens read before generation starts: the prompt and the output to continue."""
         return self.request.prompt + self.request.continue_from
 
     @property
     def cells(self) -> int:
-        """The memory that it may come to need, in tokens."""
+        """The maximum memory that it may need, in tokens."""
         return len(self.request.prompt) + self.request.max_new_tokens
 
 
 class Loop:
-    """Sequences that are decoded together: they come and go, each at its own place. Safe to use from several threads.
+    """Decodes many sequences together, each in its own slot. Safe to use from several threads.
 
-    A sequence that is done stays in memory until its place is needed: a prompt that begins like it, or like one that
-    is being generated, is not read again.
+    A finished sequence stays in memory until its slot is needed: a prompt that shares a prefix with it, or with a
+    sequence being generated, does not read that prefix again.
 
     Args:
-        context: with one sequence more than are generated at once, for trials.
-        parallel: sequences at once.
+        context: with one sequence more than `parallel`, for trials.
+        parallel: number of sequences generated at once.
         cells: tokens that they hold together, trials excluded.
-        unused: ids that never come.
-        rewinds: whether beginnings can be shared.
+        unused: ids that are never generated.
+        rewinds: whether prefixes can be shared.
     """
 
     def __init__(
@@ -96,42 +96,42 @@ class Loop:
         self._unused = np.array([*unused], dtype=np.int64)
         self._waiting: deque[Job] = deque()
         self._jobs: list[Job | None] = [None] * parallel
-        self._held: list[list[int]] = [[] for _ in range(parallel)]  # tokens in memory, per place
+        self._held: list[list[int]] = [[] for _ in range(parallel)]  # tokens in memory, per slot
         self._lock = threading.RLock()
         self.candidates = Candidates(context.width)
 
     def submit(self, jobs: Sequence[Job]) -> None:
-        """Let them wait for a place."""
+        """Queue jobs until slots are free."""
         with self._lock:
             self._waiting.extend(jobs)
 
     def cancel(self, job: Job) -> None:
-        """Nothing more comes of it; its place is free."""
+        """Stop a job and free its slot."""
         with self._lock:
             if job in self._waiting:
                 self._waiting.remove(job)
             self._end(job)
 
     def close(self) -> None:
-        """Give the memory back, after the step that is under way."""
+        """Free the memory of the context, after the current step."""
         with self._lock:
             self._context.close()
 
     def step(self) -> list[Job]:
-        """One decode of everything that is under way.
+        """Run one decode of all active sequences.
 
         Returns:
             The jobs that have new tokens, or ended.
 
         Raises:
-            RuntimeError: if llama.cpp fails; the jobs that were under way fail with it.
+            RuntimeError: if llama.cpp fails; all active jobs fail with it.
         """
         with self._lock:
             self._context.check_open()
-            begun = self._admit()
+            ended = self._admit()
             feeds = self._feeds()
             if not feeds:
-                return begun
+                return ended
             try:
                 rows = self._context.decode(feeds)
             except RuntimeError as error:
@@ -142,21 +142,21 @@ class Loop:
             ready: list[tuple[Job, Logits]] = []
             for feed in feeds:
                 fed = self._jobs[feed.sequence]
-                assert fed is not None  # nothing ends while the lock is held
+                assert fed is not None  # no job ends while the lock is held
                 self._held[feed.sequence] += feed.tokens
                 del fed.feed[: len(feed.tokens)]
                 if feed.wanted:
                     ready.append((fed, rows[len(ready)]))
-            # a trial decodes, which overwrites the rows: it comes after all others, on a copy
+            # a trial decodes and overwrites the rows, so jobs with trials come last and use copies
             tries = [any(need.kind == "trial" for need in job.log.wants) for job, _ in ready]
             late = [(job, row.copy()) for (job, row), trying in zip(ready, tries, strict=True) if trying]
             prompt = [pair for pair, trying in zip(ready, tries, strict=True) if not trying]
             for job, row in prompt + late:
                 self._guarded(job, partial(self._choose, job, row))
-            return begun + [job for job, _ in ready]
+            return ended + [job for job, _ in ready]
 
     def _feeds(self) -> list[Feed]:
-        """What goes into the next decode: sequences that are generating before prompts that are being read."""
+        """The tokens of the next decode: generating sequences first, then prompts that are being read."""
         room, feeds = self._context.batch, list[Feed]()
         for job in sorted((job for job in self._jobs if job is not None), key=lambda job: len(job.feed)):
             part = job.feed[:room]
@@ -166,15 +166,15 @@ class Loop:
         return feeds
 
     def _admit(self) -> list[Job]:
-        """Give jobs that wait a place and memory, in their order; those that ended at once are returned."""
-        begun = []
+        """Give waiting jobs a slot and memory, in order; returns the jobs that ended at once."""
+        ended = []
         for job in [*self._waiting]:
             free = [slot for slot, other in enumerate(self._jobs) if other is None]
             active = sum(other.cells for other in self._jobs if other is not None)
             if not free or active + job.cells > self._cells:
                 break
             prompt = job.known
-            most = len(prompt) - 1  # the last one is read for its logits
+            most = len(prompt) - 1  # the last token is always read, for its logits
             shared = [min(most, common(held, prompt)) if self._rewinds else 0 for held in self._held]
             source = max(range(len(shared)), key=lambda slot: (shared[slot], slot in free))
             if self._comes(prompt, shared[source]):
@@ -193,18 +193,18 @@ class Loop:
             job.feed = list(prompt[len(self._held[slot]) :])
             self._guarded(job, partial(self._write, job))
             if job.done:
-                begun.append(job)
-        return begun
+                ended.append(job)
+        return ended
 
     def _place(self, free: Sequence[int], source: int, shared: int) -> int:
-        """Where a prompt goes: onto the sequence that it goes on from, else where the least is lost."""
+        """The slot for a prompt: that of a sequence it fully extends, else the free one with the fewest tokens."""
         if source in free and shared and shared == len(self._held[source]):
             return source
         others = [slot for slot in free if slot != source] or free
         return min(others, key=lambda slot: len(self._held[slot]))
 
     def _comes(self, prompt: Sequence[int], shared: int) -> bool:
-        """Whether more of the prompt will soon be in memory, since another one is being read."""
+        """Whether a prompt that is being read will soon provide a longer shared prefix."""
         if not self._rewinds:
             return False
         reading = [
@@ -215,7 +215,7 @@ class Loop:
         return any(min(len(prompt) - 1, common(other, prompt)) >= shared + SHARED for other in reading)
 
     def _make_room(self, room: int, slot: int) -> None:
-        """Forget sequences that are done, the longest first, until the rest fit into `room`."""
+        """Drop finished sequences, longest first, until the rest fit into `room` tokens."""
         idle = [i for i, job in enumerate(self._jobs) if job is None and i != slot]
         for i in sorted(idle, key=lambda i: -len(self._held[i])):
             if sum(len(self._held[j]) for j in idle) <= room:
@@ -227,7 +227,7 @@ class Loop:
         self._held[slot] = []
 
     def _choose(self, job: Job, row: Logits) -> None:
-        """The next token of a sequence, and what is written after it."""
+        """Choose the next token of a sequence, and append the tokens that are certain after it."""
         log = job.log
         row[self._unused] = -np.inf
         if log.wants:
@@ -237,7 +237,7 @@ class Loop:
         self._write(job)
 
     def _write(self, job: Job) -> None:
-        """Take what comes for certain, which needs no logits."""
+        """Append the tokens that are certain; they need no logits."""
         log, limit = job.log, job.request.max_new_tokens
         while not log.ended and len(log.tokens) < limit and (pending := log.pending):
             for token in pending[: limit - len(log.tokens)]:
@@ -250,7 +250,7 @@ class Loop:
         if edit is KEEP:
             return job.sampler.draw(row)
         if job.request.sampling.filters:
-            # filters are meant to see the edited row, as they do elsewhere: what is moved counts together
+            # filters must see the edited row, as in other engines, so that merged probability counts as one
             temperature = job.request.sampling.temperature
             seen = job.writer.write(row, edit)
             if seen is not None:
@@ -270,14 +270,14 @@ class Loop:
         return row_statistic(row, need.kind, log.close_ids)
 
     def _tried(self, job: Job, need: RowStatistic) -> float:
-        """Answer greedily after a copy of the sequence and a suffix."""
+        """Run a greedy trial on a copy of the sequence, after the suffix."""
         if len(need.suffix) + need.max_tokens > TRIAL_CELLS:
             raise UnsupportedControl(
                 f"a trial of {len(need.suffix)} and {need.max_tokens} tokens is more than the {TRIAL_CELLS} kept for it"
             )
         log, sequence = job.log, len(self._jobs)
         at = len(self._held[job.slot])
-        self._context.cut(sequence, 0)  # what a failed trial may have left
+        self._context.cut(sequence, 0)  # a failed trial may have left tokens
         self._context.copy(job.slot, sequence, at)
         feed, logs = list(need.suffix), list[float]()
         while len(logs) < need.max_tokens:
@@ -298,10 +298,10 @@ class Loop:
         return confidence(logs)
 
     def _guarded(self, job: Job, act: Callable[[], None]) -> None:
-        """Whatever goes wrong with one sequence ends that one alone."""
+        """Run `act`; an error ends this sequence only."""
         try:
             act()
-        except Exception as error:  # noqa: BLE001  # it is raised by `completion`, to the one who asked
+        except Exception as error:  # noqa: BLE001  # `completion` raises it for the caller
             self._fail(job, error)
 
     def _fail(self, job: Job, error: Exception) -> None:

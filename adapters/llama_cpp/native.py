@@ -1,4 +1,4 @@
-"""llama.cpp through ctypes: a model file, a context of many sequences, and samplers. Nothing else does ctypes."""
+"""llama.cpp through ctypes: model files, contexts of many sequences, and samplers. No other module uses ctypes."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ except ModuleNotFoundError as error:
 Logits = NDArray[np.float32]
 CacheType = Literal["f16", "f32", "q8_0"]
 
-_CACHE_TYPES: dict[str, int] = {"f32": 0, "f16": 1, "q8_0": 8}  # numbers of ggml's types
+_CACHE_TYPES: dict[str, int] = {"f32": 0, "f16": 1, "q8_0": 8}  # ggml type numbers
 _TOKEN_DATA = np.dtype([("id", np.int32), ("logit", np.float32), ("p", np.float32)], align=True)
 
 
 class ModelFile:
-    """A GGUF file that is open.
+    """An open GGUF file.
 
     Args:
         path: the file.
-        gpu_layers: how many layers are kept on a GPU; -1 for all.
-        weights: False for the vocabulary and the metadata alone.
+        gpu_layers: number of layers kept on a GPU; -1 for all.
+        weights: False to load only the vocabulary and the metadata.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -64,10 +64,10 @@ class ModelFile:
 
     @classmethod
     def of(cls, llama: Any) -> ModelFile:
-        """The model of a `llama_cpp.Llama`, which stays its owner."""
+        """The model of a `llama_cpp.Llama`, which keeps ownership."""
         self = cls.__new__(cls)
         self.pointer, self.path, self._free = llama.model, str(llama.model_path), None
-        self._owner = llama  # frees it
+        self._owner = llama  # frees the model
         return self
 
     @property
@@ -76,33 +76,33 @@ class ModelFile:
         return self._owner is not None and not self._owner.model
 
     def before_close(self, act: Callable[[], None]) -> None:
-        """Have something done before a `Llama` that owns the weights gives them back."""
+        """Call `act` before an owning `Llama` frees the weights."""
         if self._owner is not None:
             self._owner._stack.callback(act)
 
     def beginning(self) -> TokenIds:
-        """What the tokenizer puts before a text."""
+        """The token ids that the tokenizer puts before a text."""
         wanted = llama_cpp.llama_vocab_get_add_bos(self.vocab)
         return (int(llama_cpp.llama_vocab_bos(self.vocab)),) if wanted else ()
 
     @property
     def vocab(self) -> Any:
-        """What llama.cpp calls the tokenizer."""
+        """Pointer to llama.cpp's tokenizer."""
         return llama_cpp.llama_model_get_vocab(self.pointer)
 
     @property
     def trained_tokens(self) -> int:
-        """The context that the model was trained with."""
+        """The context length that the model was trained with."""
         return int(llama_cpp.llama_model_n_ctx_train(self.pointer))
 
     @property
     def rewinds(self) -> bool:
-        """Whether a sequence can be cut back to any length: not so with recurrent layers."""
+        """Whether a sequence can be cut to any length; False with recurrent layers."""
         recurrent = llama_cpp.llama_model_is_recurrent(self.pointer) or llama_cpp.llama_model_is_hybrid(self.pointer)
         return not recurrent
 
     def metadata(self) -> dict[str, str]:
-        """Keys and values of the file, arrays left out."""
+        """The file's metadata, without arrays."""
         count = llama_cpp.llama_model_meta_count(self.pointer)
         keys = [_text(llama_cpp.llama_model_meta_key_by_index, self.pointer, i) for i in range(count)]
         values = [_text(llama_cpp.llama_model_meta_val_str_by_index, self.pointer, i) for i in range(count)]
@@ -110,10 +110,10 @@ class ModelFile:
 
 
 def _quiet() -> None:
-    """llama.cpp reports hundreds of lines of progress, unless somebody has said how much is wanted."""
+    """Silence llama.cpp's progress messages (hundreds of lines), unless a log level was set."""
     logger = logging.getLogger("llama-cpp-python")
     if logger.level == logging.NOTSET:
-        logger.setLevel(logging.CRITICAL)  # the library takes warnings for errors
+        logger.setLevel(logging.CRITICAL)  # the library logs warnings as errors
 
 
 def _text(function: Any, pointer: Any, i: int) -> str:
@@ -128,13 +128,13 @@ def _text(function: Any, pointer: Any, i: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """Tokens of one sequence that go into a decode.
+    """Tokens of one sequence for a decode.
 
     Args:
         sequence: its number.
         tokens: at least one.
-        at: position of the first.
-        wanted: whether the logits after the last are wanted.
+        at: position of the first token.
+        wanted: whether the logits after the last token are needed.
     """
 
     sequence: int
@@ -148,19 +148,19 @@ def _usable_cpus() -> int:
 
 
 class Context:
-    """The memory of several sequences, and what decodes them together.
+    """The key-value memory of several sequences, which it decodes together.
 
     Args:
         model: its weights.
-        sequences: how many, at least 1.
-        cells: tokens that they hold together; those of a copied beginning are shared.
-        batch: tokens of one decode at most.
-        threads: for decoding; 0 for one per CPU that this process may use: llama.cpp would take 4 of any machine.
-        cache_type: of keys and values.
-        flash_attention: whether to use it; None for what llama.cpp thinks best.
+        sequences: number of sequences, at least 1.
+        cells: tokens that all sequences hold together; a copied prefix is shared.
+        batch: maximum number of tokens per decode.
+        threads: for decoding; 0 for one per CPU that this process may use (llama.cpp's default is always 4).
+        cache_type: type of keys and values.
+        flash_attention: whether to use it; None for llama.cpp's own choice.
 
     Raises:
-        ValueError: if there is no memory for it.
+        ValueError: if there is not enough memory.
     """
 
     def __init__(
@@ -186,31 +186,31 @@ class Context:
         if not pointer:
             raise ValueError(f"llama.cpp makes no context of {cells} tokens and {sequences} sequences: try fewer")
         self._pointer = pointer
-        self._model = model  # is freed after the context
+        self._model = model  # keeps the weights alive until the context is freed
         self._memory = llama_cpp.llama_get_memory(pointer)
         self._batch = llama_cpp.llama_batch_init(batch, 0, 1)
         self.batch = batch
         self.width = vocabulary_size(model.vocab)
         self._free = weakref.finalize(self, _free_context, self._batch, pointer)
-        model.before_close(self._free)  # llama.cpp wants the context freed before its weights
+        model.before_close(self._free)  # llama.cpp requires freeing the context before the weights
 
     def close(self) -> None:
-        """Give the memory back; the context is of no use after that."""
+        """Free the memory; the context cannot be used afterwards."""
         self._free()
 
     def check_open(self) -> None:
-        """Raise a ValueError if it was closed: llama.cpp would not survive its use."""
+        """Raise a ValueError if it was closed, because using it then would crash llama.cpp."""
         if not self._free.alive or self._model.closed:
             raise ValueError("the engine, or the Llama whose weights it uses, was closed: make a new one")
 
     def decode(self, feeds: Sequence[Feed]) -> Logits:
-        """Read tokens into their sequences.
+        """Append tokens to their sequences.
 
         Returns:
             Float32[wanted, vocabulary], in the order of the feeds; a view that the next decode overwrites.
 
         Raises:
-            RuntimeError: if llama.cpp fails, or finds no room.
+            RuntimeError: if llama.cpp fails or runs out of memory.
         """
         self.check_open()
         batch, place, wanted = self._batch, 0, 0
@@ -234,11 +234,11 @@ class Context:
         return np.ctypeslib.as_array(llama_cpp.llama_get_logits(self._pointer), shape=(wanted, self.width))
 
     def copy(self, source: int, target: int, length: int) -> None:
-        """Make the first `length` tokens of one sequence those of an empty one as well; nothing is computed."""
+        """Share the first `length` tokens of one sequence with an empty one; nothing is computed."""
         llama_cpp.llama_memory_seq_cp(self._memory, source, target, 0, length)
 
     def cut(self, sequence: int, length: int) -> bool:
-        """Forget what follows the first `length` tokens; False if this memory cannot, and nothing was forgotten."""
+        """Drop all tokens after the first `length`; False if this memory cannot, and nothing was dropped."""
         return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, length, -1))
 
 
@@ -248,11 +248,12 @@ def _free_context(batch: Any, pointer: Any) -> None:
 
 
 class Sampler:
-    """Draws from a row by llama.cpp's own chain: temperature, top-k, top-p, min-p, and a generator of its own.
+    """Draws from a row with llama.cpp's sampler chain (temperature, top-k, top-p, min-p) and its own random generator.
 
     Args:
-        sampling: the filters. They come after the temperature, as in transformers.
-        seed: of the generator.
+        sampling: the filters, applied after the temperature, as in transformers.
+        seed: of the random generator.
+        candidates: the array to work on.
     """
 
     __slots__ = ("__weakref__", "_candidates", "_chain", "_free", "_greedy")
@@ -271,19 +272,19 @@ class Sampler:
             add(chain, llama_cpp.llama_sampler_init_top_p(sampling.top_p, 1))
         if sampling.min_p > 0:
             add(chain, llama_cpp.llama_sampler_init_min_p(sampling.min_p, 1))
-        add(chain, llama_cpp.llama_sampler_init_dist(seed % 0xFFFFFFFF))  # the largest number means any seed
+        add(chain, llama_cpp.llama_sampler_init_dist(seed % 0xFFFFFFFF))  # 2^32 - 1 would mean a random seed
         self._chain = chain
         self._free = weakref.finalize(self, llama_cpp.llama_sampler_free, chain)
 
     def draw(self, row: Logits) -> int:
-        """An id of the row, which stays as it is."""
+        """An id drawn from the row, which is not changed."""
         if self._greedy:
             return int(row.argmax())
         return self._candidates.chosen(self._chain, row)
 
 
 class Candidates:
-    """The array that samplers work on; one for all that never run at the same time."""
+    """The work array of samplers; one can serve all samplers that never run at the same time."""
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -293,7 +294,7 @@ class Candidates:
         self._pointer: Any = ctypes.cast(self._data.ctypes.data, llama_cpp.llama_token_data_p)
 
     def chosen(self, chain: Any, row: Logits) -> int:
-        """What a chain chooses from a row."""
+        """The id that a sampler chain draws from a row."""
         self._data["id"], self._data["logit"] = self._ids, row
         array = self._array
         array.data, array.size, array.selected, array.sorted = self._pointer, len(self._ids), -1, False
@@ -302,37 +303,37 @@ class Candidates:
 
 
 def vocabulary_size(vocab: Any) -> int:
-    """How many ids there are."""
+    """Number of token ids."""
     return int(llama_cpp.llama_vocab_n_tokens(vocab))
 
 
 def pieces(vocab: Any, size: int) -> tuple[bytes, ...]:
-    """The bytes of every token, control tokens included; b"" for what stands for nothing."""
+    """The bytes of every token, control tokens included; b"" for tokens without text."""
     length, out = 256, []
     buffer = ctypes.create_string_buffer(length)
     for token in range(size):
-        found = llama_cpp.llama_token_to_piece(vocab, token, buffer, length, 0, True)
-        if found < 0:
-            length = -found
+        written = llama_cpp.llama_token_to_piece(vocab, token, buffer, length, 0, True)
+        if written < 0:
+            length = -written
             buffer = ctypes.create_string_buffer(length)
-            found = llama_cpp.llama_token_to_piece(vocab, token, buffer, length, 0, True)
-        out.append(buffer.raw[:found])
+            written = llama_cpp.llama_token_to_piece(vocab, token, buffer, length, 0, True)
+        out.append(buffer.raw[:written])
     return tuple(out)
 
 
 def tokenize(vocab: Any, text: str) -> TokenIds:
-    """The ids of a text; markers and other special tokens in it are themselves, and nothing is put before it."""
+    """The ids of a text; markers and other special tokens are parsed, and nothing is put before it."""
     data = text.encode()
     length = len(data) + 8
     ids = (llama_cpp.llama_token * length)()
-    found = llama_cpp.llama_tokenize(vocab, data, len(data), ids, length, False, True)
-    if found < 0:
+    count = llama_cpp.llama_tokenize(vocab, data, len(data), ids, length, False, True)
+    if count < 0:
         raise ValueError(f"llama.cpp cannot tokenize a text of {len(data)} bytes")
-    return tuple(ids[:found])
+    return tuple(ids[:count])
 
 
 def attributes(vocab: Any, size: int) -> list[tuple[int, bool]]:
-    """Of every token its attributes, and whether it ends a sequence."""
+    """For every token: its attribute flags, and whether it ends a sequence."""
     return [
         (int(llama_cpp.llama_vocab_get_attr(vocab, i)), bool(llama_cpp.llama_vocab_is_eog(vocab, i)))
         for i in range(size)
@@ -340,12 +341,12 @@ def attributes(vocab: Any, size: int) -> list[tuple[int, bool]]:
 
 
 def token_text(vocab: Any, token: int) -> str:
-    """The text of a special token; empty for -1, which stands for none."""
+    """The text of a special token; empty for -1 (no such token)."""
     return "" if token < 0 else llama_cpp.llama_vocab_get_text(vocab, token).decode("utf-8", "replace")
 
 
 def special_texts(vocab: Any) -> dict[str, str]:
-    """What chat templates call the beginning and the end of a sequence."""
+    """The texts of the beginning and end tokens, under the names that chat templates use."""
     return {
         "bos_token": token_text(vocab, llama_cpp.llama_vocab_bos(vocab)),
         "eos_token": token_text(vocab, llama_cpp.llama_vocab_eos(vocab)),

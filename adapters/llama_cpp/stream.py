@@ -1,4 +1,4 @@
-"""The tokens of a sequence as they come, in pieces of one kind."""
+"""Streams the tokens of a sequence as they are generated, in pieces of one token kind."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Tokens of a stream that are of one kind; a special token, such as the end, is a piece of its own.
+    """Consecutive tokens of one kind; a special token, such as the end, is a piece of its own.
 
     Args:
         kind: as in `Completion.kinds`.
         tokens: their ids.
-        text: of these tokens; a character that is not complete comes with the piece that completes it.
+        text: their text; an incomplete character is emitted with the piece that completes it.
         answers: whether they follow the close: with "closing", a text such as "Final Answer:".
     """
 
@@ -30,7 +30,7 @@ class Piece:
 
 
 class Pieces:
-    """What is new of a job, each time somebody asks."""
+    """A job's new pieces since the last call of `new`."""
 
     def __init__(self, job: Job, vocabulary: Vocabulary) -> None:
         self._job = job
@@ -41,12 +41,12 @@ class Pieces:
         self._given = 0
 
     def new(self) -> Iterator[Piece]:
-        """Pieces of tokens that were not given yet; after the end of the job, all that is left."""
+        """Pieces of tokens not yielded before; once the job is done, all that are left."""
         log, done = self._job.log, self._job.done
         self._kinds.follow(log.tokens, log.history)
         settled = len(self._kinds.found) if done else self._kinds.settled
-        sorts = [self._sort(i) for i in range(self._given, settled)]
-        for (kind, answers, _), run in itertools.groupby(sorts):
+        groups = [self._sort(i) for i in range(self._given, settled)]
+        for (kind, answers, _), run in itertools.groupby(groups):
             start = self._given
             self._given += len(list(run))
             tokens = tuple(log.tokens[start : self._given])
@@ -55,7 +55,7 @@ class Pieces:
             yield Piece(kind, tokens, text, answers)
 
     def _sort(self, i: int) -> tuple[TokenKind, bool, int]:
-        """What tokens of one piece have in common; a special token is a piece of its own."""
+        """The grouping key of token `i`: its kind, whether it is in the answer, and its id if special (else -1)."""
         kind, begins, token = self._kinds.found[i], self._kinds.answer_from, self._job.log.tokens[i]
         answers = kind == "answer" or (kind == "closing" and 0 <= begins <= i)
         return kind, answers, token if token in self._special else -1

@@ -17,28 +17,27 @@ from thinkpace.processors.text.vocabulary import TokenIds
 
 
 class LlamaVocabulary:
-    """How the tokenizer of a GGUF file spells things. Implements `Vocabulary`.
+    """The tokenizer of a GGUF file. Implements `Vocabulary`. Made by `vocabulary_of`.
 
     A sequence ends with every id that llama.cpp counts as an end of generation, which may be more than the file names.
-    Made by `vocabulary_of`.
 
     Args:
-        file: open without weights: tables are kept by vocabulary, and nothing larger must live as long as they.
-        key: of the file: equal for what is the same.
+        file: open without weights, because caches keep vocabularies alive and must not hold anything larger.
+        key: of the file; equal keys mean the same file.
     """
 
     def __init__(self, file: ModelFile, key: tuple[str, int, int]) -> None:
         self.file = file
         self._key = key
         size = native.vocabulary_size(file.vocab)
-        found = native.attributes(file.vocab, size)
-        self.eos: frozenset[int] = frozenset(i for i, (_, ends) in enumerate(found) if ends)
-        self.unused: frozenset[int] = frozenset(i for i, (kind, _) in enumerate(found) if kind & native.UNUSED)
-        self.special: frozenset[int] = self.eos.union(i for i, (kind, _) in enumerate(found) if kind & native.CONTROL)
+        flags = native.attributes(file.vocab, size)
+        self.eos: frozenset[int] = frozenset(i for i, (_, ends) in enumerate(flags) if ends)
+        self.unused: frozenset[int] = frozenset(i for i, (kind, _) in enumerate(flags) if kind & native.UNUSED)
+        self.special: frozenset[int] = self.eos.union(i for i, (kind, _) in enumerate(flags) if kind & native.CONTROL)
         self.size: int = size
 
     def __eq__(self, other: object) -> bool:
-        """Of the same file, so that tables made for one vocabulary serve the other."""
+        """Equal if from the same file, so that tables cached for one serve the other."""
         return isinstance(other, LlamaVocabulary) and self._key == other._key
 
     def __hash__(self) -> int:
@@ -47,8 +46,8 @@ class LlamaVocabulary:
     @cached_property
     def pieces(self) -> tuple[bytes, ...]:
         """As `Vocabulary.pieces`."""
-        found = native.pieces(self.file.vocab, self.size)
-        return tuple(b"" if i in self.unused else piece for i, piece in enumerate(found))
+        pieces = native.pieces(self.file.vocab, self.size)
+        return tuple(b"" if i in self.unused else piece for i, piece in enumerate(pieces))
 
     def encode(self, text: str) -> TokenIds:
         return native.tokenize(self.file.vocab, text)
@@ -58,7 +57,7 @@ class LlamaVocabulary:
 
 
 def vocabulary_of(path: str | Path) -> LlamaVocabulary:
-    """The vocabulary of a GGUF file; the same object as long as the file is the same.
+    """The vocabulary of a GGUF file; the same object while the file is unchanged.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -70,7 +69,7 @@ def vocabulary_of(path: str | Path) -> LlamaVocabulary:
 
 
 def file_key(path: str | Path) -> tuple[str, int, int]:
-    """Tells files apart: where it lies, its size, and when it was written."""
+    """Identifies a file by its path, size and modification time."""
     whole = Path(path).resolve()
     stat = whole.stat()
     return str(whole), stat.st_size, stat.st_mtime_ns
@@ -87,7 +86,7 @@ def chat_template(file: ModelFile) -> str | None:
 
 
 def read_gguf(path: str | Path) -> ModelFiles:
-    """What a GGUF file tells of its tokenizer and chat template; the weights are not loaded.
+    """Read the tokenizer, chat template and context length of a GGUF file, without its weights.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -108,7 +107,7 @@ def find_markers(file: ModelFile) -> Markers:
     """The thinking markers of a GGUF file, found by rendering its chat template: see `Markers.from_chat_template`.
 
     Raises:
-        UnsupportedControl: if there is no template, or nothing to be found in it; then pass `Markers(open, close)`.
+        UnsupportedControl: if there is no template, or no markers in it; then pass `Markers(open, close)`.
     """
     source = chat_template(file)
     if source is None:
@@ -117,7 +116,7 @@ def find_markers(file: ModelFile) -> Markers:
 
 
 def render_chat(file: ModelFile, messages: Sequence[dict[str, str]], arguments: Mapping[str, object]) -> str:
-    """The prompt of a conversation, ready for the model to answer.
+    """The prompt of a conversation as text, including the generation prompt.
 
     Args:
         file: whose template is rendered.
@@ -125,13 +124,12 @@ def render_chat(file: ModelFile, messages: Sequence[dict[str, str]], arguments: 
         arguments: passed on to the template.
 
     Raises:
-        UnsupportedControl: if the file has no chat template.
-        ValueError: if the template refuses the messages.
+        UnsupportedControl: if the file has no chat template or it refuses the messages, or an argument is set here.
     """
-    own = [name for name in ("messages", "add_generation_prompt") if name in arguments]
-    if own:
+    reserved = [name for name in ("messages", "add_generation_prompt") if name in arguments]
+    if reserved:
         raise UnsupportedControl(
-            f"{own[0]} is no argument that can be passed on to the chat template: it is set here",
+            f"{reserved[0]} is no argument that can be passed on to the chat template: it is set here",
             field="template_arguments",
         )
     source = chat_template(file)

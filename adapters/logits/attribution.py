@@ -1,4 +1,4 @@
-"""Which id the model really drew, where an edit moved or refused probability."""
+"""Attribution: which id the model really drew where an edit moved or refused probability."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from thinkpace.processors.core.edit import Edit
 
 
 class RowSnapshot(Protocol):
-    """What an adapter keeps of a row from before the write, to be read only if it is needed."""
+    """What an adapter keeps of a row from before the edit, computed only when needed."""
 
     def refused(self) -> tuple[float, NDArray[np.floating]]:
-        """The probability that a `redraw` id would have come, and these ids' logits in their order."""
+        """The probability that a `redraw` id is drawn, and the logits of these ids in order."""
         ...
 
     def sources(self, token: int) -> NDArray[np.floating]:
-        """The logits that were merged into a token, in the order of the edit's sources."""
+        """The logits that were merged into `token`, in the order of the edit's sources."""
         ...
 
 
 def attribute_draw(seen: RowSnapshot, edit: Edit, token: int, temperature: float, u: float) -> int:
-    """Which id the model drew, given that `token` came of it.
+    """Draw the id that the model really drew, given that the result was `token`.
 
     Args:
-        seen: what is kept of the row.
-        edit: what was done to it.
-        token: what came.
+        seen: snapshot of the row before the edit.
+        edit: the edit of the row.
+        token: the resulting token.
         temperature: as in `edited`.
         u: uniform on [0, 1).
 
     Returns:
-        `token` itself, the id that was moved onto it, or the id that was refused and drawn again.
+        `token` itself, an id whose probability was moved onto it, or an id that was refused and redrawn.
     """
     if edit.redraw:
         share, logits = seen.refused()
@@ -49,7 +49,7 @@ def attribute_draw(seen: RowSnapshot, edit: Edit, token: int, temperature: float
 
 @dataclass(slots=True)  # not frozen: one is made per row and step
 class DrawAttribution:
-    """Tells where the next token of a sequence came from, by a random number of its seed and position alone."""
+    """Attribution of the next token by a random number that depends only on seed and position."""
 
     seen: RowSnapshot
     temperature: float
@@ -61,7 +61,7 @@ class DrawAttribution:
 
 @dataclass(frozen=True, slots=True)
 class RowCopy:
-    """A whole row, before the write. Implements `RowSnapshot`."""
+    """A full copy of a row before the edit. Implements `RowSnapshot`."""
 
     row: Row
     edit: Edit
@@ -79,7 +79,7 @@ def _barred(row: Row, edit: Edit) -> Row:
 
 
 def redraw_probability(row: Row, edit: Edit, temperature: float) -> float:
-    """The probability that the draw falls on an id that is drawn again; at temperature 0 it is 0 or 1."""
+    """The probability that a `redraw` id is drawn first; 0 or 1 at temperature 0."""
     barred = _barred(row, edit)
     rest = edited(row, edit, temperature)
     if temperature == 0:

@@ -1,4 +1,4 @@
-"""Draw a token and apply the edit to it: for engines that look at a token before it is taken."""
+"""Draw a token, then apply the edit to it: for engines that can change a token after drawing it."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from thinkpace.processors.core.edit import Edit
 
 
 def draw_then_edit(row: Logits, edit: Edit, draw: Callable[[Logits], int]) -> tuple[int, int]:
-    """Draw a token and look at it before it is taken: the same distribution as writing the edit and drawing.
+    """Draw a token and map it by the edit; the distribution is the same as writing the edit and then drawing.
 
-    Without filters only, which would see the moved probability where it was before.
+    Only valid without sampling filters, which would see moved probability at its original id.
 
     Args:
         row: shape (vocabulary,), changed in place.
-        edit: what holds for the next token.
-        draw: an id of a row.
+        edit: the edit of the next token.
+        draw: draws an id from a row.
 
     Returns:
-        (what the model drew, what comes).
+        (the id that the model drew, the resulting token).
     """
     if edit.only is not None:
-        living = sorted(edit.only | edit.redraw)
-        kept = row[living]
+        allowed = sorted(edit.only | edit.redraw)
+        logits = row[allowed]
         row[:] = -np.inf
-        row[living] = kept
+        row[allowed] = logits
     elif edit.ban:
         row[sorted(edit.ban)] = -np.inf
     if edit.bias:
@@ -36,5 +36,5 @@ def draw_then_edit(row: Logits, edit: Edit, draw: Callable[[Logits], int]) -> tu
     if drawn in edit.redraw:
         row[sorted(edit.redraw)] = -np.inf
         token = draw(row)
-    came = edit.redirect.get(token, token)
-    return (drawn if drawn in edit.redraw else token), came
+    result = edit.redirect.get(token, token)
+    return (drawn if drawn in edit.redraw else token), result

@@ -1,4 +1,4 @@
-"""An edit as arrays: which ids are written, and what each is made of. For writers of batches and of single rows."""
+"""An edit as arrays: the ids to write and the sources of each, for writers of batches and of single rows."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class EditArrays:
-    """The ids that are written: those that keep their weight, then those that are merged, then those that are dropped.
+    """The ids to write: first those that keep their weight, then merged ids, then dropped ids.
 
     Args:
-        kept: how many keep their weight.
-        made: the ids that are merged.
-        ids: all of them, shape (cells,).
-        sources: what they are made of, shape (sources,), in the order of their cells; the dropped have none.
-        biases: of the sources.
-        owners: the place in `ids` of every source.
+        kept: number of ids that keep their weight.
+        made: the merged ids.
+        ids: all ids to write, shape (cells,).
+        sources: the ids that they get their weight from, shape (sources,), in the order of `ids`; dropped ids have
+            none.
+        biases: bias of each source.
+        owners: for each source the index in `ids` that it belongs to.
     """
 
     kept: int
@@ -41,31 +42,31 @@ def cells(edit: Edit, *, without: Collection[int] = (), dropped: bool = True) ->
     """The arrays of an edit.
 
     Args:
-        edit: what is done.
+        edit: the edit.
         without: merged ids to leave out.
-        dropped: whether the ids that lose all their weight are among them.
+        dropped: whether to include dropped ids.
     """
     single = np.array(sorted(edit.kept), dtype=np.int64)
-    made = [(i, sources) for i, sources in edit.merged.items() if i not in without]
-    pairs = [pair for _, sources in made for pair in sources]
-    counts = [len(sources) for _, sources in made]
-    gone = np.array(sorted(edit.dropped) if dropped else [], dtype=np.int64)
+    merged = [(i, sources) for i, sources in edit.merged.items() if i not in without]
+    pairs = [pair for _, sources in merged for pair in sources]
+    counts = [len(sources) for _, sources in merged]
+    removed = np.array(sorted(edit.dropped) if dropped else [], dtype=np.int64)
     return EditArrays(
         len(single),
-        tuple(i for i, _ in made),
-        np.concatenate((single, np.array([i for i, _ in made], dtype=np.int64), gone)),
+        tuple(i for i, _ in merged),
+        np.concatenate((single, np.array([i for i, _ in merged], dtype=np.int64), removed)),
         np.concatenate((single, np.array([i for i, _ in pairs], dtype=np.int64))),
         np.concatenate((np.zeros(len(single), np.float32), np.array([b for _, b in pairs], dtype=np.float32))),
-        np.concatenate((np.arange(len(single)), np.repeat(np.arange(len(made)) + len(single), counts))),
+        np.concatenate((np.arange(len(single)), np.repeat(np.arange(len(merged)) + len(single), counts))),
     )
 
 
 class PerEditCache(Generic[T]):
-    """What was made of edits, which are few objects used again and again.
+    """Caches a value per edit object; edits are few objects that recur.
 
     Args:
-        make: of an edit.
-        most: how many are kept.
+        make: computes the value of an edit.
+        most: size limit; a full cache is cleared.
     """
 
     __slots__ = ("_known", "_make", "_most")
@@ -76,9 +77,9 @@ class PerEditCache(Generic[T]):
         self._known: dict[int, tuple[Edit, T]] = {}
 
     def __call__(self, edit: Edit) -> T:
-        known = self._known.get(id(edit))
-        if known is None:
+        cached = self._known.get(id(edit))
+        if cached is None:
             if len(self._known) >= self._most:
                 self._known.clear()
-            known = self._known[id(edit)] = (edit, self._make(edit))
-        return known[1]
+            cached = self._known[id(edit)] = (edit, self._make(edit))
+        return cached[1]

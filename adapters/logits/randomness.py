@@ -1,4 +1,4 @@
-"""Seeded random numbers, and draws by them: the same on every machine and engine."""
+"""Seeded random numbers and draws, identical on every machine and engine."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from thinkpace.adapters.logits.reference import Row
 
 
 def probabilities(row: Row, temperature: float) -> Row:
-    """The distribution of the next token; at temperature 0 all of it on the first of the largest."""
+    """The distribution of the next token; at temperature 0 all on the first maximum."""
     if temperature == 0:
         out = np.zeros_like(row)
         out[int(row.argmax())] = 1.0
@@ -21,7 +21,7 @@ def probabilities(row: Row, temperature: float) -> Row:
 
 
 def chosen(logits: NDArray[np.floating], temperature: float, u: float) -> int:
-    """A place among the logits by weight; at temperature 0 that of the first of the largest."""
+    """Index of a logit drawn by weight; at temperature 0 that of the first maximum."""
     if temperature == 0:
         return int(logits.argmax())
     top = logits.max()
@@ -32,13 +32,13 @@ def chosen(logits: NDArray[np.floating], temperature: float, u: float) -> int:
 
 
 def uniform(seed: int, position: int, purpose: str) -> float:
-    """A number in [0, 1) that depends on nothing but its arguments, the same on every machine and engine."""
+    """A number in [0, 1) that depends only on the arguments, identical on every machine and engine."""
     digest = hashlib.blake2b(f"{seed}/{position}/{purpose}".encode(), digest_size=8).digest()
     return (int.from_bytes(digest, "little") >> 11) / (1 << 53)
 
 
 def draw(row: Row, temperature: float, u: float) -> int:
-    """A token of the row: inverse transform sampling over ids in order."""
+    """A token drawn from the row by inverse transform sampling over ids in order."""
     if temperature == 0:
         return int(row.argmax())
     share = np.cumsum(probabilities(row, temperature))

@@ -1,4 +1,4 @@
-"""One row of logits under an edit, in numpy: the reference that faster writers are tested against."""
+"""One row of logits under an edit, in numpy: the reference for testing the faster writers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Row = NDArray[np.float64]
 
 
 def merged_logit(logits: NDArray[np.float64], temperature: float) -> float:
-    """The logit of several tokens as one: T * logsumexp(l / T), and the largest at temperature 0."""
+    """The logit of several tokens as one: T * logsumexp(l / T), and the maximum at temperature 0."""
     if temperature == 0 or not np.isfinite(logits.max(initial=-np.inf)):
         return float(logits.max(initial=-np.inf))
     top = logits.max()
@@ -26,28 +26,28 @@ def edited(row: Row, edit: Edit, temperature: float) -> Row:
 
     Args:
         row: logits, shape (vocabulary,).
-        edit: what to do.
-        temperature: that the row will be sampled at; 0 for greedy.
+        edit: the edit.
+        temperature: the temperature at which the row is sampled; 0 for greedy.
 
     Raises:
-        NoLegalToken: if the edit leaves a choice of ids and the row bars them all.
+        NoLegalToken: if the edit allows several ids and the row bars them all.
     """
     if edit.only is None:
         out = row.copy()
         out[list(edit.dropped)] = -np.inf
     else:
         out = np.full_like(row, -np.inf)
-        kept = list(edit.kept)
-        out[kept] = row[kept]
+        unchanged = list(edit.kept)
+        out[unchanged] = row[unchanged]
     for token, sources in edit.merged.items():
         out[token] = merged_logit(with_bias(row, sources), temperature)
     if edit.only is not None and not np.isfinite(out).any():
         if edit.forced is None:
             raise NoLegalToken(f"all of {sorted(edit.only)} are barred by the logits themselves")
-        out[edit.forced] = 0.0  # what is written comes even if something else has barred it
+        out[edit.forced] = 0.0  # a written token is generated even if something else has barred it
     return out
 
 
 def with_bias(row: Row, sources: Sequence[tuple[int, float]]) -> NDArray[np.float64]:
-    """The logits of some sources, each an (id, bias), with their biases added."""
+    """The logits of `sources`, pairs of (id, bias), with the biases added."""
     return np.array([row[i] + b for i, b in sources], dtype=np.float64)

@@ -1,4 +1,4 @@
-"""Row statistics in numpy: entropy, largest probability, margin of the close; and the confidence of a trial."""
+"""Row statistics in numpy: entropy, top probability, close margin; and the confidence of a trial."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from numpy.typing import NDArray
 
 
 def row_statistic(row: NDArray[np.floating], kind: str, closes: Sequence[int]) -> float:
-    """A number about a row at temperature 1.
+    """A row statistic at temperature 1.
 
     Args:
-        row: logits before any edit, shape (vocabulary,); -inf for ids that stand for nothing.
-        kind: "entropy" (nats), "top_probability" or "close_margin" (nats; infinite where nothing closes).
+        row: logits before any edit, shape (vocabulary,); -inf for unused ids.
+        kind: "entropy" (nats), "top_probability" or "close_margin" (nats; infinite if `closes` is empty).
         closes: the ids that close thinking.
     """
-    if kind == "close_margin":  # of logits as of log-probabilities
+    if kind == "close_margin":  # equal for logits and log-probabilities
         return float(row.max()) - max((float(row[i]) for i in closes), default=-np.inf)
     shifted = np.subtract(row, row.max(), dtype=np.float64)
     logs = shifted - np.log(np.exp(shifted).sum())
     if kind == "entropy":
-        living = logs[np.isfinite(logs)]
-        return float(-(np.exp(living) * living).sum())
+        finite = logs[np.isfinite(logs)]
+        return float(-(np.exp(finite) * finite).sum())
     return float(np.exp(logs.max()))
 
 
 def confidence(log_probabilities: Sequence[float]) -> float:
-    """Of a trial: the geometric mean of the probabilities of all tokens but the first; 0 where there are none."""
+    """Of a trial: the geometric mean of the probabilities of all tokens but the first; 0 if there are none."""
     rest = log_probabilities[1:]
     return float(np.exp(np.mean(rest))) if len(rest) else 0.0

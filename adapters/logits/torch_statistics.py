@@ -1,4 +1,4 @@
-"""Numbers that controls want about the rows of a batch: one operation on the device per kind, and one copy from it."""
+"""Row statistics of a batch: one operation on the device per kind, and one copy from the device."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ NO_TRIALS = (
 
 
 class Trials(Protocol):
-    """Tries answers at a fork: the second engine that a plain logits processor does not have."""
+    """Runs trials: greedy answers on a fork of the sequence, which a plain logits processor cannot generate."""
 
     def __call__(self, logs: Sequence[SequenceLog], needs: Sequence[RowStatistic]) -> list[float]:
-        """For each log, the number that its need of kind "trial" asks for; counts the tokens in the log."""
+        """For each log the value of its "trial" statistic; also updates the token counts of the log."""
         ...
 
 
@@ -31,15 +31,18 @@ def row_statistics(
     scores: torch.Tensor,
     trials: Trials | None = None,
 ) -> Mapping[int, Statistics]:
-    """The numbers that are wanted.
+    """Compute the requested row statistics.
 
     Args:
-        asking: row -> its log, and what is wanted about its next token.
+        asking: row -> its log, and the statistics requested about its next token.
         scores: Float[rows, vocabulary], before any edit.
-        trials: what tries answers; None if nothing can.
+        trials: runs trials; None if they are not available.
+
+    Returns:
+        row -> statistic -> value.
 
     Raises:
-        UnsupportedControl: if a trial is wanted and nothing can try.
+        UnsupportedControl: if a trial is requested and `trials` is None.
     """
     numbers: dict[int, dict[RowStatistic, float]] = {row: {} for row in asking}
     wanted: dict[RowStatistic, list[int]] = {}
@@ -49,20 +52,20 @@ def row_statistics(
     for need, rows in wanted.items():
         logs = [asking[row][0] for row in rows]
         if need.kind == "uniform":
-            found = [uniform(log.seed, len(log.tokens), "control") for log in logs]
+            values = [uniform(log.seed, len(log.tokens), "control") for log in logs]
         elif need.kind != "trial":
-            found = batch_statistic(scores[rows], need.kind, [log.close_ids for log in logs])
+            values = batch_statistic(scores[rows], need.kind, [log.close_ids for log in logs])
         elif trials is None:
             raise UnsupportedControl(NO_TRIALS)
         else:
-            found = trials(logs, [need] * len(logs))
-        for row, number in zip(rows, found, strict=True):
+            values = trials(logs, [need] * len(logs))
+        for row, number in zip(rows, values, strict=True):
             numbers[row][need] = number
     return numbers
 
 
 def batch_statistic(scores: torch.Tensor, kind: str, closes: Sequence[Sequence[int]]) -> list[float]:
-    """A number about each row at temperature 1, as `_rows.batch_statistic`.
+    """A statistic of each row at temperature 1, as `logits.statistics.row_statistic`.
 
     Args:
         scores: Float[rows, vocabulary], before any edit.
@@ -84,7 +87,7 @@ def device_statistic(scores: torch.Tensor, kind: str, likeliest: torch.Tensor | 
         kind: as in `batch_statistic`.
         likeliest: Float[rows], the largest score of a closing id; for "close_margin" only.
     """
-    if likeliest is not None:  # of logits as of log-probabilities
+    if likeliest is not None:  # equal for logits and log-probabilities
         return scores.amax(1).double() - likeliest.double()
     logs = torch.log_softmax(scores.double(), 1)
     if kind == "entropy":

@@ -1,6 +1,6 @@
-"""Edits of a batch into logits, on the device: one gather, one indexed write.
+"""Writes the edits of a batch into logits, on the device: one gather, one indexed write.
 
-`_rows.edited` is the reference; a test holds the two together.
+`logits.reference.edited` is the reference; a test compares the two.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from numpy.typing import NDArray
 from thinkpace.adapters.logits.edit_arrays import EditArrays, PerEditCache, cells
 from thinkpace.processors.core.edit import Edit
 
-PLANS = 4  # batches of edits that are kept: prose goes to and fro between inside and outside of words
-WIDE = 1 << 20  # sources of a batch above which its plan is not kept
-MANY = 1024  # ids that one token is made of, or that are dropped: from here on whole rows are worked on
-TABLES = 32  # wide edits whose tensors are kept, each about the size of two rows
-FORCED_LOGIT = 3e4  # a score that nothing else has; finite, and within half precision
+PLANS = 4  # cached batches of edits: prose alternates between inside and outside of words
+WIDE = 1 << 20  # a plan with more sources than this is not cached
+MANY = 1024  # if more ids than this are merged into one token, or dropped, whole rows are processed
+TABLES = 32  # cached tensors of wide edits, each about the size of two rows
+FORCED_LOGIT = 3e4  # above every other score; finite in half precision
 
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    """An edit in two parts.
+    """An edit in two parts: a table for its wide changes, cells for the rest.
 
     Args:
-        many: ids that are made of many, left to the table.
+        many: merged ids with many sources, handled by the table.
         wide: whether there is a table.
-        cells: all that is not left to it.
+        cells: the rest.
     """
 
     many: tuple[int, ...]
@@ -47,12 +47,12 @@ def _parts(edit: Edit) -> _Parts:
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """What an edit does to most of the vocabulary, as tensors on the device; the rest of it are cells."""
+    """The changes of an edit to most of the vocabulary, as tensors on the device."""
 
     edit: Edit
     device: torch.device
-    floor: torch.Tensor | None  # Float[vocabulary], added to the row: -inf for what is dropped
-    sources: tuple[tuple[int, torch.Tensor, torch.Tensor | None], ...]  # (id, ids it is made of, their biases if any)
+    floor: torch.Tensor | None  # Float[vocabulary], added to the row: -inf for dropped ids
+    sources: tuple[tuple[int, torch.Tensor, torch.Tensor | None], ...]  # (merged id, source ids, their biases if any)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,32 +60,32 @@ class _Plan:
     """A batch of edits as tensors on the device."""
 
     edits: tuple[tuple[int, Edit], ...]
-    temperatures: tuple[float, ...] | None  # temperatures of their rows, where these differ
-    temperature: torch.Tensor | None  # (cells,), of these
-    tables: dict[int, _Table]  # of rows with wide edits
-    made: list[tuple[int, ...]]  # of each row, the ids whose cells are merged
-    offsets: list[int]  # of the first of these cells
+    temperatures: tuple[float, ...] | None  # temperature per edit, if they differ
+    temperature: torch.Tensor | None  # (cells,), temperature per cell
+    tables: dict[int, _Table]  # row -> table, for wide edits
+    made: list[tuple[int, ...]]  # per edit: the merged ids
+    offsets: list[int]  # per edit: index of its first merged cell
     rows: torch.Tensor  # (cells,)
     ids: torch.Tensor  # (cells,)
     source_rows: torch.Tensor  # (sources,)
     sources: torch.Tensor  # (sources,)
     biases: torch.Tensor  # (sources,)
     owners: torch.Tensor  # (sources,)
-    one_to_one: bool  # whether cell i is made of source i alone
-    limited: torch.Tensor | None  # rows where all else is dropped
-    certain: torch.Tensor | None  # (cells,), of rows where one token comes for certain
+    one_to_one: bool  # whether source i is the only source of cell i
+    limited: torch.Tensor | None  # rows in which all unwritten ids are dropped
+    certain: torch.Tensor | None  # (cells,), whether the edit forces a token
 
 
 class ScoreWriter:
-    """Writes edits into scores in place. Edits are few objects used again and again: their arrays are kept.
+    """Writes edits into scores in place. Caches the arrays of edits, which are few objects that recur.
 
     Args:
-        size: ids from here on stand for nothing; their scores become -inf.
-        temperature: that the scores will be sampled at; 0 for greedy and beams.
-        unused: ids below `size` that stand for nothing either.
-        beams: whether the scores may be those of beams, which are added up: then a token that comes for certain keeps
-            its score and the rest of its row is dropped. Otherwise it gets a score that nothing else has: one cell
-            is written instead of a row.
+        size: ids from here on are unused; their scores become -inf.
+        temperature: the temperature at which the scores are sampled; 0 for greedy and beams.
+        unused: further unused ids, below `size`.
+        beams: whether beam search may add up the scores: then a token that comes for certain keeps its score and the
+            rest of its row is dropped. Otherwise its score is set higher than any other: one cell is written instead
+            of a row.
     """
 
     __slots__ = ("_barred", "_barred_of", "_parts", "_plans", "_tables", "_unused", "beams", "size", "temperature")
@@ -95,18 +95,18 @@ class ScoreWriter:
         self.beams = beams
         self.temperature = temperature
         self._unused = torch.tensor(sorted(unused), dtype=torch.long)
-        self._barred: torch.Tensor | None = None  # all ids that stand for nothing, for scores of `_barred_of`
+        self._barred: torch.Tensor | None = None  # all unused ids, for scores of (width, device) `_barred_of`
         self._barred_of: tuple[int, torch.device] | None = None
         self._parts: PerEditCache[_Parts] = PerEditCache(_parts)
         self._plans: deque[_Plan] = deque(maxlen=PLANS)
         self._tables: dict[int, _Table] = {}
 
     def clear(self, scores: torch.Tensor, rows: torch.Tensor | None = None) -> None:
-        """Bar the ids that stand for nothing.
+        """Set the scores of unused ids to -inf.
 
         Args:
             scores: Float[batch, vocabulary], changed in place.
-            rows: Long[some], where; None for everywhere.
+            rows: Long[some], the rows to change; None for all.
         """
         if rows is not None:
             barred = self._all_barred(scores.shape[1], scores.device)
@@ -132,12 +132,11 @@ class ScoreWriter:
 
         Args:
             scores: Float[batch, vocabulary], changed in place.
-            edits: at most one per row; rows left out stay as they are.
-            heats: the temperature of each edited row, if it is not the writer's.
+            edits: at most one per row; other rows are unchanged.
+            temperatures: the temperature of each edited row, if it is not the writer's.
 
         Returns:
-            What the written cells were made of, for telling later where a moved token came from; None if nothing was
-            written.
+            What attribution needs; None if nothing was written.
         """
         if not edits:
             return None
@@ -156,7 +155,7 @@ class ScoreWriter:
             if table.floor is not None:
                 scores[row] += table.floor
         if plan.certain is not None and self.beams:
-            # a written token comes even if another processor has barred it
+            # a written token is generated even if another processor has barred it
             merged = merged.masked_fill(torch.isneginf(merged) & plan.certain, 0.0)
         elif plan.certain is not None:
             highest = min(
@@ -164,8 +163,8 @@ class ScoreWriter:
             )
             merged = merged.masked_fill(plan.certain, highest)
         scores.index_put_((plan.rows, plan.ids), merged.to(scores.dtype))
-        for row, made in wide.items():
-            for token, logits in made.items():
+        for row, sources in wide.items():
+            for token, logits in sources.items():
                 scores[row, token] = _as_one(logits, temperature.get(row, self.temperature))
         shares = {
             row: _share(logits, scores[row], temperature.get(row, self.temperature)) for row, logits in barred.items()
@@ -180,50 +179,50 @@ class ScoreWriter:
             if plan.ids.device == device and plan.temperatures == temperatures and _same(plan.edits, edits):
                 return plan
         parts = [self._parts(edit) for _, edit in edits]
-        found = [(row, part.cells) for (row, _), part in zip(edits, parts, strict=True)]
-        sizes = [len(cells.ids) for _, cells in found]
+        row_cells = [(row, part.cells) for (row, _), part in zip(edits, parts, strict=True)]
+        sizes = [len(cells.ids) for _, cells in row_cells]
         offsets = np.concatenate(([0], np.cumsum(sizes)))[:-1].tolist()
-        rows = np.repeat([row for row, _ in found], sizes)
-        ids = np.concatenate([cells.ids for _, cells in found])
-        source_rows = np.repeat([row for row, _ in found], [len(cells.sources) for _, cells in found])
-        sources = np.concatenate([cells.sources for _, cells in found])
-        owners = np.concatenate([cells.owners + at for (_, cells), at in zip(found, offsets, strict=True)])
-        biases = np.concatenate([cells.biases for _, cells in found])
+        rows = np.repeat([row for row, _ in row_cells], sizes)
+        ids = np.concatenate([cells.ids for _, cells in row_cells])
+        source_rows = np.repeat([row for row, _ in row_cells], [len(cells.sources) for _, cells in row_cells])
+        sources = np.concatenate([cells.sources for _, cells in row_cells])
+        owners = np.concatenate([cells.owners + at for (_, cells), at in zip(row_cells, offsets, strict=True)])
+        biases = np.concatenate([cells.biases for _, cells in row_cells])
         limited = [row for row, edit in edits if edit.only is not None and (self.beams or edit.forced is None)]
         forced = [edit.forced is not None for _, edit in edits]
 
-        def there(array: NDArray[np.generic]) -> torch.Tensor:
+        def on_device(array: NDArray[np.generic]) -> torch.Tensor:
             return torch.from_numpy(array).to(device, non_blocking=True)
 
         plan = _Plan(
             edits=edits,
             temperatures=temperatures,
-            temperature=there(np.repeat(np.array(temperatures), sizes)) if temperatures else None,
+            temperature=on_device(np.repeat(np.array(temperatures), sizes)) if temperatures else None,
             tables={
                 row: self._table(edit, part.many, scores)
                 for (row, edit), part in zip(edits, parts, strict=True)
                 if part.wide
             },
-            made=[cells.made for _, cells in found],
-            offsets=[at + cells.kept for at, (_, cells) in zip(offsets, found, strict=True)],
-            rows=there(rows),
-            ids=there(ids),
-            source_rows=there(source_rows),
-            sources=there(sources),
-            biases=there(biases),
-            owners=there(owners),
+            made=[cells.made for _, cells in row_cells],
+            offsets=[at + cells.kept for at, (_, cells) in zip(offsets, row_cells, strict=True)],
+            rows=on_device(rows),
+            ids=on_device(ids),
+            source_rows=on_device(source_rows),
+            sources=on_device(sources),
+            biases=on_device(biases),
+            owners=on_device(owners),
             one_to_one=len(owners) == len(ids) and bool((owners == np.arange(len(ids))).all()),
             limited=torch.tensor(limited, device=device) if limited else None,
-            certain=there(np.repeat(forced, sizes)) if any(forced) else None,
+            certain=on_device(np.repeat(forced, sizes)) if any(forced) else None,
         )
         if len(sources) < WIDE:
             self._plans.appendleft(plan)
         return plan
 
     def _table(self, edit: Edit, many: tuple[int, ...], scores: torch.Tensor) -> _Table:
-        known = self._tables.get(id(edit))
-        if known is not None and known.device == scores.device:
-            return known
+        cached = self._tables.get(id(edit))
+        if cached is not None and cached.device == scores.device:
+            return cached
         floor = None
         if len(edit.dropped) > MANY:
             floor = torch.zeros(scores.shape[1], device=scores.device)
@@ -244,7 +243,7 @@ class ScoreWriter:
         return self._tables[id(edit)]
 
     def _merged(self, values: torch.Tensor, plan: _Plan) -> torch.Tensor:
-        """T * logsumexp(values / T) of every cell, the largest at temperature 0, -inf for cells of nothing."""
+        """T * logsumexp(values / T) of every cell, the maximum at temperature 0; -inf for cells without sources."""
         top = torch.full((len(plan.ids),), -torch.inf, dtype=values.dtype, device=values.device)
         top.scatter_reduce_(0, plan.owners, values, "amax")
         if plan.temperature is None and self.temperature == 0:
@@ -267,13 +266,13 @@ def _same(one: Sequence[tuple[int, Edit]], other: Sequence[tuple[int, Edit]]) ->
 
 
 def _gathered(row: torch.Tensor, table: _Table) -> dict[int, torch.Tensor]:
-    """For every id that is made of many, their logits."""
-    found = {token: row.index_select(0, ids) for token, ids, _ in table.sources}
-    return {token: found[token] if biases is None else found[token] + biases for token, _, biases in table.sources}
+    """For every merged id of the table, the logits of its sources."""
+    logits = {token: row.index_select(0, ids) for token, ids, _ in table.sources}
+    return {token: logits[token] if biases is None else logits[token] + biases for token, _, biases in table.sources}
 
 
 def _share(barred: torch.Tensor, row: torch.Tensor, temperature: float) -> torch.Tensor:
-    """The probability of the barred logits beside an edited row; dense over the row, only while refusals count."""
+    """The probability of the barred logits relative to an edited row; reads the full row, for `redraw` only."""
     if temperature == 0:
         return (barred.max() > row.max()).double()
     refused = torch.logsumexp(barred.double() / temperature, 0)
@@ -281,7 +280,7 @@ def _share(barred: torch.Tensor, row: torch.Tensor, temperature: float) -> torch
 
 
 def _as_one(logits: torch.Tensor, temperature: float) -> torch.Tensor:
-    """T * logsumexp(logits / T), the largest at temperature 0; torch's own logsumexp takes several times as long."""
+    """T * logsumexp(logits / T), the maximum at temperature 0; several times faster than torch's logsumexp."""
     top = logits.max()
     if temperature == 0:
         return top
@@ -296,13 +295,13 @@ def _barred(row: torch.Tensor, edit: Edit) -> torch.Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """What a write was made of; stays on the device until somebody asks.
+    """The values before a write; stays on the device until it is read.
 
     Args:
-        plan: what was written.
-        values: Float[sources], with their biases.
-        wide: row -> id -> logits of the many that it is made of, with their biases.
-        barred: row -> logits of its refused ids, in their order.
+        plan: the plan of the write.
+        values: Float[sources], biases included.
+        wide: row -> merged id -> logits of its many sources, biases included.
+        barred: row -> logits of its refused ids, in order.
         shares: row -> probability of a refused id.
     """
 
@@ -313,12 +312,12 @@ class Gathered:
     shares: dict[int, torch.Tensor]
 
 
-@dataclass(slots=True)  # not frozen: one is made per row and step, and a frozen one takes three times as long
+@dataclass(slots=True)  # not frozen: one is created per row and step, and frozen ones take three times as long
 class TorchSnapshot:
     """One row of a write. Implements `RowSnapshot`."""
 
     gathered: Gathered
-    place: int  # in the plan
+    place: int  # index in the plan
     row: int
 
     def refused(self) -> tuple[float, NDArray[np.float64]]:

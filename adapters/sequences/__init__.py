@@ -1,1 +1,1 @@
-"""Sequences and rows: the bookkeeping that every engine needs, once."""
+"""Sequences and rows: the bookkeeping shared by all engines."""

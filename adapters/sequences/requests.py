@@ -1,4 +1,4 @@
-"""From requests to programs, and from the log of a finished sequence to a completion: the same for every engine."""
+"""From requests to programs, and from finished sequences to completions: shared by all engines."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary
 def compile_requests(
     requests: Sequence[Request], vocabulary: Vocabulary, markers: Markers, context_tokens: int | None = None
 ) -> list[Program]:
-    """One program per request; requests that ask for the same share one.
+    """One program per request; requests with the same controls and limit share one.
 
     Raises:
-        UnsupportedControl: if a control cannot work here, or a prompt and its limit are more than the model can hold.
+        UnsupportedControl: if a control cannot work here, or a prompt plus its limit exceeds the model's context.
     """
-    made: dict[tuple[object, ...], Program] = {}
+    compiled: dict[tuple[object, ...], Program] = {}
     for request in requests:
         request.check_room(context_tokens)
         key = (request.controls, request.max_new_tokens)
-        if key not in made:
-            made[key] = compile_program(
+        if key not in compiled:
+            compiled[key] = compile_program(
                 request.controls,
                 vocabulary,
                 markers,
                 max_new_tokens=request.max_new_tokens,
                 context_tokens=context_tokens,
             )
-    return [made[request.controls, request.max_new_tokens] for request in requests]
+    return [compiled[request.controls, request.max_new_tokens] for request in requests]
 
 
 def begin(program: Program, request: Request, prompt: TokenIds | None = None) -> SequenceLog:
-    """The sequence of a request, at what is there of its output.
+    """The sequence log of a request, advanced over the output to continue.
 
     Args:
-        program: that it is under.
-        request: what is asked for.
-        prompt: where the engine has another form of it than the request.
+        program: its program.
+        request: the request.
+        prompt: the prompt ids, if the engine's differ from the request's.
     """
     log = SequenceLog(program, request.prompt if prompt is None else prompt, request.seed)
     log.drawn.update(request.history.drawn)
@@ -51,28 +51,28 @@ def begin(program: Program, request: Request, prompt: TokenIds | None = None) ->
 
 
 def is_done(log: SequenceLog, request: Request) -> bool:
-    """Whether nothing more comes."""
+    """Whether the sequence has ended or reached its limit."""
     return log.ended or len(log.tokens) >= request.max_new_tokens
 
 
 def completion(log: SequenceLog, request: Request, vocabulary: Vocabulary, times: Sequence[float] = ()) -> Completion:
-    """What the engine returns for a request whose sequence is done.
+    """The completion of a request whose sequence is done.
 
     Args:
-        log: of the sequence.
-        request: what was asked for.
+        log: the sequence.
+        request: the request.
         vocabulary: of the tokenizer.
-        times: seconds at which each token that was not there before came; empty if that is not known.
+        times: time in seconds of each newly generated token; empty if not known.
     """
     tokens, special = tuple(log.tokens), vocabulary.special
-    sorts = token_kinds(log.program, log.prompt, log.tokens, log.history)
-    thinking = [token for token, kind in zip(tokens, sorts, strict=True) if kind in ("thinking", "injected")]
+    kinds = token_kinds(log.program, log.prompt, log.tokens, log.history)
+    thinking = [token for token, kind in zip(tokens, kinds, strict=True) if kind in ("thinking", "injected")]
     track = log.state.track
     answer = [token for token in tokens[track.answer_from :] if token not in special] if track.answer_from >= 0 else []
     first = track.answer_from - len(request.continue_from)
     return Completion(
         tokens=tokens,
-        kinds=sorts,
+        kinds=kinds,
         text=vocabulary.decode(tokens),
         thinking=vocabulary.decode(thinking),
         answer=vocabulary.decode(answer),

@@ -1,7 +1,7 @@
-"""One sequence of an engine: its tokens, its state, and enough of the past to go back to any prefix.
+"""One sequence of an engine: its tokens, its state, and enough history to return to any prefix.
 
-A sequence is brought to whatever tokens the engine shows now; what was drawn where is remembered, since it is part of
-what the state observes.
+A sequence can be synchronised with any tokens that the engine presents. Which ids were really drawn is stored, because
+the state depends on it.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from thinkpace.processors.core.program import Program, State
 from thinkpace.processors.core.replay import DrawHistory
 from thinkpace.types import Receipt
 
-#: finds the id that was drawn, from (edit, token, output index)
+#: returns the id that was really drawn, from (edit, token, output index)
 Attribution = Callable[[Edit, int, int], int]
 
 
-KEPT = 64  # tokens back that are still at hand, more than any draft is long; older states are found by replay
+KEPT = 64  # states and attributions kept, more than any draft has tokens; older states are recomputed by replay
 
 
 class SequenceLog:
-    """One sequence: its tokens, its state, and enough of the past to go back to any prefix.
+    """One sequence: its tokens, its state, and enough history to return to any prefix.
 
-    Tokens that the program lets pass are only written down; the state makes up for them when somebody asks.
+    Idle tokens are only appended; the state skips over them when it is next read.
 
     Args:
-        program: what it is under.
+        program: its program.
         prompt: ids, padding excluded.
-        seed: for drawing where a moved token came from.
+        seed: for attribution.
     """
 
     __slots__ = (
@@ -58,11 +58,11 @@ class SequenceLog:
         self.drawn: dict[int, int] = {}
         self.statistics: dict[int, Statistics] = {}
         self.trials = (0, 0)  # tokens generated in trials, and tokens read again for them
-        self.idle_left = 0  #: how many tokens may pass before it has to be told of one, unless it heeds one of these:
+        self.idle_left = 0  #: tokens that may still be appended without stepping, except wake tokens:
         self.wake_tokens, self.marker_wake_tokens = NO_TOKENS, NO_TOKENS
         self._states: deque[tuple[int, State]] = deque(maxlen=KEPT)
         self._attributions: dict[int, Attribution] = {}
-        self._asked: tuple[int, State] | None  # the state that wanted numbers, before it got them
+        self._asked: tuple[int, State] | None  # the state that requested row statistics, before it received them
         self._begin()
 
     def _begin(self) -> None:
@@ -87,30 +87,30 @@ class SequenceLog:
         length, state = self._states[-1]
         if length < len(self.tokens):
             state = self.program.skip(state, self.tokens[length:])
-            self._states.append((len(self.tokens), state))  # as calm as before, by what is left of it
+            self._states.append((len(self.tokens), state))  # still idle for `idle_left` more tokens
         return state
 
     @property
     def edit(self) -> Edit:
-        """What the next token is subject to: that of the state, without making up for what has passed."""
+        """The edit of the next token; idle tokens do not change it, so the state is not updated for this."""
         return self._states[-1][1].edit
 
     @property
     def pending(self) -> tuple[int, ...]:
-        """The tokens that come next for certain, unless numbers are wanted first."""
+        """The tokens that come next for certain; empty while row statistics are requested."""
         state = self._states[-1][1]
         return () if state.wants else state.pending
 
     @property
     def wants(self) -> frozenset[RowStatistic]:
-        """The numbers that are wanted about the next token."""
+        """The row statistics requested about the next token."""
         return self._states[-1][1].wants
 
     @property
     def asks(self) -> frozenset[RowStatistic]:
-        """The numbers that are wanted about the next token, or were before they were given: a row may come again."""
-        asked = self._asked
-        return asked[1].wants if asked is not None and asked[0] == len(self.tokens) else self.wants
+        """The row statistics requested about the next token, received or not: a row may be computed again."""
+        request = self._asked
+        return request[1].wants if request is not None and request[0] == len(self.tokens) else self.wants
 
     @property
     def close_ids(self) -> tuple[int, ...]:
@@ -119,28 +119,28 @@ class SequenceLog:
 
     @property
     def ended(self) -> bool:
-        """Whether an end-of-sequence token came."""
+        """Whether an end-of-sequence token was appended."""
         return self._states[-1][1].track.ended
 
     @property
     def history(self) -> DrawHistory:
-        """What the state depends on beside the tokens."""
+        """The draw history: what the state depends on besides the tokens."""
         return DrawHistory(self.drawn, self.statistics)
 
     def record_row(self, attribution: Attribution, *, at: int | None = None, kept: int = KEPT) -> None:
-        """Keep what is needed to tell where a token came from; a later look at the same place replaces it.
+        """Store the attribution of a token; a later call for the same position replaces it.
 
         Args:
-            evidence: of the row that the next token is drawn from; it may hold on to a part of it.
-            at: the index of the token, for a log that has not been told all before it; None: it is the next one.
-            kept: for how many tokens back; 1 where sequences never go back.
+            attribution: finds the id that was really drawn; it may hold part of the row of logits.
+            at: index of the token, for a log that lacks some tokens before it; None for the next token.
+            kept: number of positions to keep attributions for; 1 for sequences that never go back.
         """
         at = len(self.tokens) if at is None else at
         self._attributions[at] = attribution
         self._attributions.pop(at - kept, None)
 
     def receive(self, statistics: Statistics) -> None:
-        """The numbers that the state needs about the next token; a later look replaces them."""
+        """Pass the requested row statistics to the state; a later call replaces them."""
         length, state = len(self.tokens), self.state
         if self._asked is not None and self._asked[0] == length:
             state = self._asked[1]
@@ -149,12 +149,12 @@ class SequenceLog:
         self._hold(length, state)
 
     def append_idle(self, tokens: Sequence[int]) -> None:
-        """More output tokens, at most `idle_left` and none that it heeds: it sleeps on."""
+        """Append at most `idle_left` output tokens, none of them a wake token; the state is not stepped."""
         self.idle_left -= len(tokens)
         self.tokens.extend(tokens)
 
     def advance(self, token: int) -> None:
-        """One more output token."""
+        """Append one output token, stepping the state if necessary."""
         if self.idle_left and token not in self.wake_tokens and token not in self.marker_wake_tokens:
             self.idle_left -= 1
             self.tokens.append(token)
@@ -177,10 +177,10 @@ class SequenceLog:
         self._hold(len(self.tokens), state)
 
     def rewind(self, length: int) -> None:
-        """Back to the first `length` output tokens."""
+        """Return to the first `length` output tokens."""
         if length == len(self.tokens):
             return
-        kept = self.tokens[:length]
+        prefix = self.tokens[:length]
         while self._states and self._states[-1][0] > length:
             self._states.pop()
         for past in [at for at in self.drawn if at >= length]:
@@ -188,24 +188,24 @@ class SequenceLog:
         for past in [at for at in self.statistics if at > length]:
             del self.statistics[past]
         for past in [at for at in self._attributions if at > length]:
-            del self._attributions[past]  # it was of another prefix
+            del self._attributions[past]  # it belonged to another prefix
         if not self._states:
             self._begin()
         at, state = self._states.pop()
         self._hold(at, state)
-        self.tokens = kept[:at]
-        for token in kept[at:]:
+        self.tokens = prefix[:at]
+        for token in prefix[at:]:
             self._follow(self.state, token)
 
     def sync(self, tokens: Sequence[int]) -> None:
-        """Be at exactly these output tokens, whatever came before."""
+        """Make the output exactly `tokens`, keeping the common prefix."""
         same = common(self.tokens, tokens)
         self.rewind(same)
         for token in tokens[same:]:
             self.advance(token)
 
     def fork(self) -> Self:
-        """A copy that goes its own way."""
+        """An independent copy."""
         copy = self.__class__.__new__(self.__class__)
         copy.program, copy.prompt, copy.seed = self.program, self.prompt, self.seed
         copy.tokens, copy.drawn, copy.statistics = self.tokens.copy(), self.drawn.copy(), self.statistics.copy()
@@ -220,7 +220,7 @@ class SequenceLog:
 
 
 def common(one: Sequence[int], other: Sequence[int]) -> int:
-    """The length of the common beginning."""
+    """Length of the common prefix."""
     for i, (a, b) in enumerate(zip(one, other, strict=False)):
         if a != b:
             return i

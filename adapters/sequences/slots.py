@@ -1,6 +1,6 @@
-"""Rows to sequences: the bookkeeping that every engine needs, once.
+"""Maps the rows of an engine's batch to sequences: shared by all engines.
 
-An engine may add, drop, move, swap and reorder rows, and call as often as it likes.
+An engine may add, drop, move, swap and reorder rows in any order and number.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ class Slots(Generic[S]):
         return self._rows.get(row)
 
     def items(self) -> list[tuple[int, S]]:
-        """Occupied rows in order."""
+        """(row, sequence) of the occupied rows, by row."""
         return sorted(self._rows.items())
 
     def add(self, row: int, sequence: S) -> None:
-        """Put a sequence into a row; whatever was there is gone."""
+        """Put a sequence into a row, replacing any other."""
         self._rows[row] = sequence
 
     def drop(self, row: int) -> None:
-        """Empty a row; an empty one stays empty."""
+        """Empty a row, which may be empty already."""
         self._rows.pop(row, None)
 
     def move(self, source: int, target: int) -> None:
-        """What was in `source` is in `target` now, emptiness included."""
+        """Move the content of `source` to `target`; an empty `source` empties `target`."""
         if source == target:
             return
         moved = self._rows.pop(source, None)
@@ -61,7 +61,7 @@ class Slots(Generic[S]):
             self._rows[one] = second
 
     def reorder(self: Slots[SequenceLog], sources: Sequence[int]) -> None:
-        """Row i holds what row `sources[i]` held; a row that several take is forked."""
+        """Row i now holds what row `sources[i]` held; a sequence used several times is forked."""
         before, taken = self._rows, set[int]()
         self._rows = {}
         for row, source in enumerate(sources):

@@ -6,8 +6,8 @@
     SamplingParams(..., extra_args=extra_args(BudgetForcing(max_tokens=512, waits=1)))
 
 The class is registered by its path only: as an entry point it would be loaded into every engine on the machine.
-Requests without controls are not changed. One class serves both of vLLM's runners: `host_batch` is for the V1 runner,
-`device_batch` for Model Runner V2.
+Requests without controls are not changed. One class serves both of vLLM's runners: `v1_batch` is for the V1 runner,
+`v2_batch` for Model Runner V2.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ try:
     import torch
     from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor
 
-    from thinkpace.adapters.vllm.device_batch import DeviceBatch
-    from thinkpace.adapters.vllm.host_batch import HostBatch
+    from thinkpace.adapters.vllm.v1_batch import HostBatch
+    from thinkpace.adapters.vllm.v2_batch import DeviceBatch
 except ModuleNotFoundError as error:
     raise MissingExtra("the vLLM adapter", "vllm") from error
 

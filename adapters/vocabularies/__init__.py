@@ -1,1 +1,1 @@
-"""Tokenizers as vocabularies, and what the files of a model tell before its weights are loaded."""
+"""Tokenizers as vocabularies, and what can be read from a model's files without its weights."""

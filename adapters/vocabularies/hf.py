@@ -1,6 +1,6 @@
-"""A Hugging Face tokenizer as a vocabulary, and the thinking markers its chat template uses.
+"""A Hugging Face tokenizer as a vocabulary, and the thinking markers of its chat template.
 
-Nothing is imported from transformers: whatever behaves like a `PreTrainedTokenizer` will do.
+Nothing is imported from transformers: any object that behaves like a `PreTrainedTokenizer` works.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from thinkpace.processors.text.vocabulary import TokenIds
 
 
 class HFVocabulary:
-    """How a Hugging Face tokenizer spells things. Implements `Vocabulary`.
+    """A Hugging Face tokenizer. Implements `Vocabulary`.
 
     Args:
         tokenizer: fast or slow.
@@ -34,7 +34,7 @@ class HFVocabulary:
         self.special: frozenset[int] = frozenset(tokenizer.all_special_ids) | self.eos
 
     def __eq__(self, other: object) -> bool:
-        """Of the same tokenizer, so that tables made for one vocabulary serve the other."""
+        """Equal if of the same tokenizer, so that tables cached for one serve the other."""
         return isinstance(other, HFVocabulary) and self._key == other._key
 
     def __hash__(self) -> int:
@@ -46,15 +46,15 @@ class HFVocabulary:
 
     @cached_property
     def pieces(self) -> tuple[bytes, ...]:
-        """As `Vocabulary.pieces`; found from the tokenizer's own decoder.
+        """As `Vocabulary.pieces`; read from the tokenizer's own decoder.
 
         Raises:
-            UnsupportedControl: if it is of a kind whose bytes cannot be told.
+            UnsupportedControl: if the bytes cannot be read from this kind of tokenizer.
         """
         return token_pieces(self._tokenizer, self.size)
 
     def chat(self, messages: Sequence[Mapping[str, str]]) -> TokenIds:
-        """The prompt ids of a conversation, ready for the model to answer."""
+        """The prompt ids of a conversation, including the generation prompt."""
         text = self._tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
         return self.encode(text)
 
@@ -68,15 +68,15 @@ class HFVocabulary:
 def find_markers(tokenizer: Any, **template_arguments: Any) -> Markers:
     """The thinking markers of a tokenizer, found by rendering its chat template: see `Markers.from_chat_template`.
 
-    Whether the prompt opens thinking is read from each prompt's ids, since it may depend on the arguments it was
-    rendered with.
+    Whether the prompt opens thinking is read from each prompt's ids, since it may depend on the arguments with which
+    the prompt was rendered.
 
     Args:
         tokenizer: with a chat template.
         template_arguments: passed on to the template.
 
     Raises:
-        UnsupportedControl: if there is no template, or nothing to be found in it; then pass `Markers(open, close)`.
+        UnsupportedControl: if there is no template, or no markers in it; then pass `Markers(open, close)`.
     """
     template = getattr(tokenizer, "chat_template", None)
     if not isinstance(template, str):

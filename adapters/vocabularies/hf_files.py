@@ -1,4 +1,4 @@
-"""What a folder or hub name holds beside weights: tokenizer, chat template, limits. For a look before anything runs."""
+"""Reads the tokenizer, chat template and limits of a folder or hub name, without weights."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from thinkpace.errors import MissingExtra
 
 
 def read_model_files(path: str | Path) -> ModelFiles:
-    """Read them, without the weights.
+    """Read tokenizer, chat template and context length, without the weights.
 
     Args:
         path: a folder, or a name on the hub.
 
     Raises:
         MissingExtra: without transformers.
-        ValueError: if there is no tokenizer there.
+        ValueError: if there is no tokenizer.
     """
     try:
         from transformers import AutoConfig, AutoTokenizer, GenerationConfig
@@ -33,7 +33,7 @@ def read_model_files(path: str | Path) -> ModelFiles:
     try:
         context = getattr(AutoConfig.from_pretrained(path), "max_position_embeddings", None)
     except (OSError, ValueError, KeyError):
-        context = None  # a folder with a tokenizer alone can be looked at too
+        context = None  # a folder with only a tokenizer is valid too
     try:
         ends = GenerationConfig.from_pretrained(path).eos_token_id
     except (OSError, ValueError):

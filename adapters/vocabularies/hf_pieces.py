@@ -1,4 +1,4 @@
-"""The bytes of every token of a Hugging Face tokenizer, read from how it decodes."""
+"""The bytes of every token of a Hugging Face tokenizer, read from its decoder."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
 def token_pieces(tokenizer: Any, size: int) -> tuple[bytes, ...]:
-    """For every id below `size` the bytes it adds to a text; b"" where nothing stands for it.
+    """For every id below `size` the bytes it adds to a text; b"" for unused ids.
 
     Raises:
-        UnsupportedControl: if the tokenizer is neither byte-level, nor SentencePiece-like, nor gives its own pieces.
+        UnsupportedControl: if the tokenizer is neither byte-level, nor SentencePiece-like, nor has a `pieces`
+            attribute.
     """
-    own = getattr(tokenizer, "pieces", None)
-    if own is not None:
-        return tuple(own)
+    pieces = getattr(tokenizer, "pieces", None)
+    if pieces is not None:
+        return tuple(pieces)
     added = {int(i) for i in getattr(tokenizer, "added_tokens_decoder", {})}
     bytes_of = _reader(tokenizer)
     out = [b""] * size
@@ -62,7 +63,7 @@ def _fallback(text: str, replaced: dict[str, str]) -> bytes:
 
 
 def _byte_level() -> dict[str, int]:
-    """The characters that byte-level tokenizers write bytes as: printable ones as themselves, the rest from 256 on."""
+    """Maps the characters of byte-level tokenizers to bytes: printable bytes keep their code, others get 256 and up."""
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     table = {chr(byte): byte for byte in printable}
     others = [byte for byte in range(256) if byte not in printable]

@@ -1,4 +1,4 @@
-"""What the files of a model tell before its weights are loaded, whatever the engine."""
+"""What can be read from a model's files without its weights, whatever the engine."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from thinkpace.processors.text.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class ModelFiles:
-    """Args: vocabulary: of the tokenizer. chat_template: its source, if any. context_tokens: what the model holds.
-    special: names of special tokens that templates use, and their texts."""
+    """Tokenizer, chat template and limits of a model."""
 
-    vocabulary: Vocabulary
-    chat_template: str | None
-    context_tokens: int | None
-    special: dict[str, str]
+    vocabulary: Vocabulary  #: the tokenizer's
+    chat_template: str | None  #: its source, if any
+    context_tokens: int | None  #: the model's context length, if known
+    special: dict[str, str]  #: names of special tokens in templates -> their texts

@@ -1,4 +1,4 @@
-"""`thinkpace doctor`: what a model's tokenizer, its chat template and the engine will honour."""
+"""`thinkpace doctor`: check what works with a model's tokenizer, its chat template and the engine."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def doctor(
     open_marker: options.Open = None,
     close_marker: options.Close = None,
 ) -> None:
-    """Check what a model's tokenizer and chat template, and the engine, will honour; nothing is generated.
+    """Check which controls work with a model's tokenizer, its chat template and the engine; generates nothing.
 
-    Without --control one of each kind is checked. Exit code 0 if all will work, 1 if something is refused.
+    Without --control, every kind of control is checked. Exit code 0 if all work, 1 if something is refused.
     """
     from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""The commands about the folder of a sweep: go on, report, compare, list, validate."""
+"""Commands on the folder of a sweep: resume, report, compare, ls and validate."""
 
 from __future__ import annotations
 
@@ -14,21 +14,27 @@ def resume(
     folder: Folder,
     samples: Annotated[
         int | None,
-        typer.Option(help="Samples per question and setting; more than before adds some.", show_default="as before"),
+        typer.Option(
+            help="Samples per question and setting; a larger number than before adds samples.",
+            show_default="as before",
+        ),
     ] = None,
     executor: Annotated[
         str | None,
-        typer.Option(help="Where to generate: here, processes or ray.", show_default="as before"),
+        typer.Option(
+            help="Where to generate: here (this process), processes (of this machine) or ray (a cluster).",
+            show_default="as before",
+        ),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(help="Engines of --executor processes and --executor ray.", show_default="as before"),
+        typer.Option(help="Number of engines for --executor processes or ray.", show_default="as before"),
     ] = None,
     parallel: Annotated[
         int | None, typer.Option(help="Sequences generated at the same time.", show_default="as before")
     ] = None,
 ) -> None:
-    """Go on with a sweep: generate what is missing, and try again what ended in an error. Nothing is done twice."""
+    """Continue a sweep: generate missing samples and retry failed ones. Finished samples are kept."""
     import json
 
     from rich.console import Console
@@ -39,14 +45,14 @@ def resume(
     from thinkpace.eval.sweeps.perform import Stopped, perform
 
     with Journal(folder / JOURNAL, must_exist=True) as journal:
-        kept = json.loads(journal.get_meta("sweeps") or "[]")
-    if not kept:
+        stored = json.loads(journal.get_meta("sweeps") or "[]")
+    if not stored:
         raise ValueError(f"{folder} was not made by 'thinkpace sweep': nothing tells how to go on")
     flags = {"samples": samples, "executor": executor, "workers": workers, "parallel": parallel}
     console = Console()
     try:
-        for one in kept:  # a folder that was extended holds several
-            perform(merged(None, flags, one), folder, console)
+        for text in stored:  # a folder that was extended holds several
+            perform(merged(None, flags, text), folder, console)
     except Stopped as stopped:
         console.print(str(stopped))
         raise typer.Exit(130) from None
@@ -59,9 +65,9 @@ def report(
         typer.Option("--format", help="Also write jsonl, parquet, lm-eval or every-eval-ever. Can be repeated."),
     ] = None,
 ) -> None:
-    """Write the tables, pictures and report.html of a sweep again, and exports for other tools.
+    """Write the tables, plots and report.html of a sweep again, and exports for other tools.
 
-    A format that was asked for once is written whenever these are.
+    A format requested once is also written by every later report.
     """
     from rich.console import Console
 
@@ -81,8 +87,8 @@ def compare(
     folders: Annotated[
         list[Path], typer.Argument(help="Folder of a sweep, or several of sweeps on the same questions.")
     ],
-    against: Annotated[str, typer.Option(help="Row that all others are compared with, by its number.")] = "1",
-    out: Annotated[Path | None, typer.Option(help="CSV file for the same numbers.")] = None,
+    against: Annotated[str, typer.Option(help="Number of the row that all others are compared with.")] = "1",
+    out: Annotated[Path | None, typer.Option(help="CSV file to write the table to.")] = None,
 ) -> None:
     """Compare settings on the same questions: paired differences, bootstrap intervals, McNemar's test, Holm."""
     from rich.console import Console
@@ -97,29 +103,29 @@ def compare(
 
 
 def ls(
-    folder: Annotated[Path, typer.Argument(help="Folder in which sweeps are looked for.")] = Path("runs"),
+    folder: Annotated[Path, typer.Argument(help="Folder to search for sweeps.")] = Path("runs"),
 ) -> None:
-    """List the sweeps under a folder, and how far each has come."""
+    """List the sweeps under a folder and the progress of each."""
     from rich.console import Console
     from rich.table import Table
 
     from thinkpace.eval.report.publish import JOURNAL
     from thinkpace.eval.runs.journal import Journal
 
-    found = sorted(path.parent for path in folder.rglob(JOURNAL)) if folder.is_dir() else []
-    if not found:
+    folders = sorted(path.parent for path in folder.rglob(JOURNAL)) if folder.is_dir() else []
+    if not folders:
         raise ValueError(f"there are no sweeps in {folder}")
     table = Table(box=None, pad_edge=False)
     for column in ("folder", "task", "engines", "settings", "questions", "samples", "errors"):
         table.add_column(
             column, justify="right" if column in ("settings", "questions", "samples", "errors") else "left"
         )
-    for path in found:
+    for path in folders:
         try:
             with Journal(path / JOURNAL, must_exist=True) as journal:
-                points, come = journal.points, journal.progress
+                points, progress = journal.points, journal.progress
                 names = ", ".join(dict.fromkeys(point.engine for point in points))
-                cells = (len(points), len(journal.questions), f"{come.there}/{come.wanted}", come.failed)
+                cells = (len(points), len(journal.questions), f"{progress.there}/{progress.wanted}", progress.failed)
                 table.add_row(str(path), points[0].task if points else "", names, *map(str, cells))
         except ValueError as error:
             table.add_row(str(path), str(error))
@@ -129,7 +135,7 @@ def ls(
 def validate(
     what: Annotated[Path, typer.Argument(help="TOML file or folder of a sweep.")],
 ) -> None:
-    """Look for mistakes: in a file before it is run, without loading weights; in a folder after it was.
+    """Check a sweep for mistakes: its TOML file before it runs, without loading weights; its folder after it ran.
 
     Exit code 0 if there are none.
     """

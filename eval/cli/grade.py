@@ -1,4 +1,4 @@
-"""`thinkpace grade`: verdicts for outputs that were recorded anywhere."""
+"""`thinkpace grade`: verdicts for recorded outputs of any source."""
 
 from __future__ import annotations
 
@@ -13,24 +13,26 @@ from thinkpace.eval.grading.grader import NAMES
 
 
 def grade(
-    file: Annotated[Path, typer.Argument(help="JSON lines with id, answer and text.")],
+    file: Annotated[Path, typer.Argument(help="JSON Lines with id, answer (the known one) and text (the output).")],
     grader: Annotated[str, typer.Option(help=f"How answers are compared: {', '.join(NAMES)}.")],
-    out: Annotated[Path, typer.Option(help="File for the same lines with verdict and extracted answer.")],
+    out: Annotated[Path, typer.Option(help="Output file: the input lines with verdict and extracted answer.")],
     open_marker: options.Open = None,
     close_marker: options.Close = None,
     opened: Annotated[
         bool | None,
         typer.Option(
             "--opened/--not-opened",
-            help="Whether the prompt had opened thinking.",
+            help="Whether the prompt already opened thinking.",
             show_default="opened if the text closes thinking before it opens it",
         ),
     ] = None,
-    final: Annotated[str | None, typer.Option(help="Another text that the answer may follow.")] = None,
+    final: Annotated[
+        str | None, typer.Option(help="Another text, besides 'Final Answer:', that the answer may follow.")
+    ] = None,
     rules: Annotated[
         str | None,
         typer.Option(
-            help=f"Where the answer stands, tried in this order, with commas between: {', '.join(RULES)}.",
+            help=f"Rules that find the answer, in the order to try them, comma-separated: {', '.join(RULES)}.",
             show_default="all of them",
         ),
     ] = None,
@@ -44,9 +46,9 @@ def grade(
 ) -> None:
     """Grade recorded outputs: right, wrong, truncated, no_answer or error for each.
 
-    The answer is taken from what follows the thinking; a text whose thinking never closes is truncated. It is what
-    follows "Final Answer:", the last \\boxed{}, "####", "answer is" or a last line "A:", or the only word there is, in
-    this order; with --rules what these find, in theirs.
+    The answer is searched for after the thinking; a text whose thinking never closes is truncated. By default it is,
+    in this order: what follows "Final Answer:", the last \\boxed{}, what follows "####", "answer is" or a last line
+    "A:", or the whole text if it is one word. --rules chooses the rules and their order.
     """
     from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The options that several commands share, in the groups in which `--help` shows them."""
+"""Options that several commands share, with the groups in which `--help` shows them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ TopK = Annotated[int, typer.Option(help="Keep the k likeliest tokens; 0 keeps al
 MinP = Annotated[
     float,
     typer.Option(
-        help="Keep tokens with at least this part of the likeliest token's probability; 0 keeps all.",
+        help="Keep tokens with at least this fraction of the likeliest token's probability; 0 keeps all.",
         rich_help_panel=SAMPLING,
     ),
 ]
@@ -51,7 +51,7 @@ Seed = Annotated[int, typer.Option(help="Seed of all random numbers.", rich_help
 NewTokens = Annotated[
     int | None,
     typer.Option(
-        help="Output tokens per sample at most.",
+        help="Maximum output tokens per sample.",
         show_default="800 for the embedded model, else 4096, or what fits",
         rich_help_panel=LENGTH,
     ),
@@ -59,12 +59,14 @@ NewTokens = Annotated[
 Reserve = Annotated[
     int | None,
     typer.Option(
-        help="Output tokens of --max-new-tokens that are kept for the answer.",
+        help="Output tokens of --max-new-tokens that are reserved for the answer.",
         show_default="16 for the embedded model, else 100",
         rich_help_panel=LENGTH,
     ),
 ]
-Wait = Annotated[str, typer.Option(help="Text that a wait writes instead of closing.", rich_help_panel=THINKING)]
+Wait = Annotated[
+    str, typer.Option(help="Text that a wait writes instead of closing the thinking.", rich_help_panel=THINKING)
+]
 Final = Annotated[
     str,
     typer.Option(help="Text written after a forced close; an empty text writes nothing.", rich_help_panel=THINKING),
@@ -73,8 +75,8 @@ Controls = Annotated[
     list[str] | None,
     typer.Option(
         "--control",
-        help="Controls as they print, joined by +, such as 'ThoughtSwitchPenalty(beta=300) + LoopBreaker'; or a .toml "
-        "file. Can be repeated.",
+        help="Controls joined by +, such as 'ThoughtSwitchPenalty(beta=300) + LoopBreaker'; or a .toml file. Can be "
+        "repeated.",
         rich_help_panel=THINKING,
     ),
 ]

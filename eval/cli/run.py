@@ -1,4 +1,4 @@
-"""`thinkpace run`: one generation, with everything that was written for the model told apart."""
+"""`thinkpace run`: one generation, in which injected text is shown apart from the model's own."""
 
 from __future__ import annotations
 
@@ -33,12 +33,15 @@ def run(
         ),
     ] = "step-by-step",
     budget: Annotated[
-        str, typer.Option(help="Thinking tokens at most, or none.", rich_help_panel=options.THINKING)
+        str, typer.Option(help="Maximum thinking tokens, or none.", rich_help_panel=options.THINKING)
     ] = "none",
-    min_tokens: Annotated[int, typer.Option(help="Thinking tokens at least.", rich_help_panel=options.THINKING)] = 0,
+    min_tokens: Annotated[int, typer.Option(help="Minimum thinking tokens.", rich_help_panel=options.THINKING)] = 0,
     waits: Annotated[
         int,
-        typer.Option(help="How many times --wait is written instead of closing.", rich_help_panel=options.THINKING),
+        typer.Option(
+            help="How many times to write the --wait text instead of closing the thinking.",
+            rich_help_panel=options.THINKING,
+        ),
     ] = 0,
     wait: options.Wait = "Wait",
     final: options.Final = "Final Answer:",
@@ -51,7 +54,7 @@ def run(
     max_new_tokens: options.NewTokens = None,
     answer_reserve: options.Reserve = None,
 ) -> None:
-    """Generate one answer: thinking plain, what was written for the model yellow, markers dim, the answer green."""
+    """Generate one answer and show it by kind: thinking plain, injected text yellow, markers dim, answer green."""
     from rich.console import Console
 
     from thinkpace.engine import Request, Sampling
@@ -62,8 +65,8 @@ def run(
     from thinkpace.prompts.published import named
 
     is_embedded = model == embedded.NAME
-    controls = tuple(one for text in control or () for one in controls_of(text))
-    if not any(one.decides_end for one in controls):
+    controls = tuple(item for text in control or () for item in controls_of(text))
+    if not any(item.decides_end for item in controls):
         forcing = BudgetForcing(
             max_tokens=number_of(budget, "--budget"),
             min_tokens=min_tokens,
@@ -84,14 +87,14 @@ def run(
     except UnicodeEncodeError:
         raise ValueError("the question is no text: it holds bytes that are not UTF-8") from None
     generates = open_engine(model, engine_kind(engine, model), markers_of(open_marker, close_marker))
-    asked = prompt_ids(generates, style, question)
-    new_tokens = new_tokens_of(max_new_tokens, is_embedded, generates.context_tokens, len(asked))
-    [completion] = generates.generate([Request(asked, controls, new_tokens, sampling, seed)])
+    ids = prompt_ids(generates, style, question)
+    new_tokens = new_tokens_of(max_new_tokens, is_embedded, generates.context_tokens, len(ids))
+    [completion] = generates.generate([Request(ids, controls, new_tokens, sampling, seed)])
     show(Console(), completion, generates)
 
 
 def show(console: Console, completion: Completion, engine: Engine) -> None:
-    """The text by kind (on a plain terminal, in brackets), then the receipt."""
+    """Print the text, styled by kind (in brackets if not on a terminal), then the receipt."""
     from rich.text import Text
 
     text = Text()

@@ -15,19 +15,19 @@ def serve(
     model: options.Model = embedded.NAME,
     engine: Annotated[
         str,
-        typer.Option(help="Only llama.cpp; vLLM has a server of its own.", rich_help_panel=options.MODEL),
+        typer.Option(help="Engine: only llama.cpp; vLLM has its own server.", rich_help_panel=options.MODEL),
     ] = "llama.cpp",
     parallel: options.Parallel = None,
     context: Annotated[
         int | None,
         typer.Option(
-            help="Tokens of one sequence at most, prompt included.",
+            help="Maximum tokens of one sequence, prompt included.",
             show_default="what the model was trained with, 8192 at most",
             rich_help_panel=options.MODEL,
         ),
     ] = None,
     threads: Annotated[
-        int, typer.Option(help="Threads; 0 takes one per usable CPU.", rich_help_panel=options.MODEL)
+        int, typer.Option(help="CPU threads; 0 takes one per usable CPU.", rich_help_panel=options.MODEL)
     ] = 0,
     gpu_layers: Annotated[
         int, typer.Option(help="Layers kept on a GPU; -1 keeps all there.", rich_help_panel=options.MODEL)
@@ -38,9 +38,9 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 127.0.0.1 serves this machine alone.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on; 0 takes any that is free.")] = 8080,
 ) -> None:
-    """Serve /v1/chat/completions and /v1/completions as OpenAI does, with budgets and controls per request.
+    """Serve /v1/chat/completions and /v1/completions like OpenAI, with budgets and controls per request.
 
-    --control holds for requests that do not bring their own.
+    --control applies to requests that do not set their own.
     """
     from rich.console import Console
 
@@ -53,7 +53,7 @@ def serve(
         raise ValueError(f"serve runs with --engine {LLAMA_CPP}; for vLLM use its own server")
     from thinkpace.adapters.serving.app import make_app, run_app
 
-    standing = tuple(one for text in control or () for one in controls_of(text))
+    standing = tuple(item for text in control or () for item in controls_of(text))
     generates = open_llama_cpp(model, markers_of(open_marker, close_marker), parallel, context, threads, gpu_layers)
     served = make_app(generates, controls=standing, name=embedded.NAME if model == embedded.NAME else Path(model).stem)
     run_app(served, host, port, lambda url: Console().print(f"serving on {url}/v1", highlight=False))

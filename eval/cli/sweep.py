@@ -1,4 +1,4 @@
-"""`thinkpace sweep`: a grid of controls over the questions of a task."""
+"""`thinkpace sweep`: run a grid of controls over the questions of a task."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from thinkpace.eval.grading.extract import RULES
 from thinkpace.eval.tasks.registry import NAMES as TASKS
 from thinkpace.prompts.published import NAMES as PROMPTS
 
-#: options of this command that a file gives as lists
+#: option of this command -> field of `Config`, for options that can be repeated
 _LISTS = {"model": "models", "engine": "engines", "prompt": "prompts"}
 
 
@@ -21,7 +21,7 @@ def sweep(
     ctx: typer.Context,
     file: Annotated[
         Path | None,
-        typer.Argument(help="TOML file with the names of these options; options on the command line go before it."),
+        typer.Argument(help="TOML file with these options; options on the command line override it."),
     ] = None,
     model: Annotated[
         list[str],
@@ -44,21 +44,21 @@ def sweep(
     task: Annotated[
         str,
         typer.Option(
-            help=f"Questions: {', '.join(TASKS)}; a file; or the id of a data set on the hub.",
+            help=f"Questions: {', '.join(TASKS)}; a file; or the id of a data set on the Hugging Face Hub.",
             rich_help_panel=options.QUESTIONS,
         ),
     ] = "chain",
     data: Annotated[
         str | None,
         typer.Option(
-            help="File with the questions of a published task, so that nothing is downloaded.",
+            help="File with the questions of a published task, used instead of a download.",
             rich_help_panel=options.QUESTIONS,
         ),
     ] = None,
     limit: Annotated[
         int | None,
         typer.Option(
-            help="Questions at most, the first ones.",
+            help="Maximum number of questions; the first ones are taken.",
             show_default="all; 256 of the embedded tasks",
             rich_help_panel=options.QUESTIONS,
         ),
@@ -73,7 +73,7 @@ def sweep(
     budgets: Annotated[
         str | None,
         typer.Option(
-            help="Thinking tokens at most, with commas between, such as 0,512,none.",
+            help="Maximum thinking tokens, comma-separated, such as 0,512,none.",
             show_default="0,16,32,64,96,128,none",
             rich_help_panel=options.THINKING,
         ),
@@ -81,7 +81,7 @@ def sweep(
     waits: Annotated[
         str | None,
         typer.Option(
-            help="How many times --wait is written instead of closing, such as 0,1,2; every budget with every number.",
+            help="How many times to write the --wait text instead of closing, such as 0,1,2; each with every budget.",
             show_default="0,1,2,3 without a budget",
             rich_help_panel=options.THINKING,
         ),
@@ -110,7 +110,7 @@ def sweep(
     rules: Annotated[
         str | None,
         typer.Option(
-            help=f"Where the answer stands, tried in this order, with commas between: {', '.join(RULES)}.",
+            help=f"Rules that find the answer, in the order to try them, comma-separated: {', '.join(RULES)}.",
             show_default="the task's first, then the others",
             rich_help_panel=options.GRADING,
         ),
@@ -119,20 +119,20 @@ def sweep(
         bool,
         typer.Option(
             "--replay/--no-replay",
-            help="Generate the longest setting, and of the others only what differs from it.",
+            help="Generate the longest setting in full, and of the other settings only what differs from it.",
             rich_help_panel=options.RUNNING,
         ),
     ] = False,
     executor: Annotated[
         str,
         typer.Option(
-            help="Where to generate: here, in processes of this machine, or on a ray cluster.",
+            help="Where to generate: here (this process), processes (of this machine) or ray (a cluster).",
             rich_help_panel=options.RUNNING,
         ),
     ] = "here",
     workers: Annotated[
         int,
-        typer.Option(help="Engines of --executor processes and --executor ray.", rich_help_panel=options.RUNNING),
+        typer.Option(help="Number of engines for --executor processes or ray.", rich_help_panel=options.RUNNING),
     ] = 2,
     out: Annotated[
         Path | None,
@@ -145,10 +145,10 @@ def sweep(
 ) -> None:
     """Measure accuracy against thinking tokens: every budget with every number of waits, on the same questions.
 
-    Without --budgets and --waits: a line of budgets without waits, and a line of waits without a budget; with
-    --control: no limit. Each --control adds its controls to every budget, or stands alone if it decides itself when
-    thinking ends. The same command goes on where it was stopped; into a folder that exists, settings and samples can
-    be added.
+    Without --budgets and --waits, budgets vary without waits, and waits vary without a budget; if --control is given,
+    there is no limit and no wait instead. Each --control adds its controls to every budget, or stands alone if it
+    decides itself when thinking ends. The same command continues a stopped sweep; settings and samples can be added to
+    an existing folder.
     """
     from rich.console import Console
 

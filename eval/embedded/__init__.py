@@ -1,6 +1,6 @@
 """The embedded model: a tiny reasoning model that ships with the package, and the problems it can solve.
 
-It is a test organism: what it shows is that the controls work, not what they buy on a large model.
+It is for tests: it shows that the controls work, not how much they gain on a large model.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 NAME = "embedded"
-#: what its engines are called in journals and reports, by kind of engine
+#: engine kind -> name of the engine in journals and reports
 ENGINE_NAMES = {"hf": NAME, "llama.cpp": f"{NAME} on llama.cpp", "vllm": f"{NAME} on vLLM"}
-GGUF_FILES = {"embedded-f32.gguf": "F32", "embedded-q8_0.gguf": "Q8_0"}  # with the type of their matrices
+GGUF_FILES = {"embedded-f32.gguf": "F32", "embedded-q8_0.gguf": "Q8_0"}  # file -> type of its matrices
 
 _FORMS = {
     "hf": ("hf", "hf/model.safetensors", "scripts/train_embedded.py"),
@@ -21,15 +21,15 @@ _FORMS = {
 
 
 def path(form: Literal["hf", "gguf", "gguf-q8_0"] = "hf") -> Path:
-    """Where the model lies.
+    """The path of the model.
 
     Args:
-        form: "hf": a folder with safetensors, configuration, tokenizer and chat template, as transformers loads them;
-            "gguf": a file for llama.cpp with the same weights; "gguf-q8_0": the same, quantised.
+        form: "hf": a folder with safetensors, configuration, tokenizer and chat template, for transformers; "gguf": a
+            file with the same weights, for llama.cpp; "gguf-q8_0": that file quantised.
 
     Raises:
         ValueError: for another form.
-        FileNotFoundError: if the package was built without it.
+        FileNotFoundError: if the package was built without the model.
     """
     if form not in _FORMS:
         raise ValueError(f"the embedded model comes as {', '.join(map(repr, _FORMS))}, not {form!r}")

@@ -2,13 +2,13 @@
 
 Two families, both in arithmetic modulo 10 so that every answer is one digit:
 
-* `Chain`: a chain of assignments, asked for the last variable. A first pass can go wrong in a step, so that
-  checking again pays: this is where budgets and waits have something to buy.
-* `Search`: one unknown, found by trying candidates. A right candidate can be abandoned half-way, so that
-  switching thoughts too early costs: this is where a thought-switching penalty has something to act on.
+* `Chain`: a chain of assignments; the question asks for the last variable. A first pass can make a mistake in a step,
+  so checking again improves accuracy: budgets and waits have an effect.
+* `Search`: one unknown, found by trying candidates. A right candidate can be abandoned half-way, so switching thoughts
+  too early lowers accuracy: a thought-switching penalty has an effect.
 
-Train and test are disjoint by a hash of the question's text, not by seed: a test question can never be a
-training question, whatever seeds were used.
+A hash of the question's text, not the seed, decides between train and test: a test question can never be a training
+question, whatever the seeds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TaskName = Literal["chain", "search"]
 Split = Literal["train", "test"]
 
 VARIABLES = "abcdefghij"
-UNITS = (3, 7, 9)  # the multipliers that have an inverse modulo 10: no step forgets what came before it
+UNITS = (3, 7, 9)  # multipliers with an inverse modulo 10 (other than 1), so that every step can be undone
 TEST_SHARE = 16  # one question in 16 belongs to the test split
 
 
@@ -54,7 +54,7 @@ def results(start: int, steps: Sequence[Step]) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """`a=7;b=a*3;c=b+9; c=?`: `steps[i]` makes variable i + 1 from variable i."""
+    """`a=7;b=a*3;c=b+9; c=?`: `steps[i]` computes variable i + 1 from variable i."""
 
     start: int
     steps: tuple[Step, ...]
@@ -95,7 +95,7 @@ class Search:
 
 
 def split_of(question: str) -> Split:
-    """The split a question belongs to, for ever."""
+    """The split that a question belongs to; it depends on the text alone."""
     return "test" if hashlib.sha256(question.encode()).digest()[0] % TEST_SHARE == 0 else "train"
 
 
@@ -110,7 +110,7 @@ def draw_chain(rng: random.Random, lengths: tuple[int, int] = (4, 7)) -> Chain:
 
 
 def draw_search(rng: random.Random) -> Search:
-    """Three steps, a product between sums or a sum between products: `(x+4)*7-2=5` or `(x*7-2)*3=5`."""
+    """Three steps: a product between sums or a sum between products: `(x+4)*7-2=5` or `(x*7-2)*3=5`."""
     shape = rng.choice((("+-", "*", "+-"), ("*", "+-", "*")))
     return Search(tuple(_draw_step(rng, operators) for operators in shape), rng.randint(0, 9))
 
@@ -134,7 +134,7 @@ def examples(task: TaskName, n: int, *, split: Split = "test", seed: int = 0) ->
         seed: another seed gives another sample.
 
     Raises:
-        ValueError: for an unknown task, an `n` below 1, or more than the family has.
+        ValueError: for an unknown task, an `n` below 1, or more problems than the task has.
     """
     if task not in get_args(TaskName):
         raise ValueError(f"task must be one of {', '.join(get_args(TaskName))}, got {task!r}")

@@ -1,4 +1,4 @@
-"""Where the work of a sweep is done: here, in processes of this machine, or on a Ray cluster."""
+"""Executors run the work of a sweep: in this process, in processes of this machine, or on a Ray cluster."""
 
 from __future__ import annotations
 

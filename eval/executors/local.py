@@ -1,7 +1,7 @@
-"""Where the work of a sweep is done: here, in processes of this machine, or on a Ray cluster.
+"""Executors of this machine: they run the work of a sweep in this process or in worker processes.
 
-An executor keeps engines and calls functions on them. Work that is lost with a worker is done again by another one;
-work that every worker dies at is given back.
+An executor holds engines and calls functions on them. If a worker dies, another one repeats its work; work that kills
+every worker is returned with a `WorkerDied`.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from thinkpace.engine import Engine
 
 Item = TypeVar("Item")
 Output = TypeVar("Output")
-Opener = Callable[[], Engine]  # must pickle where the engine is opened elsewhere
+Opener = Callable[[], Engine]  # must pickle if another process opens the engine
 
-TRIES = 3  # of a piece of work whose workers die
+TRIES = 3  # attempts at a piece of work whose workers die
 
 
 class WorkerDied(RuntimeError):
-    """What became of work that workers die at."""
+    """The result of work whose workers died `TRIES` times."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -32,16 +32,16 @@ class WorkerDied(RuntimeError):
 
 
 class Executor(Protocol):
-    """Engines, and a way to have them work."""
+    """Holds engines and calls functions on them."""
 
     def call(self, function: Callable[..., Output], *arguments: Any) -> Output:
-        """`function(engine, *arguments)`, on one of the engines."""
+        """Call `function(engine, *arguments)` on one of the engines."""
         ...
 
     def map(
         self, function: Callable[[Engine, Item], Output], items: Iterable[Item]
     ) -> Iterator[tuple[Item, Output | WorkerDied]]:
-        """`function(engine, item)` for every item, with its item, as they are done; items are taken when needed."""
+        """Yields (item, `function(engine, item)`) as each finishes; `items` is consumed lazily."""
         ...
 
 
@@ -49,7 +49,7 @@ class Here:
     """One engine, in this process.
 
     Args:
-        engine: that works.
+        engine: that runs the work.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -63,14 +63,14 @@ class Here:
             yield item, function(self._engine, item)
 
 
-_engine: Engine | Exception | None = None  # of a worker process, or why it has none
+_engine: Engine | Exception | None = None  # of this worker process, or the error that opening it raised
 
 
 def _open(opener: Opener) -> None:
-    global _engine  # a process has one engine, from its beginning to its end
+    global _engine  # a worker process has one engine for its whole life
     try:
         _engine = opener()
-    except Exception as error:  # noqa: BLE001  # it is raised where work is asked for
+    except Exception as error:  # noqa: BLE001  # raised again when work arrives
         _engine = error
 
 
@@ -83,7 +83,7 @@ def _work(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
     except Exception as error:
         try:
             pickle.loads(pickle.dumps(error))
-        except Exception:  # noqa: BLE001  # it cannot travel as it is
+        except Exception:  # noqa: BLE001  # the error cannot be pickled
             raise RuntimeError(f"{type(error).__name__}: {error}") from None
         raise
 
@@ -92,10 +92,11 @@ class Processes:
     """Engines in processes of this machine. A context manager.
 
     Args:
-        opener: makes an engine; runs once in every process.
-        workers: how many, at least 1.
+        opener: opens an engine; runs once in every process.
+        workers: number of processes, at least 1.
 
     Raises:
+        ValueError: if `workers` is below 1.
         MissingExtra: without pebble.
     """
 
@@ -138,7 +139,8 @@ class Processes:
 
         waiting = iter(items)
         while True:
-            for item in itertools.islice(waiting, 2 * self._workers - len(under_way)):  # one ahead of each
+            # one running and one waiting item per worker
+            for item in itertools.islice(waiting, 2 * self._workers - len(under_way)):
                 start(item, 0)
             if not under_way:
                 return

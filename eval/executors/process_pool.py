@@ -1,4 +1,4 @@
-"""Worker processes that are opened again when all of them have died."""
+"""A pool of worker processes that restarts when it breaks."""
 
 from __future__ import annotations
 
@@ -16,20 +16,19 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtra("work in processes of its own", "math") from error
 
-#: how a future tells that its process died: at the work, or at rest, or while it was opened
+#: errors of a future whose process died: during the work, while idle or during its start
 LOST = (ProcessExpired, BrokenProcessPool)
 
 
 class Pool:
-    """Processes. A context manager.
+    """Worker processes. A context manager.
 
-    pebble gives a pool up for good when a process dies that has nothing to do, as one does that is killed for memory;
-    then there is another pool.
+    When an idle process dies, for example killed for memory, pebble's pool stops for good; it is then replaced.
 
     Args:
-        workers: how many.
-        opener: called in each when it starts.
-        arguments: of the opener.
+        workers: number of processes.
+        opener: called in each process when it starts.
+        arguments: of `opener`.
     """
 
     def __init__(self, workers: int, opener: Callable[..., None], *arguments: Any) -> None:
@@ -54,10 +53,16 @@ class Pool:
         self._pool.join()
 
     def submit(self, function: Callable[..., Any], *arguments: Any, timeout: float | None = None) -> Future[Any]:
-        """`function(*arguments)` in one of them. Args: timeout: seconds after which that process is killed."""
+        """Run `function(*arguments)` in one of the processes.
+
+        Args:
+            function: must pickle.
+            arguments: of `function`; must pickle.
+            timeout: seconds after which the process is killed; None for no limit.
+        """
         try:
             return self._pool.schedule(function, args=arguments, timeout=timeout)
-        except RuntimeError:  # it was given up
+        except RuntimeError:  # the pool has stopped
             self.__exit__(None, None, None)
             self._pool = self._opened()
             return self._pool.schedule(function, args=arguments, timeout=timeout)

@@ -1,4 +1,4 @@
-"""Sweeps on a Ray cluster: engines as actors, the journal with the one who asked."""
+"""Sweeps on a Ray cluster: engines are actors, the journal stays with the process that started the sweep."""
 
 from __future__ import annotations
 
@@ -21,28 +21,29 @@ class Worker:
     """An engine on some machine of the cluster.
 
     Args:
-        opener: makes it.
+        opener: opens the engine.
     """
 
     def __init__(self, opener: Opener) -> None:
         self._engine = opener()
 
     def work(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        """`function(engine, *arguments)`."""
+        """Call `function(engine, *arguments)`."""
         return function(self._engine, *arguments)
 
 
 class OnRay:
-    """Engines as actors of a Ray cluster: the one of `RAY_ADDRESS`, else a local one. A context manager.
+    """Engines as actors of a Ray cluster: the cluster at `RAY_ADDRESS`, else a local one. A context manager.
 
-    Work that an actor takes with it when it dies is done again by a new one.
+    If an actor dies, a new one repeats its work.
 
     Args:
-        opener: makes an engine; runs once in every actor.
-        workers: how many, at least 1.
-        cpus, gpus: that each actor reserves.
+        opener: opens an engine; runs once in every actor.
+        workers: number of actors, at least 1.
+        cpus, gpus: reserved by each actor.
 
     Raises:
+        ValueError: if `workers` is below 1.
         MissingExtra: without ray, on import.
     """
 

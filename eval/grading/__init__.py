@@ -1,1 +1,1 @@
-"""Where the answer stands in a text, and whether it is the known one."""
+"""Extract the final answer from a text, and compare it with the known answer."""

@@ -1,4 +1,4 @@
-"""Whether two answers are the same: as text, as numbers, as choices; as mathematics see `math_grader`."""
+"""Compare two answers as text, as numbers or as choices; `grading.math` compares them as mathematics."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from decimal import Decimal
 
 _NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|[+-]?\.\d+")
 
-#: a number in these is not what they are: fractions, roots, powers
+#: expressions whose value is not the number in them: fractions, roots, powers
 _EXPRESSION = re.compile(r"\\[dt]?frac|\\sqrt|[\^√½¼¾]")
 
 
 def exact(found: str, known: str) -> bool:
-    """The same text but for case, white space and a final full stop.
+    """Whether the texts are equal, ignoring case, white space and a final full stop.
 
     >>> exact("Paris.", "paris"), exact("12", "12.0")
     (True, False)
@@ -22,7 +22,7 @@ def exact(found: str, known: str) -> bool:
 
 
 def same(found: str, known: str) -> bool:
-    """The same number, or the same text but for case, white space and a final full stop.
+    """Whether the numbers are equal; if either is not a number, whether `exact` holds.
 
     >>> same("1,234.0", "1234"), same("Paris.", "paris"), same("-5", "5")
     (True, True, False)
@@ -34,10 +34,10 @@ def same(found: str, known: str) -> bool:
 
 
 def numeric(found: str, known: str) -> bool:
-    """The same number; of an answer with words or a unit around it, the only number that it holds.
+    """Whether the numbers are equal. An answer with words or a unit counts if it contains exactly one number.
 
     Raises:
-        ValueError: if the known answer is no number.
+        ValueError: if the known answer is not a number.
 
     >>> numeric("$1,234 in all", "1234"), numeric("1 or 2", "1")
     (True, False)
@@ -49,21 +49,21 @@ def numeric(found: str, known: str) -> bool:
 
 
 def number(text: str) -> Decimal | None:
-    """The only number in a text; None if it holds none, or several."""
+    """The only number in a text; None if the text contains none or several, or a fraction, root or power."""
     whole = _whole_number(text)
     if whole is not None:
         return whole
     if _EXPRESSION.search(text.replace("^\\circ", "").replace("^{\\circ}", "")):
         return None
-    found = _NUMBER.findall(_signed(text.replace("\\!", "").replace("\\,", "").replace("{,}", ",")))
-    return Decimal(found[0].replace(",", "")) if len(found) == 1 else None
+    matches = _NUMBER.findall(_signed(text.replace("\\!", "").replace("\\,", "").replace("{,}", ",")))
+    return Decimal(matches[0].replace(",", "")) if len(matches) == 1 else None
 
 
 def choice(found: str, known: str) -> bool:
-    """The same letter, in brackets or not.
+    """Whether the choice letters are equal, in brackets or not.
 
     Raises:
-        ValueError: if the known answer is no letter.
+        ValueError: if the known answer is not a letter.
 
     >>> choice("B", "(B)"), choice("A", "(B)")
     (True, False)
@@ -75,7 +75,7 @@ def choice(found: str, known: str) -> bool:
 
 
 def letter(text: str) -> str | None:
-    """The letter that a choice begins with; None if it begins with none."""
+    """The single letter at the start of a choice; None if there is none."""
     match = re.match(r"^\W*([A-Za-z])(?![A-Za-z0-9])", text)
     return match[1].upper() if match else None
 
@@ -85,7 +85,7 @@ def _plain(text: str) -> str:
 
 
 def _signed(text: str) -> str:
-    """With the minus of Unicode as one, and a sign before the dollar's as the number's."""
+    """Replace the Unicode minus by "-", and move a minus before "$" to the number."""
     return text.replace("\u2212", "-").replace("\\$", "$").replace("-$", "-")
 
 
@@ -96,12 +96,12 @@ def _whole_number(text: str) -> Decimal | None:
     return Decimal(cleaned.replace(",", ""))
 
 
-#: by name; "math" is not among them, since it needs processes of its own
+#: graders by name; "math" is missing, since it needs worker processes
 GRADERS: Mapping[str, Callable[[str, str], bool]] = {"same": same, "exact": exact, "numeric": numeric, "choice": choice}
 
 
 def known_answer(known: str) -> str:
-    """The answer in a worked solution, as data sets have it: after "####", or after "A:" on the last line.
+    """The answer in a data set's worked solution: after "####", or after "A:" on the last line; else the whole text.
 
     >>> known_answer("2 + 2 = 4\\n#### 4"), known_answer("7")
     ('4', '7')

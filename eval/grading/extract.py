@@ -1,4 +1,4 @@
-"""Where the final answer stands in a text: the answer part first, then the place its task's rule names."""
+"""Extract the final answer from a text: first the part after the thinking, then the answer in it, by rules."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 FINAL = "Final Answer:"
-#: (answer part, another text for "final") -> what may be the answer
+#: (answer part, another text for "final") -> candidate answers, the likeliest first
 Rule = Callable[[str, str | None], Iterator[str]]
 _SAID = re.compile(r"\banswer\s+is\b[:\s]*(.*?)(?:\.(?=\s|$)|\n|$)", re.IGNORECASE)
 _LABELLED = re.compile(r"^A:(.*)$", re.MULTILINE)
-#: "A" and "I" before a word of a sentence are words, not choices
+#: "A" and "I" before a lower-case word are words, not choices
 _LETTER = re.compile(
     r"^[^A-Za-z0-9]*(?:(?:[Oo]ption|[Cc]hoice)\b[^A-Za-z0-9]*)?([A-Z])(?![A-Za-z0-9])(?!(?<=[AI])\s+[a-z])"
 )
 _WRAPPED = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|boldsymbol)\s*\{([^{}]*)\}")
-#: with a unit, perhaps; "2. Compute" is a heading
+#: a number with an optional unit; "2. Compute" is a heading, not a number
 _NUMBER = re.compile(r"[-+−]?[$€£]?[-+−]?\d(?:[\d,.]*\d)?%?(?:\s+[a-z]+)?\.?")
 _BRACES = re.compile(r"\\boxed\s*\{|\\[{}]|\{|\}")
 _BRACKETED = re.compile(r"\(([A-Z])\)")
 
 
 def answer_part(text: str, open_: str, close: str, opened: bool | None = None) -> str | None:
-    """What a text says after its thinking; None if that never closed.
+    """The text after the thinking; None if the thinking never closes.
 
-    The markers are followed in order, as the controls do: a close in the answer is text, and thinking that is opened
-    again goes on until its own close.
+    Markers are read in order, as the controls do: a closing marker in the answer is text, and thinking that opens again
+    lasts until its own close.
 
     Args:
-        text: all that was generated.
+        text: the whole generated text.
         open_, close: the markers.
-        opened: whether the prompt had opened thinking; None: if the text closes before it opens.
+        opened: whether the prompt already opened thinking. None: it did if the text closes thinking before opening it.
     """
     first_open, first_close = text.find(open_), text.find(close)
     if opened is None:
@@ -39,20 +39,20 @@ def answer_part(text: str, open_: str, close: str, opened: bool | None = None) -
     answer_from = 0
     while True:
         marker = close if thinking else open_
-        found = text.find(marker, at)
-        if found < 0:
+        position = text.find(marker, at)
+        if position < 0:
             return None if thinking else text[answer_from:]
-        at = found + len(marker)
+        at = position + len(marker)
         thinking = not thinking
         if not thinking:
             answer_from = at
 
 
 def rules_of(text: str) -> tuple[str, ...]:
-    """Rules from their names with commas between.
+    """Parse comma-separated names of rules.
 
     Raises:
-        ValueError: for a name that is none of `RULES`, one given twice, and none at all.
+        ValueError: for a name that is not in `RULES`, a repeated name, or no name.
 
     >>> rules_of("hashes, boxed")
     ('hashes', 'boxed')
@@ -63,7 +63,7 @@ def rules_of(text: str) -> tuple[str, ...]:
 
 
 def check_rules(names: Sequence[str]) -> None:
-    """Refuse what are no rules.
+    """Check names of rules.
 
     Raises:
         ValueError: as in `rules_of`.
@@ -76,10 +76,10 @@ def check_rules(names: Sequence[str]) -> None:
 
 
 def rules_for(grader: str, official: str = "boxed") -> tuple[str, ...]:
-    """All rules in the order in which they are tried: what a control wrote, the task's own, and the others.
+    """All rules for a grader, in the order to try them: "final", the rule of the task's authors, then the others.
 
     Args:
-        grader: that the answer is for: "choice" also looks for letters, "math" for formulas.
+        grader: name of the grader; "choice" adds the rule for letters, "math" the rule for formulas.
         official: the rule of the task's authors.
 
     >>> rules_for("numeric", "hashes")
@@ -90,16 +90,16 @@ def rules_for(grader: str, official: str = "boxed") -> tuple[str, ...]:
 
 
 def extract(answer: str, final: str | None = None, rules: Sequence[str] = (), *, grader: str = "same") -> str | None:
-    """The final answer in an answer part, without the dressing of Markdown and LaTeX; None if there is none.
+    """The final answer in an answer part, without Markdown and LaTeX markup around it; None if there is none.
 
-    It is what the first of the rules finds that finds anything of the grader's kind: for "choice" a letter, for
-    "numeric" something with a digit; where none does, what the first finds that finds anything.
+    The rules are tried in order. The first candidate of the grader's kind wins: for "choice" a letter, for "numeric" a
+    text with a digit, otherwise any text. Without such a candidate, the first candidate of all is the answer.
 
     Args:
         answer: the answer part of a completion.
-        final: another text that the answer may follow, such as one that a control writes; for the rule "final".
-        rules: names of `RULES`. Default: as in `rules_for` the grader.
-        grader: that the answer is for.
+        final: another text that the answer may follow, such as one that a control injects; for the rule "final".
+        rules: names of `RULES`. Default: `rules_for(grader)`.
+        grader: name of the grader.
 
     >>> extract("So it is 4.\\n**Final Answer:** 4"), extract(r"thus $\\boxed{\\frac{1}{2}}$"), extract("I do not know")
     ('4', '\\\\frac{1}{2}', None)
@@ -108,20 +108,20 @@ def extract(answer: str, final: str | None = None, rules: Sequence[str] = (), *,
     """
     of_kind, otherwise = _KINDS.get(grader, str), None
     for rule in rules or rules_for(grader):
-        for found in map(_undressed, RULES[rule](answer, final)):
-            if not found or found.endswith((":", "：")):
+        for candidate in map(_undressed, RULES[rule](answer, final)):
+            if not candidate or candidate.endswith((":", "：")):
                 continue
-            if wanted := of_kind(found):
+            if wanted := of_kind(candidate):
                 return wanted
-            otherwise = otherwise or found
+            otherwise = otherwise or candidate
     return otherwise
 
 
 def _final(answer: str, final: str | None) -> Iterator[str]:
-    """On the line of the mark; if that is empty the last box below, else the first line below."""
+    """The rest of the line after the mark; if it is empty, the last \\boxed{} below, else the first line below."""
     marks = "|".join(re.escape(mark.rstrip(": ")) for mark in dict.fromkeys((FINAL, final or FINAL)))
     matches = [*re.finditer(rf"(?:{marks})[* \t]*[:：]?[* \t]*", answer, re.IGNORECASE)]
-    for match in matches[:-9:-1]:  # of a text that goes round in circles the last ones will do
+    for match in matches[:-9:-1]:  # a text in a loop repeats the mark; the last eight are enough
         line, _, below = answer[match.end() :].partition("\n")
         if not line.strip("* \t"):
             boxed = last_boxed(below)
@@ -136,7 +136,7 @@ def _boxed(answer: str, _final: str | None) -> Iterator[str]:
 
 
 def _hashes(answer: str, _final: str | None) -> Iterator[str]:
-    """First those that a number follows, as its authors have it; else the last that is no heading of what follows."""
+    """First every "####" line that is a number, as in GSM8K; then the last "####" line if it is not a heading."""
     pieces = answer.split("####")[1:]
     lines = [piece.strip(" \t").partition("\n")[0].strip() for piece in pieces]
     yield from (line for line in map(_unboxed, lines) if _NUMBER.fullmatch(line))
@@ -147,7 +147,7 @@ def _hashes(answer: str, _final: str | None) -> Iterator[str]:
 
 
 def _each(pattern: re.Pattern[str]) -> Rule:
-    """The rule that takes the matches from the last one on, by the only group of each."""
+    """A rule that yields the only group of every match, from the last match to the first."""
 
     def rule(answer: str, _final: str | None) -> Iterator[str]:
         return (match[1] for match in reversed([*pattern.finditer(answer)]))
@@ -156,60 +156,60 @@ def _each(pattern: re.Pattern[str]) -> Rule:
 
 
 def _alone(answer: str, _final: str | None) -> Iterator[str]:
-    found = _undressed(answer)
-    if found and not re.search(r"\s|\\boxed|####", found):
-        yield found
+    text = _undressed(answer)
+    if text and not re.search(r"\s|\\boxed|####", text):
+        yield text
 
 
 def _formula(answer: str, _final: str | None) -> Iterator[str]:
-    """What stands between the last delimiters that close."""
-    found = list[tuple[int, int, str]]()
+    """The text between the last closed pair of formula delimiters."""
+    candidates = list[tuple[int, int, str]]()
     for begin, end in (("\\[", "\\]"), ("\\(", "\\)"), ("$$", "$$"), ("$", "$")):
         close = answer.rfind(end)
         start = answer.rfind(begin, 0, max(close, 0))
         if 0 <= start < close and answer[start + len(begin) : close].strip():
-            found.append((close + len(end), len(begin), answer[start + len(begin) : close]))
-    if found:
-        yield max(found)[2]
+            candidates.append((close + len(end), len(begin), answer[start + len(begin) : close]))
+    if candidates:
+        yield max(candidates)[2]
 
 
-#: where the answer may stand, by name; each gives what it finds, the likeliest first
+#: name -> rule that yields candidate answers, the likeliest first
 RULES: Mapping[str, Rule] = {
     "final": _final,  # what follows the last "Final Answer:" (s1)
-    "boxed": _boxed,  # the last \boxed{} that is closed (MATH)
+    "boxed": _boxed,  # the content of the last closed \boxed{} (MATH)
     "hashes": _hashes,  # what follows "####" (GSM8K, Chain of Draft)
     "said": _each(_SAID),  # what follows the last "answer is" (chain-of-thought prompts, BBH)
     "labelled": _each(_LABELLED),  # what follows "A:" at the beginning of a line
-    "alone": _alone,  # the only word there is (direct answers)
+    "alone": _alone,  # the whole text, if it is one word (direct answers)
     "letter": _each(_BRACKETED),  # the last letter in brackets (multiple choice)
     "formula": _formula,  # the last formula
 }
 _GENERAL = ("boxed", "hashes", "said", "labelled", "alone")
 
 
-def _choice(found: str) -> str:
-    """The letter that an answer begins with, if it is one: "A right triangle" is none."""
-    match = _LETTER.match(_WRAPPED.sub(r"\1", found))
+def _choice(answer: str) -> str:
+    """The choice letter at the start of an answer; empty if there is none, as in "A right triangle"."""
+    match = _LETTER.match(_WRAPPED.sub(r"\1", answer))
     return match[1] if match else ""
 
 
-def _with_digit(found: str) -> str:
-    return found if re.search(r"\d", found) else ""
+def _with_digit(answer: str) -> str:
+    return answer if re.search(r"\d", answer) else ""
 
 
 _KINDS: Mapping[str, Callable[[str], str]] = {"choice": _choice, "numeric": _with_digit}
 
 
 def _unboxed(line: str) -> str:
-    """What a line says, or the box in it."""
+    """The content of the last \\boxed{} in a line; without one, the line."""
     boxed = last_boxed(line)
     return line if boxed is None else boxed
 
 
 def _undressed(text: str) -> str:
-    """Without the marks of emphasis and of formulas around it."""
+    """Remove the markup of emphasis, headings and formulas around a text."""
     before = None
-    for _ in range(8):  # what is dressed more often is no answer
+    for _ in range(8):  # deeper nesting is not an answer
         if text == before:
             break
         before, text = text, text.strip().strip("*").lstrip("#").strip()
@@ -221,7 +221,7 @@ def _undressed(text: str) -> str:
 
 
 def last_boxed(text: str) -> str | None:
-    """What stands in the last \\boxed{} that is closed."""
+    """The content of the last closed \\boxed{}; None if there is none."""
     opened, last = list[int | None](), (-1, -1)
     for match in _BRACES.finditer(text):
         if match[0].endswith("{"):

@@ -1,4 +1,4 @@
-"""Graders by name, for many answers at a time."""
+"""Graders by name, for many answers at once."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ NAMES = (*GRADERS, "math")
 
 
 class Grading:
-    """Compares answers. A context manager: "math" has processes of its own.
+    """Compares answers. A context manager, since "math" runs worker processes.
 
     Args:
         name: one of `NAMES`.
         workers, timeout: of the math grader, as in `MathGrader`.
 
     Raises:
-        ValueError: for another name.
-        MissingExtra: if it needs what is not installed.
+        ValueError: for an unknown name.
+        MissingExtra: for "math" if its libraries are not installed.
     """
 
     def __init__(self, name: str, workers: int | None = None, timeout: float | None = None) -> None:
@@ -42,13 +42,13 @@ class Grading:
             self._processes.__exit__(kind, error, trace)
 
     def check(self, known: Mapping[str, str]) -> None:
-        """Look at the known answers before anything is generated.
+        """Check the known answers before anything is generated.
 
         Args:
-            known: question -> answer.
+            known: question id -> answer.
 
         Raises:
-            ValueError: if the grader could never tell.
+            ValueError: if the grader needs a number or a letter and a known answer is none.
         """
         for compare, read, what in ((numeric, number, "number"), (choice, letter, "letter")):
             bad = [name for name, answer in known.items() if self._compare is compare and read(answer) is None]
@@ -58,7 +58,7 @@ class Grading:
                 )
 
     def all(self, pairs: Sequence[tuple[str, str]]) -> list[bool | Exception]:
-        """For every pair (found, known) whether they are the same, or why that could not be told."""
+        """For every pair (found, known), whether the answers are equal, or the error of the comparison."""
         if self._compare is None:
             return list(self._processes.all(pairs))
         results = list[bool | Exception]()

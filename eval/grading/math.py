@@ -1,7 +1,7 @@
-"""Mathematical equality by math-verify, in processes that are killed when they take too long.
+"""Mathematical equality by math-verify, in worker processes that are killed when they take too long.
 
-math-verify's own time limit is an alarm signal, which threads do not have and C code does not heed; parsing some
-answers never ends. So nothing of it runs in this process.
+math-verify's own time limit is an alarm signal, which does not work in threads and does not interrupt C code; parsing
+some answers never ends. So math-verify never parses in this process.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ TIMEOUT = 20.0
 
 
 class GraderFailed(RuntimeError):
-    """The grader could not tell: that is no verdict on the answer."""
+    """The grader could not compare the answers; this is not a verdict."""
 
 
 def equal(found: str, known: str) -> bool:
-    """Whether two answers mean the same, by math-verify; runs in a worker.
+    """Whether two answers are mathematically equal, by math-verify; runs in a worker process.
 
     Raises:
-        GraderFailed: if it cannot read the known answer.
+        GraderFailed: if math-verify cannot parse the known answer.
     """
     found = found.strip().removesuffix(".")
     if " ".join(found.split()) == " ".join(known.split()):
@@ -48,7 +48,7 @@ def equal(found: str, known: str) -> bool:
 
 
 def _quiet() -> None:
-    """The library warns at every call that there is no time limit; it is kept from outside."""
+    """Silence the warning at every call about the missing time limit: the pool enforces one from outside."""
     logging.getLogger("math_verify").setLevel(logging.ERROR)
 
 
@@ -57,11 +57,11 @@ def _formula(text: str) -> str:
 
 
 class MathGrader:
-    """Processes that grade. A context manager.
+    """Worker processes that compare answers. A context manager.
 
     Args:
-        workers: how many; None for one per CPU.
-        timeout: seconds that a pair of answers may take.
+        workers: number of processes; None for one per usable CPU.
+        timeout: maximum seconds for one pair of answers.
     """
 
     def __init__(self, workers: int | None = None, timeout: float = TIMEOUT) -> None:
@@ -78,12 +78,12 @@ class MathGrader:
         self._pool.__exit__(kind, error, trace)
 
     def all(self, pairs: Iterable[tuple[str, str]]) -> Iterator[bool | GraderFailed]:
-        """For every pair (found, known), in order, whether they are the same, or why that could not be told."""
+        """For every pair (found, known), in order: whether the answers are equal, or the error of the comparison."""
         under_way = [(pair, self._pool.submit(equal, *pair, timeout=self._timeout)) for pair in pairs]
         for pair, future in under_way:
             try:
                 yield self._verdict(future)
-            except LOST:  # whatever its process died of: once more, by itself
+            except LOST:  # the process died: retry the pair once
                 try:
                     yield self._verdict(self._pool.submit(equal, *pair, timeout=self._timeout))
                 except LOST as error:
@@ -98,5 +98,5 @@ class MathGrader:
             return GraderFailed(f"the math grader took more than {self._timeout:g} s")
         except LOST:
             raise
-        except Exception as error:  # noqa: BLE001  # whatever a parser raises is no verdict
+        except Exception as error:  # noqa: BLE001  # a parser may raise anything; it is not a verdict
             return GraderFailed(f"{type(error).__name__}: {error}")

@@ -1,4 +1,4 @@
-"""Grading outputs that were recorded anywhere: JSON lines with `id`, `answer` and `text`."""
+"""Grade recorded outputs of any source: JSON Lines with `id`, `answer` and `text`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ FIELDS = ("id", "answer", "text")
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The records of a file.
+    """Read the records of a file.
 
     Raises:
-        FileNotFoundError: if there is none.
-        ValueError: for a line that is no JSON object or lacks a field; it names the line.
+        FileNotFoundError: if there is no such file.
+        ValueError: for a line that is no JSON object or lacks a field (the message names the line), or for no records.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
@@ -63,32 +63,32 @@ def graded(
     workers: int | None = None,
     timeout: float | None = None,
 ) -> list[dict[str, Any]]:
-    """The records with `verdict` and `extracted`, and `error` where the grader failed.
+    """Add `verdict` and `extracted` to records, and `error` where the grader failed.
 
     Args:
-        rows: with `answer` and `text`; `finish_reason` "length" tells that a text without an answer was cut off.
-        grader: one of `NAMES`.
+        rows: with `answer` and `text`; `finish_reason` "length" marks a text without an answer as truncated.
+        grader: one of `grading.grader.NAMES`.
         markers: of thinking; `<think>` and `</think>` by default.
         final: another text that the answer may follow.
-        rules: where answers are looked for, in order. Default: `extraction.rules_for` the grader.
+        rules: where answers are looked for, in order. Default: `rules_for(grader)`.
         workers, timeout: of the math grader, as in `MathGrader`.
 
     Raises:
         ValueError: for an unknown grader.
-        MissingExtra: if it needs what is not installed.
+        MissingExtra: for "math" if its libraries are not installed.
     """
     tags = markers or Markers("<think>", "</think>")
     out, pairs = list[dict[str, Any]](), list[tuple[int, str, str]]()
     for place, row in enumerate(rows):
         answer = answer_part(row["text"], tags.open, tags.close, tags.opened_by_prompt)
-        found = None if answer is None else extract(answer, final, rules or (), grader=grader)
+        extracted = None if answer is None else extract(answer, final, rules or (), grader=grader)
         cut = answer is None or row.get("finish_reason") == "length"
         verdict = "truncated" if cut else "no_answer"
-        out.append({**row, "verdict": verdict, "extracted": found})
-        if found is not None:
-            pairs.append((place, found, known_answer(str(row["answer"]))))
+        out.append({**row, "verdict": verdict, "extracted": extracted})
+        if extracted is not None:
+            pairs.append((place, extracted, known_answer(str(row["answer"]))))
     with Grading(grader, workers, timeout) as grading:
-        verdicts = grading.all([(found, known) for _, found, known in pairs])
+        verdicts = grading.all([(extracted, answer) for _, extracted, answer in pairs])
     for (place, _, _), same in zip(pairs, verdicts, strict=True):
         if isinstance(same, bool):
             out[place]["verdict"] = "right" if same else "wrong"
@@ -98,12 +98,12 @@ def graded(
 
 
 def write(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write records as JSON lines: all of them, or none."""
+    """Write records as JSON Lines, atomically: all or none."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     partial.replace(path)
 
 
 def counts(rows: Sequence[Mapping[str, Any]]) -> Counter[str]:
-    """How many records got each verdict."""
+    """Number of records by verdict."""
     return Counter(row["verdict"] for row in rows)

@@ -1,1 +1,1 @@
-"""What people look at: tables, pictures, the page, exports, comparisons."""
+"""Reports of a sweep: tables, plots, the HTML page, exports and comparisons."""

@@ -1,4 +1,4 @@
-"""Write files whole, or not at all."""
+"""Write files atomically: whole, or not at all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A path beside `path` that takes its place when all of it is written: no reader ever sees half a file."""
+    """Yields a temporary path that replaces `path` once it is written: readers never see half a file."""
     new = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         yield new

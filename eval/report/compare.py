@@ -1,4 +1,4 @@
-"""Settings against settings on the same questions, from one sweep or several."""
+"""Compare settings on the same questions, from one sweep or several."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ class Comparison:
     """One row. Undefined numbers are NaN.
 
     Args:
-        name: folder, engine, prompt and controls, as far as they differ.
-        accuracy: over its own questions.
-        questions: shared with the row it is compared with.
-        difference, low, high: of accuracy, paired on these, with a bootstrap interval.
+        name: engine, prompt and controls; with several sweeps also the folder.
+        accuracy: over all questions of the row.
+        questions: number of questions shared with the reference row.
+        difference, low, high: of accuracy, paired on the shared questions, with a bootstrap interval.
         p_value: of McNemar's exact test, on first samples.
-        p_adjusted: the same, corrected for all rows (Holm).
-        detectable: the smallest difference that these questions would show with power 0.8.
+        p_adjusted: the p-value corrected for all rows (Holm).
+        detectable: the smallest difference that these questions can detect with power 0.8.
     """
 
     name: str
@@ -46,10 +46,10 @@ _ITSELF = Paired(*(math.nan,) * 5)
 
 
 def row_of(text: str) -> int:
-    """The number of a row.
+    """Parse the row number of --against.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if the text is not a whole number.
     """
     if not text.isdecimal() or not int(text):
         raise ValueError(f"--against takes the number of a row, from 1; got {text!r}")
@@ -57,36 +57,36 @@ def row_of(text: str) -> int:
 
 
 def compare(folders: Sequence[Path], against: int = 1) -> list[Comparison]:
-    """Everything in some sweeps against one row.
+    """Compare all settings of some sweeps with one reference row.
 
     Args:
         folders: of sweeps on the same questions.
-        against: the row, from 1.
+        against: number of the reference row, from 1.
 
     Raises:
-        ValueError: if there is no such row, nothing to compare, or a question of one id is asked differently.
+        ValueError: if there is no such row or nothing to compare, or if a question id has different texts or answers.
     """
     rows = list[tuple[str, Outcome]]()
-    asked: dict[str, tuple[str, str]] = {}
+    questions: dict[str, tuple[str, str]] = {}
     for folder in folders:
         with Journal(folder / JOURNAL, must_exist=True) as journal:
             for name, question in journal.questions.items():
-                if asked.setdefault(name, question) != question:
+                if questions.setdefault(name, question) != question:
                     raise ValueError(f"{folder} asks something else as question {name!r}: these are not the same task")
             points, entries = journal.points, [*journal.entries()]
         engines = engine_names(points)
         for point in points:
             where = f"{folder}: " if len(folders) > 1 else ""
             name = f"{where}{engines[point.variant[:2]]}, {point.prompt}, {point.setting.name}"
-            own = [entry for entry in entries if entry.point == point.id]
-            rows.append((name, outcome(own)))
+            of_point = [entry for entry in entries if entry.point == point.id]
+            rows.append((name, outcome(of_point)))
     rows = [row for row in rows if row[1].rights]
     if len(rows) < 2:
         raise ValueError("there is nothing to compare: one setting with samples, or none")
     if against > len(rows):
         raise ValueError(f"--against {against}: there are {len(rows)} rows")
     before = rows[against - 1][1]
-    if not any(set(before.rights) & set(one.rights) for _, one in rows if one is not before):
+    if not any(set(before.rights) & set(row.rights) for _, row in rows if row is not before):
         raise ValueError("these sweeps have no question in common: there is nothing to compare")
     pairs = [_ITSELF if after is before else paired(before, after) for _, after in rows]
     corrected = adjusted([pair.p_value for pair in pairs])
@@ -107,7 +107,7 @@ def compare(folders: Sequence[Path], against: int = 1) -> list[Comparison]:
 
 
 def table(rows: Sequence[Comparison]) -> Table:
-    """For a terminal."""
+    """The comparison as a table for a terminal."""
     out = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for column in ("row", "accuracy", "of", "difference (95 %)", "p", "p, Holm", "detectable"):
         out.add_column(column, justify="right", no_wrap=True)

@@ -1,4 +1,4 @@
-"""Samples and results in the forms that others read."""
+"""Export samples and results in the formats of other tools."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from thinkpace.version import __version__
 
 
 def to_jsonl(journal: Journal, folder: Path) -> list[Path]:
-    """`samples.jsonl`."""
+    """Write `samples.jsonl`."""
     path = folder / "samples.jsonl"
     write_samples(journal.points, journal.entries(), path)
     return [path]
 
 
 def to_parquet(journal: Journal, folder: Path) -> list[Path]:
-    """`samples.parquet`: the same, nested fields as such.
+    """Write `samples.parquet`: the rows of `samples.jsonl`, with nested fields as nested types.
 
     Raises:
         MissingExtra: without pyarrow.
@@ -44,7 +44,7 @@ def to_parquet(journal: Journal, folder: Path) -> list[Path]:
     for row in rows:
         if "pieces" in row:
             row["pieces"] = [{"kind": kind, "text": text} for kind, text in row["pieces"]]
-    # every row has every field: an error has fewer than a sample
+    # give every row every field: error rows have fewer
     table = pa.Table.from_pylist([{name: row.get(name) for name in names} for row in rows])
     path = folder / "samples.parquet"
     with replacing(path) as new:
@@ -53,13 +53,13 @@ def to_parquet(journal: Journal, folder: Path) -> list[Path]:
 
 
 def to_lm_eval(journal: Journal, folder: Path) -> list[Path]:
-    """`results_*.json` and `samples_*.jsonl` of every point, as lm-evaluation-harness 0.4 writes them.
+    """Write `results_*.json` and `samples_*.jsonl` of every point, as lm-evaluation-harness 0.4 does.
 
-    A sample that failed has no metric, and is in neither count.
+    A failed sample has no metric, and neither count includes it.
     """
     entries, questions = [*journal.entries()], journal.questions
-    begun = {entry.point for entry in entries}
-    points = [point for point in journal.points if point.id in begun]
+    with_samples = {entry.point for entry in entries}
+    points = [point for point in journal.points if point.id in with_samples]
     numbers = {name: number for number, name in enumerate(questions)}
     out = []
     for place, (point, result) in enumerate(zip(points, results(points, entries), strict=True), 1):
@@ -94,13 +94,13 @@ def to_lm_eval(journal: Journal, folder: Path) -> list[Path]:
 
 
 def _standard_error(per_question: Rights) -> float:
-    """Of the mean over questions, as the harness has it: the sample's deviation over the root of their number."""
+    """Standard error of the mean over questions, as the harness computes it: sample deviation / sqrt(questions)."""
     means = [sum(right) / len(right) for right in per_question.values()]
     return statistics.stdev(means) / math.sqrt(len(means)) if len(means) > 1 else math.nan
 
 
 def _known(number: float) -> float | None:
-    """JSON has no NaN."""
+    """A number for JSON, which has no NaN: None in its place."""
     return None if math.isnan(number) else number
 
 
@@ -119,7 +119,7 @@ def _lm_eval_sample(entry: Entry, point: RunPoint, number: int, question: str, a
         "metrics": list(metrics),
         "doc_hash": hashlib.sha256(json.dumps(document, indent=2, ensure_ascii=False).encode()).hexdigest(),
         "target_hash": hashlib.sha256(answer.encode()).hexdigest(),
-        # what the harness has no place for, and drops
+        # fields that the harness does not know and drops
         "verdict": entry.verdict,
         "thinking": _thinking(entry),
         "thinking_tokens": entry.row.get("thinking_tokens"),
@@ -132,9 +132,9 @@ def _thinking(entry: Entry) -> str:
 
 
 def to_every_eval_ever(journal: Journal, folder: Path) -> list[Path]:
-    """`every_eval_ever.jsonl`: one instance a line, by Every Eval Ever's instance-level schema.
+    """Write `every_eval_ever.jsonl`: one instance per line, in Every Eval Ever's instance-level schema.
 
-    Samples that failed are left out: the schema wants a score of every instance, and a failure is none.
+    Failed samples are left out: the schema requires a score for every instance, and a failure has none.
     https://github.com/evaleval/every_eval_ever, `instance_level_eval.schema.json`, 0.2.2.
     """
     points, questions = {point.id: point for point in journal.points}, journal.questions
@@ -182,7 +182,7 @@ def _instance(entry: Entry, point: RunPoint, question: str, answer: str) -> dict
     }
 
 
-#: by name: what writes it, and returns the files
+#: name of the format -> function that writes it and returns the files
 FORMATS: Mapping[str, Callable[[Journal, Path], list[Path]]] = {
     "jsonl": to_jsonl,
     "parquet": to_parquet,

@@ -1,4 +1,4 @@
-"""The page of a sweep: one file that needs no network, light or dark as the reader's system is."""
+"""The HTML page of a sweep: one file that works offline and follows the system's light or dark theme."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from thinkpace.eval.stats.lines import front
 from thinkpace.eval.stats.results import Result, completion_tokens
 from thinkpace.version import __version__
 
-BINS = 24
-SHOWN = ("right", "wrong", "truncated", "no_answer", "error")  # a sample of each, per point
+BINS = 24  # of a histogram
+SHOWN = ("right", "wrong", "truncated", "no_answer", "error")  # verdicts; one sample of each is shown per point
 MOST = 6000  # characters of a trace that are shown
 
 
@@ -38,9 +38,10 @@ def write(
 
     Args:
         points, entries: of the journal.
-        found: their results; the page says the same numbers as `results.csv`.
+        found: results of the points; the page shows the same numbers as `results.csv`.
         path: of the file.
-        title, note: what it is about, and what a reader has to know.
+        title: title of the sweep.
+        note: what readers need to know beside the numbers; may be empty.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -63,9 +64,9 @@ def write(
         several=len({(r.engine, r.prompt) for r in found}) > 1,
         light=plot.svg(found, "", ink=plot.LIGHT),
         dark=plot.svg(found, "", ink=plot.DARK),
-        curves=[{name: cell(value) for name, value in asdict(one).items()} for one in curves(found)],
-        ledger=[asdict(one) for one in ledger(points, entries)],
-        times=[{name: cell(value) for name, value in asdict(one).items()} for one in times(points, entries)],
+        curves=[{name: cell(value) for name, value in asdict(row).items()} for row in curves(found)],
+        ledger=[asdict(row) for row in ledger(points, entries)],
+        times=[{name: cell(value) for name, value in asdict(row).items()} for row in times(points, entries)],
         histograms=_histograms(sampled),
         traces=[{"name": name_of(point), "samples": [*_traces(of_point)]} for point, of_point in sampled],
         percent=_percent,
@@ -78,22 +79,22 @@ def write(
 
 
 def name_of(point: RunPoint) -> str:
-    """A point for people."""
+    """A readable name of a point: engine, prompt and controls."""
     return f"{point.engine}, {point.prompt}, {point.setting.name}"
 
 
 def _percent(text: str) -> str:
-    """A share of the tables, in percent."""
+    """A share from the tables, in percent."""
     return "undefined" if text == "nan" else f"{100 * float(text):.1f}"
 
 
 def _points(text: str) -> str:
-    """A difference of the tables, in points."""
+    """A difference from the tables, in percentage points."""
     return "" if text == "nan" else f"{100 * float(text):+.1f}"
 
 
 def _histograms(sampled: Iterable[tuple[RunPoint, list[Entry]]]) -> list[dict[str, Any]]:
-    """Output lengths per point, over the same bins: heights between 0 and 1."""
+    """Histograms of output lengths, one per point, with the same bins; heights are between 0 and 1."""
     lengths = {
         name_of(point): [completion_tokens(entry.row["usage"]) for entry in entries if "usage" in entry.row]
         for point, entries in sampled

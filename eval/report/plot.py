@@ -1,4 +1,4 @@
-"""The picture of a sweep: accuracy against thinking tokens, with intervals and the Pareto front."""
+"""The plot of a sweep: accuracy against thinking tokens, with intervals and the Pareto front."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ EMBEDDED_NOTE = (
 
 
 class Ink(NamedTuple):
-    """Colours. Args: text: of words and axes. faint: of notes, the grid and the front. lines: one after the other."""
+    """Colours of the plot."""
 
-    text: str
-    faint: str
-    lines: tuple[str, ...]
+    text: str  #: of text and axes
+    faint: str  #: of notes, the grid and the Pareto front
+    lines: tuple[str, ...]  #: of the lines, in turn
 
 
 LIGHT = Ink("#222222", "#6a6a6a", ("#1f5fa8", "#c2571a", "#2e7d4f", "#8a3f8f", "#7a6a10", "#a02c3c"))
@@ -37,11 +37,11 @@ DARK = Ink("#e4e4e4", "#9a9a9a", ("#7fb2ef", "#f0955a", "#74c795", "#cf93d4", "#
 MARKERS = "osD^vP"
 
 
-STYLES = ("-", "--", "-.")  # of the first six lines, the next six, and so on
+STYLES = ("-", "--", "-.")  # for the first six lines, the next six, and so on
 
 
 def figure(results: Sequence[Result], title: str, note: str = "", ink: Ink = LIGHT) -> Figure:
-    """The picture, as a figure of matplotlib."""
+    """The plot as a matplotlib figure."""
     figure = Figure(figsize=(7.5, 5.0), layout="constrained")
     axes = figure.add_subplot()
     figure.patch.set_alpha(0)
@@ -60,7 +60,7 @@ def figure(results: Sequence[Result], title: str, note: str = "", ink: Ink = LIG
             zorder=1,
         )
     most = max((r.thinking_tokens_mean for line in drawn for r in line.points), default=1.0) or 1.0
-    labels = list[tuple[float, float, float]]()  # where they begin and end, and how high
+    labels = list[tuple[float, float, float]]()  # of the placed labels: left end, right end, height
     for i, line in enumerate(drawn):
         colour, again = ink.lines[i % len(ink.lines)], i // len(ink.lines)
         _line(axes, line, colour, MARKERS[(i + again) % len(MARKERS)], STYLES[again % len(STYLES)])
@@ -113,7 +113,7 @@ def _saved(results: Sequence[Result], title: str, note: str, ink: Ink, form: str
     colours: Any = dict.fromkeys(
         ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), ink.text
     )
-    # text stays text, and the ids inside are the same every time
+    # SVG text stays text, and element ids are the same every time
     with mpl.rc_context(colours | {"svg.fonttype": "none", "svg.hashsalt": "thinkpace"}):
         out = io.BytesIO()
         metadata = {"Date": None} if form == "svg" else None
@@ -123,7 +123,7 @@ def _saved(results: Sequence[Result], title: str, note: str, ink: Ink, form: str
 
 
 def svg(results: Sequence[Result], title: str, note: str = "", ink: Ink = LIGHT) -> str:
-    """The picture as an SVG element, for a page."""
+    """The plot as an SVG element, for the HTML page."""
     text = _saved(results, title, note, ink, "svg").decode()
     return text[text.index("<svg") :]
 

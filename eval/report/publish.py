@@ -1,4 +1,4 @@
-"""From a journal to everything that people look at; and whether what lies in a folder agrees with its journal."""
+"""Write all reports of a journal, and verify that the files of a folder agree with its journal."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from thinkpace.eval.stats.curve_table import Curve, curves
 from thinkpace.eval.stats.results import Result, results
 
 JOURNAL = "journal.sqlite"
-TABLES = ("results.csv", "curves.csv", "ledger.csv", "samples.jsonl")  # which a journal settles to the byte
+TABLES = ("results.csv", "curves.csv", "ledger.csv", "samples.jsonl")  # determined by the journal, byte for byte
 
 
 def publish(journal: Journal, folder: Path, console: Console) -> list[Result]:
-    """Write the tables, the pictures and the page of a sweep, and show its results.
+    """Write the tables, the plots, the page and the exports of a sweep, and print its results.
 
     Raises:
         ValueError: if there are no samples, or all of them failed.
@@ -29,17 +29,17 @@ def publish(journal: Journal, folder: Path, console: Console) -> list[Result]:
     points, entries = journal.points, [*journal.entries()]
     if not entries:
         raise ValueError(f"{folder} holds no samples yet")
-    found = results(points, entries)
-    _write(points, entries, found, folder)
+    rows = results(points, entries)
+    _write(points, entries, rows, folder)
     tables.write_table(tables.times(points, entries), tables.Times, folder / "times.csv")
     if all(entry.verdict == "error" for entry in entries):
         raise ValueError(
             f"every sample failed, the first with: {entries[0].row['error']} ({folder}/samples.jsonl has all)"
         )
     title, note = title_of(points, len(journal.questions)), note_of(points)
-    plot.draw(found, folder, title, note)
-    html.write(points, entries, found, folder / "report.html", title, note)
-    console.print(terminal.fitting(found, title, console))
+    plot.draw(rows, folder, title, note)
+    html.write(points, entries, rows, folder / "report.html", title, note)
+    console.print(terminal.fitting(rows, title, console))
     failed = [entry for entry in entries if entry.verdict == "error"]
     if failed:
         what = f"{len(failed)} samples failed, the first with: {failed[0].row['error']}"
@@ -50,11 +50,16 @@ def publish(journal: Journal, folder: Path, console: Console) -> list[Result]:
         for path in exports.FORMATS[name](journal, folder):
             console.print(str(path), highlight=False, soft_wrap=True)
     console.print(f"{folder}/report.html, curve.png, curve.svg, {', '.join(TABLES)}", highlight=False, soft_wrap=True)
-    return found
+    return rows
 
 
 def add_exports(journal: Journal, formats: Iterable[str]) -> None:
-    """From now on `publish` writes these too. Args: formats: names of `exports.FORMATS`."""
+    """Remember these export formats for every later `publish`.
+
+    Args:
+        journal: of the sweep.
+        formats: names of `exports.FORMATS`.
+    """
     journal.set_meta("exports", json.dumps(sorted({*_formats(journal), *formats})))
 
 
@@ -63,9 +68,9 @@ def _formats(journal: Journal) -> list[str]:
     return names
 
 
-def _write(points: list[RunPoint], entries: list[Entry], found: list[Result], folder: Path) -> None:
-    tables.write_csv(found, folder / "results.csv")
-    tables.write_table(curves(found), Curve, folder / "curves.csv")
+def _write(points: list[RunPoint], entries: list[Entry], rows: list[Result], folder: Path) -> None:
+    tables.write_csv(rows, folder / "results.csv")
+    tables.write_table(curves(rows), Curve, folder / "curves.csv")
     tables.write_table(tables.ledger(points, entries), tables.Ledger, folder / "ledger.csv")
     tables.write_samples(points, entries, folder / "samples.jsonl")
 
@@ -77,27 +82,27 @@ def title_of(points: list[RunPoint], questions: int) -> str:
 
 
 def note_of(points: list[RunPoint]) -> str:
-    """What a reader has to know beside the numbers; empty for nothing."""
+    """What readers need to know beside the numbers; may be empty."""
     is_embedded = any(point.engine in embedded.ENGINE_NAMES.values() for point in points)
     return plot.EMBEDDED_NOTE if is_embedded else ""
 
 
 def verify_folder(journal: Journal, folder: Path) -> Iterator[str]:
-    """What is in order about a finished sweep, a line each.
+    """Verify a finished sweep; yields one line per check that passed.
 
     Raises:
-        ValueError: for what is not: damage, samples that are missing or failed, files that say something else.
+        ValueError: if the journal is damaged, samples are missing or failed, or a table differs from the journal.
     """
     journal.check()
-    points, come = journal.points, journal.progress
-    if not come.wanted:
+    points, progress = journal.points, journal.progress
+    if not progress.wanted:
         raise ValueError(f"{folder} holds no sweep")
-    if come.there < come.wanted:
-        missing = come.wanted - come.there
-        raise ValueError(f"{missing} of {come.wanted} samples are missing: thinkpace resume {folder}")
-    if come.failed:
-        raise ValueError(f"{come.failed} samples ended in an error: thinkpace resume {folder} tries them again")
-    yield f"{come.there} samples, all of them there, none failed"
+    if progress.there < progress.wanted:
+        missing = progress.wanted - progress.there
+        raise ValueError(f"{missing} of {progress.wanted} samples are missing: thinkpace resume {folder}")
+    if progress.failed:
+        raise ValueError(f"{progress.failed} samples ended in an error: thinkpace resume {folder} tries them again")
+    yield f"{progress.there} samples, all of them there, none failed"
     entries = [*journal.entries()]
     with tempfile.TemporaryDirectory() as scratch:
         _write(points, entries, results(points, entries), Path(scratch))

@@ -1,4 +1,4 @@
-"""The tables that a sweep leaves behind: results, ledger, times and samples."""
+"""The tables of a sweep: results, ledger, times and samples."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from thinkpace.eval.runs.journal import Entry
 from thinkpace.eval.runs.point import RunPoint
 from thinkpace.eval.stats.results import Result, completion_tokens, mean
 
-TIMES = ("seconds", "first_answer_s")  # of a sample; in no table but times.csv, since they differ from run to run
+TIMES = ("seconds", "first_answer_s")  # fields of a sample that differ between runs, so only times.csv has them
 
 
 def write_table(rows: Sequence[Any], kind: type, path: Path) -> None:
-    """Rows of one dataclass as CSV; None is empty, an undefined number is `nan`."""
+    """Write rows of one dataclass as CSV; None becomes empty, an undefined number `nan`."""
     with replacing(path) as new, new.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([field.name for field in fields(kind)])
@@ -28,33 +28,35 @@ def write_table(rows: Sequence[Any], kind: type, path: Path) -> None:
 
 
 def cell(value: Any) -> Any:
-    """A value as the tables have it."""
+    """A value as the tables show it: None is empty, floats have 6 significant digits."""
     if value is None:
         return ""
     return f"{value:.6g}" if isinstance(value, float) else value
 
 
 def write_csv(results: Sequence[Result], path: Path) -> None:
-    """`results.csv`: one row per point of the grid; `max_tokens` is empty for no limit."""
+    """Write `results.csv`: one row per point of the grid; `max_tokens` is empty for no limit."""
     write_table(results, Result, path)
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """One row of `ledger.csv`: where the tokens of a point went, summed over its samples.
+    """One row of `ledger.csv`: token counts of a point by kind, summed over its samples.
 
     Args:
-        engine, prompt, controls: which point.
-        samples: that were generated.
-        prompt_tokens: of the prompts.
-        thinking, injected, marker, answer: of the output: drawn inside thinking; written for the model, the close and
-            the final text included; markers that it wrote; everything else.
-        output: their sum, which is the engine's own count.
-        probe: generated in trials and thrown away.
-        verifier, discarded: of verifiers, and of generations that were thrown away whole: 0 for controls.
-        shared: of the output, taken from another run.
-        generated: output and probe less what was shared: what was paid for.
-        reread: of prompts and outputs, read again for trials and for what was shared.
+        engine, prompt, controls: of the point.
+        samples: number of generated samples.
+        prompt_tokens: tokens of the prompts.
+        thinking: output tokens drawn inside thinking.
+        injected: output tokens written for the model, including the close and the final text.
+        marker: marker tokens that the model wrote itself.
+        answer: all other output tokens.
+        output: sum of these four, as the engine counts it.
+        probe: tokens generated in trials and thrown away.
+        verifier, discarded: tokens of verifiers, and of generations thrown away as a whole; 0 for controls.
+        shared: output tokens taken from another run.
+        generated: output + probe - shared: the tokens that had to be generated.
+        reread: tokens of prompts and outputs that were read again for trials and for shared prefixes.
     """
 
     engine: str
@@ -76,12 +78,12 @@ class Ledger:
 
 
 def ledger(points: Sequence[RunPoint], entries: Iterable[Entry]) -> list[Ledger]:
-    """One row per point that has samples; samples that could not be generated hold no tokens."""
+    """One row per point that has generated samples; samples whose generation failed have no tokens."""
     return [_ledger(point, rows) for point, rows in _generated(points, entries)]
 
 
 def _generated(points: Sequence[RunPoint], entries: Iterable[Entry]) -> list[tuple[RunPoint, list[dict[str, Any]]]]:
-    """The rows of every point whose samples were generated, whatever became of their grading."""
+    """The generated samples of every point, graded or not; points without any are left out."""
     by_point: dict[str, list[dict[str, Any]]] = {}
     for entry in entries:
         if "usage" in entry.row:
@@ -120,11 +122,11 @@ class Times:
     """One row of `times.csv`: how long a point took on the machine it ran on.
 
     Args:
-        engine, prompt, controls: which point.
-        seconds: wall time of its samples, of batches divided evenly.
-        tokens_per_second: generated ones.
-        first_answer_s: from the start of a batch to the first token of an answer, the mean over samples; NaN where the
-            engine does not tell.
+        engine, prompt, controls: of the point.
+        seconds: wall time of its samples; the time of a batch is divided evenly among them.
+        tokens_per_second: generated tokens per second, trials included, shared tokens excluded.
+        first_answer_s: seconds from the start of a batch to the first answer token, mean over samples; NaN where the
+            engine does not report it.
     """
 
     engine: str
@@ -136,13 +138,13 @@ class Times:
 
 
 def times(points: Sequence[RunPoint], entries: Iterable[Entry]) -> list[Times]:
-    """One row per point that has samples."""
+    """One row per point that has generated samples."""
     out = []
     for point, rows in _generated(points, entries):
         seconds = math.fsum(row["seconds"] for row in rows)
-        made = sum(completion_tokens(row["usage"]) + row["usage"].get("probe", 0) - row["shared"] for row in rows)
+        generated = sum(completion_tokens(row["usage"]) + row["usage"].get("probe", 0) - row["shared"] for row in rows)
         first = [row["first_answer_s"] for row in rows if row["first_answer_s"] is not None]
-        speed = made / seconds if seconds else math.nan
+        speed = generated / seconds if seconds else math.nan
         out.append(
             Times(
                 engine=point.engine,
@@ -157,18 +159,18 @@ def times(points: Sequence[RunPoint], entries: Iterable[Entry]) -> list[Times]:
 
 
 def write_samples(points: Sequence[RunPoint], entries: Iterable[Entry], path: Path) -> None:
-    """`samples.jsonl`: one JSON object per sample, with the question as it was asked."""
+    """Write `samples.jsonl`: one JSON object per sample, with the prompt as the model got it."""
     with replacing(path) as new, new.open("w", encoding="utf-8") as file:
         for row in sample_rows(points, entries):
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
 def sample_rows(points: Sequence[RunPoint], entries: Iterable[Entry]) -> Iterator[dict[str, Any]]:
-    """Samples as flat objects."""
+    """Samples as flat JSON objects, without times."""
     by_id = {point.id: point for point in points}
     for entry in entries:
         point = by_id[entry.point]
-        known = {name: value for name, value in entry.row.items() if name not in TIMES}
+        data = {name: value for name, value in entry.row.items() if name not in TIMES}
         yield {
             "task": point.task,
             "engine": point.engine,
@@ -178,9 +180,9 @@ def sample_rows(points: Sequence[RunPoint], entries: Iterable[Entry]) -> Iterato
             "sample": entry.sample,
             "seed": entry.seed,
             "verdict": entry.verdict,
-        } | known
+        } | data
 
 
 def result_rows(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """Results as they stand in `results.csv`."""
+    """Results as objects, with the values of `results.csv`."""
     return [{name: cell(value) for name, value in asdict(result).items()} for result in results]

@@ -1,4 +1,4 @@
-"""The results of a sweep for a terminal."""
+"""The results of a sweep as a table for a terminal."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from thinkpace.eval.stats.results import Result
 
 
 def fitting(results: Sequence[Result], title: str, console: Console) -> Table:
-    """The results for a terminal; for a narrow one without the columns that can be missed."""
+    """The table of results; a narrow terminal gets only the most important columns."""
     whole = table(results, title)
     wanted = console.measure(whole, options=console.options.update(width=10_000)).maximum
     return whole if wanted <= console.width else table(results, title, brief=True)
 
 
 def table(results: Sequence[Result], title: str, *, brief: bool = False) -> Table:
-    """The results.
+    """The table of results.
 
     Args:
-        brief: without counts of samples, longest thinking and shares of forced ends; engines and prompts stand below.
+        results: one per row.
+        title: above the table.
+        brief: whether to leave out sample counts, maximum thinking tokens and shares of forced ends, and to move
+            engines and prompts below the table.
     """
     caption = "95 % intervals; thinking tokens as the budget counts them"
     least = max((r.detectable for r in results if not math.isnan(r.detectable)), default=math.nan)
@@ -65,14 +68,14 @@ def table(results: Sequence[Result], title: str, *, brief: bool = False) -> Tabl
         out.add_row(*(cells[str(column.header)] for column in out.columns))
     below = several * brief + ["controls"] * named
     if below:
-        told = [", ".join(getattr(r, name) for name in below) for r in results]
-        out.caption = "\n".join([*(f"{number}: {words}" for number, words in enumerate(told, 1)), caption])
+        descriptions = [", ".join(getattr(r, name) for name in below) for r in results]
+        out.caption = "\n".join([*(f"{number}: {words}" for number, words in enumerate(descriptions, 1)), caption])
         out.caption_justify = "left"
     return out
 
 
 def gained(result: Result) -> str:
-    """The difference from the baseline in points, with its interval; empty where there is none."""
+    """The difference from the baseline in percentage points, with its interval; empty without a baseline."""
     if math.isnan(result.difference):
         return ""
     points = [f"{100 * x:+.1f}" for x in (result.difference, result.difference_low, result.difference_high)]
@@ -80,5 +83,5 @@ def gained(result: Result) -> str:
 
 
 def percent(share: float) -> str:
-    """With one decimal; "undefined" for NaN."""
+    """A share in percent with one decimal; "undefined" for NaN."""
     return "undefined" if math.isnan(share) else f"{100 * share:.1f}%"

@@ -1,9 +1,9 @@
-"""The journal of a run: every sample as it comes, so that a killed run loses nothing and does nothing twice.
+"""The journal of a run: stores every finished unit, so that a killed run loses no finished work and repeats none.
 
-One sqlite file in WAL mode. A sample is known by its point (all that decides it beside the question), its question and
-its index; what it was seeded with stands beside it. A unit of work is written in one transaction: after a kill at any
-moment it is there as a whole or not at all. Processes that share a journal lock the units they work on with the
-operating system, which forgets the locks of a process that dies.
+One sqlite file in WAL mode. The key of a sample is its point (everything that decides it besides the question), its
+question and its index; its seed is stored beside them. A unit of work is written in one transaction: after a kill at
+any moment it is stored as a whole or not at all. Processes that share a journal lock their units through the operating
+system, which drops the locks of a process that dies.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from thinkpace.eval.runs.point import RunPoint
 
 try:
     import fcntl
-except ModuleNotFoundError:  # no such locks on Windows: two processes may do the same unit, and one of them keeps it
-    fcntl = None  # type: ignore[assignment]  # asked for where it is used
+except ModuleNotFoundError:  # Windows has no such locks: two processes may do the same unit, and one result is kept
+    fcntl = None  # type: ignore[assignment]  # checked before each use
 
-VERSION = 2  #: of what a journal holds, and how
+VERSION = 2  #: of the schema and the contents
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS run (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS points (place INTEGER PRIMARY KEY, point TEXT NOT NULL UNIQUE, spec TEXT NOT NULL);
@@ -75,7 +75,7 @@ class Entry:
         sample: its index, from 0.
         seed: of its random numbers.
         verdict: "right", "wrong", "truncated", "no_answer" or "error".
-        row: everything else that is known of it (a JSON object).
+        row: all other data of the sample (a JSON object).
     """
 
     point: str
@@ -92,23 +92,23 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a run has come. Args: wanted: samples asked for. there: of these. failed: that ended in an error."""
+    """How many samples of a run are finished."""
 
-    wanted: int
-    there: int
-    failed: int
+    wanted: int  #: samples requested
+    there: int  #: requested samples that are stored, failed ones included
+    failed: int  #: stored samples that ended in an error
 
 
 class Journal:
     """The samples of a run, on disk.
 
     Args:
-        path: of the file; made if it is not there.
-        must_exist: whether that is an error instead.
+        path: of the file; created if it is missing.
+        must_exist: whether a missing file is an error instead.
 
     Raises:
-        ValueError: if the file is no journal.
-        FileNotFoundError: if there is none and there must be.
+        ValueError: if the file is no journal, or of another version.
+        FileNotFoundError: if the file is missing and `must_exist` is set.
     """
 
     def __init__(self, path: Path, *, must_exist: bool = False) -> None:
@@ -124,7 +124,10 @@ class Journal:
         self._locks = path.with_suffix(".locks").open("a+b") if fcntl else None
 
     def _set_up(self) -> None:
-        """Changing to WAL fails at once while another process does so, whatever the timeout: it is repeated."""
+        """Create the tables in WAL mode.
+
+        Switching to WAL fails at once while another process does so, whatever the timeout: it is retried for 60 s.
+        """
         deadline = time.monotonic() + 60
         while True:
             try:
@@ -134,7 +137,7 @@ class Journal:
                 if version != VERSION and self._db.execute("PRAGMA table_info(samples)").fetchone():
                     other = "an older" if version < VERSION else "a newer"
                     raise sqlite3.DatabaseError(f"it is of {other} version of thinkpace: use another folder")
-                if version != VERSION:  # before there are tables: another process may look at both
+                if version != VERSION:  # before the tables exist: another process may read both
                     self._db.execute(f"PRAGMA user_version = {VERSION}")
                 self._db.executescript(_SCHEMA)
                 return
@@ -158,7 +161,7 @@ class Journal:
         """One transaction.
 
         Raises:
-            OSError: if it cannot be written, say because the disk is full; what was written before is safe.
+            OSError: if it cannot be written, for example because the disk is full; earlier transactions are safe.
         """
         try:
             with self._db:
@@ -175,77 +178,81 @@ class Journal:
         questions: Iterable[tuple[str, str, str]],
         samples: int = 1,
     ) -> None:
-        """Say what is going to be done; more may be added later, and what was asked for stays so.
+        """Register the requested samples. Later calls can add to them; earlier requests stay.
 
         Args:
-            run: what the whole run has in common, as a JSON object.
+            run: what all points of the run share, as a JSON object.
             points: of its grid.
             questions: (id, question, answer) each.
-            samples: of every question at every point.
+            samples: requested of every question at every point.
 
         Raises:
-            ValueError: if the file holds another run, or a question of this id that asks something else.
+            ValueError: if the file holds another run, or a different question with the same id.
         """
         text = json.dumps(run, sort_keys=True)
-        asked, grid = list(questions), list(points)
+        question_rows, grid = list(questions), list(points)
         with self._writing():
             self._db.execute("INSERT OR IGNORE INTO run VALUES ('common', ?)", (text,))
-            known, wanted = json.loads(self.get_meta("common") or "{}"), json.loads(text)
-            if known != wanted:
-                different = sorted(k for k in known.keys() | wanted.keys() if known.get(k) != wanted.get(k))
+            stored, wanted = json.loads(self.get_meta("common") or "{}"), json.loads(text)
+            if stored != wanted:
+                different = sorted(k for k in stored.keys() | wanted.keys() if stored.get(k) != wanted.get(k))
                 raise ValueError(
                     f"{self.path.parent} holds another run (different: {', '.join(different)}): "
                     "choose another folder with --out"
                 )
             rows = [(point.id, json.dumps(point.to_json(), sort_keys=True)) for point in grid]
             self._db.executemany("INSERT OR IGNORE INTO points (point, spec) VALUES (?, ?)", rows)
-            self._db.executemany("INSERT OR IGNORE INTO questions (question, asked, answer) VALUES (?, ?, ?)", asked)
-            there = {row[0]: row[1:] for row in self._db.execute("SELECT question, asked, answer FROM questions")}
-            for name, *said in asked:
-                if there[name] != tuple(said):
+            self._db.executemany(
+                "INSERT OR IGNORE INTO questions (question, asked, answer) VALUES (?, ?, ?)", question_rows
+            )
+            stored_questions = {
+                row[0]: row[1:] for row in self._db.execute("SELECT question, asked, answer FROM questions")
+            }
+            for name, *content in question_rows:
+                if stored_questions[name] != tuple(content):
                     raise ValueError(
                         f"{self.path.parent} holds another run (different: question {name!r}): "
                         "choose another folder with --out"
                     )
-            self._db.executemany(_WANT, [(point.id, name, samples) for point in grid for name, *_ in asked])
+            self._db.executemany(_WANT, [(point.id, name, samples) for point in grid for name, *_ in question_rows])
 
     def set_meta(self, name: str, value: str) -> None:
-        """Keep a text under a name, in place of what was there."""
+        """Store a text under a name, replacing an earlier one."""
         with self._writing():
             self._db.execute("INSERT OR REPLACE INTO run VALUES (?, ?)", (name, value))
 
     def get_meta(self, name: str) -> str | None:
-        """The text kept under a name."""
-        found = self._db.execute("SELECT value FROM run WHERE name = ?", (name,)).fetchone()
-        return found[0] if found else None
+        """The text stored under a name; None if there is none."""
+        row = self._db.execute("SELECT value FROM run WHERE name = ?", (name,)).fetchone()
+        return row[0] if row else None
 
     @property
     def points(self) -> list[RunPoint]:
-        """The grid, in the order it was given."""
+        """The points of the grid, in the order of their registration."""
         return [
             RunPoint.from_json(json.loads(row[0])) for row in self._db.execute("SELECT spec FROM points ORDER BY place")
         ]
 
     @property
     def questions(self) -> dict[str, tuple[str, str]]:
-        """Question id -> (question, answer), in the order they were given."""
+        """Question id -> (question, answer), in the order of their registration."""
         return {
             row[0]: row[1:] for row in self._db.execute("SELECT question, asked, answer FROM questions ORDER BY place")
         }
 
     def done(self, points: Sequence[str], sample: int) -> set[Key]:
-        """What has been generated of some points; what could not be is not, so that it is tried again."""
+        """Keys of the generated samples of some points at one index, without failed generations, which are retried."""
         marks = ", ".join("?" * len(points))
         chosen = f"SELECT point, question, sample FROM samples WHERE point IN ({marks}) AND sample = ?"
-        made = "(verdict != 'error' OR json_extract(row, '$.tokens') IS NOT NULL)"
-        return set(self._db.execute(f"{chosen} AND {made}", (*points, sample)))
+        is_generated = "(verdict != 'error' OR json_extract(row, '$.tokens') IS NOT NULL)"
+        return set(self._db.execute(f"{chosen} AND {is_generated}", (*points, sample)))
 
     def ungraded(self) -> list[Entry]:
-        """Samples that were generated, and whose grader failed."""
+        """Samples that were generated but whose grading failed."""
         return [entry for entry in self.entries() if entry.verdict == "error" and "tokens" in entry.row]
 
     def of(self, point: str, sample: int) -> list[Entry]:
-        """One sample of every question at one point."""
+        """The stored samples of all questions at one point, with one sample index."""
         chosen = "SELECT * FROM samples WHERE point = ? AND sample = ?"
         rows = self._db.execute(chosen, (point, sample))
         return [
@@ -255,14 +262,14 @@ class Journal:
 
     @property
     def progress(self) -> Progress:
-        """How far it has come."""
+        """How many samples are requested, stored and failed."""
         return Progress(*self._db.execute(_COUNT).fetchone())
 
     def write(self, entries: Iterable[Entry]) -> None:
-        """Add samples, all or none; one that is there already stays as it was, unless it was an error.
+        """Store samples, all or none. A stored sample is replaced only if it was an error.
 
         Raises:
-            OSError: if they cannot be written, say because the disk is full; what was written before is safe.
+            OSError: if they cannot be written, for example because the disk is full; earlier samples are safe.
         """
         rows = [
             (e.point, e.question, e.sample, e.seed, e.verdict, json.dumps(e.row, ensure_ascii=False)) for e in entries
@@ -271,16 +278,19 @@ class Journal:
             self._db.executemany(_INSERT, rows)
 
     def entries(self) -> Iterator[Entry]:
-        """Everything, in the order of points, questions and samples."""
+        """All samples, in the order of points, questions and sample indices."""
         for point, question, sample, seed, verdict, row in self._db.execute(_ENTRIES):
             yield Entry(point, question, sample, seed, verdict, json.loads(row))
 
     def claim(self, unit: int, *, wait: bool = False) -> bool:
-        """Take a unit of work for this process, until `release` or its death; False if another one has it.
+        """Lock a unit of work for this process, until `release` or its death.
 
         Args:
             unit: its number.
-            wait: until the other one is done with it.
+            wait: whether to block until no other process holds the unit.
+
+        Returns:
+            False if another process holds it.
         """
         if self._locks is None:
             return True
@@ -291,16 +301,16 @@ class Journal:
         return True
 
     def release(self, unit: int) -> None:
-        """Give a unit back."""
+        """Unlock a unit."""
         if self._locks is not None:
             fcntl.lockf(self._locks, fcntl.LOCK_UN, 1, unit)
 
     def check(self) -> None:
-        """Look for damage.
+        """Check the file for damage.
 
         Raises:
             ValueError: if sqlite finds any.
         """
-        found = [row[0] for row in self._db.execute("PRAGMA integrity_check")]
-        if found != ["ok"]:
-            raise ValueError(f"{self.path} is damaged: {found[0]}")
+        messages = [row[0] for row in self._db.execute("PRAGMA integrity_check")]
+        if messages != ["ok"]:
+            raise ValueError(f"{self.path} is damaged: {messages[0]}")

@@ -13,13 +13,18 @@ Verdict = Literal["right", "wrong", "truncated", "no_answer", "error"]
 
 
 def graded_entries(made: Sequence[RawSample], known: dict[str, str], grading: Grading) -> Iterator[Entry]:
-    """Samples with their verdicts.
+    """Add verdicts to samples.
 
-    "truncated" means that the token limit came before an answer did; thinking that never closed is not graded on its
-    thoughts. A grader that fails gives an error, and what was generated is kept beside it.
+    "truncated" means that the token limit was reached before an answer; thinking that never closed is not searched for
+    one. If the grader fails, the verdict is "error" and the row keeps the generated data.
+
+    Args:
+        made: generated samples.
+        known: question id -> known answer.
+        grading: compares answers.
     """
-    answered = [one for one in made if one.row.get("extracted") is not None]
-    found = iter(grading.all([(one.row["extracted"], known[one.question]) for one in answered]))
+    answered = [item for item in made if item.row.get("extracted") is not None]
+    comparisons = iter(grading.all([(item.row["extracted"], known[item.question]) for item in answered]))
     for point, question, sample, seed, row in made:
         verdict: Verdict
         row = {name: value for name, value in row.items() if name != "error" or "tokens" not in row}
@@ -28,7 +33,7 @@ def graded_entries(made: Sequence[RawSample], known: dict[str, str], grading: Gr
         elif row["extracted"] is None:
             verdict = "truncated" if row["finish_reason"] == "length" else "no_answer"
         else:
-            same = next(found)
+            same = next(comparisons)
             verdict = "error" if isinstance(same, Exception) else "right" if same else "wrong"
             row = row | ({"error": f"grader: {same}"} if isinstance(same, Exception) else {})
         yield Entry(point, question, sample, seed, verdict, row | {"expected": known[question]})

@@ -1,4 +1,4 @@
-"""Plans: what a sweep does on one engine."""
+"""Plans: what a sweep generates on one engine."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from thinkpace.processors.spec import check_kept
 from thinkpace.processors.text.markers import Markers
 from thinkpace.prompts.base import Prompt
 
-CHUNK = 64  # samples per call of the engine, and at least per transaction of the journal
+CHUNK = 64  # questions per work unit, which the journal writes in one transaction
 
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What has to be known of an engine to plan for it, wherever it runs.
+    """What planning needs to know about an engine, wherever it runs.
 
     Args:
         name, identity, markers, context_tokens: as in `Engine`.
@@ -36,29 +36,32 @@ class EngineInfo:
 
     @classmethod
     def of(cls, engine: Engine, prompts: Sequence[Prompt], examples: Sequence[Example]) -> EngineInfo:
-        """The card of an engine that will be asked these questions."""
-        asked = [prompt_ids(engine, prompt, example.question) for prompt in prompts for example in examples]
-        longest = max(map(len, asked), default=0)
+        """Describe an engine that will get these questions in these prompts."""
+        ids = [prompt_ids(engine, prompt, example.question) for prompt in prompts for example in examples]
+        longest = max(map(len, ids), default=0)
         return cls(engine.name, engine.identity, engine.markers, engine.context_tokens, longest)
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What a sweep does. Two sweeps with equal plans give equal results.
+    """What a sweep generates on one engine. Two sweeps with equal plans give equal results.
 
     Args:
         task: its name, for the results.
         examples: the questions.
         settings: the grid.
-        prompts: what is said around each question; every one with every setting.
+        prompts: what the questions are put into; every prompt is combined with every setting.
         sampling: how tokens are drawn.
         samples: repetitions per question and setting, at least 1.
-        max_new_tokens: output tokens at most, per sample.
-        seed: of everything. A sample's own seed comes from it, the question and the repetition, not from the setting:
-            settings are compared on the same questions with the same random numbers.
-        grader: how answers are compared; one of `grading.NAMES`.
-        replay: whether settings take the beginnings that they share with the longest one of their kind from it.
-        rules: where answers are looked for, in order; names of `extraction.RULES`. Default: all of them.
+        max_new_tokens: maximum output tokens per sample.
+        seed: of all random numbers. A sample's seed derives from it, the question and the repetition, not from the
+            setting: settings are compared on the same questions with the same random numbers.
+        grader: how answers are compared; one of `grading.grader.NAMES`.
+        replay: whether settings reuse the prefix that they share with the longest setting of their kind.
+        rules: where answers are looked for, in order; names of `grading.extract.RULES`. Default: `rules_for("same")`.
+
+    Raises:
+        ValueError: for an empty or invalid field, or for two equal settings or prompts.
     """
 
     task: str
@@ -100,7 +103,7 @@ class Plan:
 
     @property
     def common(self) -> dict[str, object]:
-        """What cannot change when a run is extended, as a JSON object."""
+        """What must stay the same when a run is extended, as a JSON object."""
         return {
             "task": self.task,
             "grader": self.grader,
@@ -112,7 +115,7 @@ class Plan:
         }
 
     def point(self, prompt: Prompt, setting: Setting, card: EngineInfo) -> RunPoint:
-        """A point of the grid."""
+        """The run point of a prompt and a setting on an engine."""
         return RunPoint(
             task=self.task,
             grader=self.grader,
@@ -130,11 +133,11 @@ class Plan:
         )
 
     def points(self, card: EngineInfo) -> list[RunPoint]:
-        """The grid, prompt by prompt."""
+        """All points of the grid, prompt by prompt."""
         return [self.point(prompt, setting, card) for prompt in self.prompts for setting in self.settings]
 
     def units(self, card: EngineInfo) -> Iterator[WorkUnit]:
-        """All the work. A unit never crosses a sample index, so that samples can be added to a run."""
+        """All work units. A unit has one sample index only, so that samples can be added to a run later."""
         families = self._families() if self.replay else [(setting,) for setting in self.settings]
         for prompt in self.prompts:
             for family in families:
@@ -157,17 +160,19 @@ class Plan:
                         )
 
     def _families(self) -> list[tuple[Setting, ...]]:
-        """Settings that share beginnings, the longest one first.
+        """Groups of settings that share prefixes, the longest setting of each first.
 
-        They differ in their limit and their waits alone; under a filter of the sampler, which sees what waits move, in
-        their limit alone.
+        Settings of a group differ only in their limit and their waits. If the sampler filters tokens, they differ only
+        in their limit, since the filter sees the probability that waits move.
         """
-        found: dict[object, list[Setting]] = {}
+        families: dict[object, list[Setting]] = {}
         for setting in self.settings:
             kind = type(setting.budget).__name__
-            found.setdefault((setting.others, kind, setting.waits if self.sampling.filters else 0), []).append(setting)
+            families.setdefault((setting.others, kind, setting.waits if self.sampling.filters else 0), []).append(
+                setting
+            )
 
         def length(setting: Setting) -> tuple[int, float]:
             return setting.waits, float("inf") if setting.max_tokens is None else setting.max_tokens
 
-        return [tuple(sorted(family, key=length, reverse=True)) for family in found.values()]
+        return [tuple(sorted(family, key=length, reverse=True)) for family in families.values()]

@@ -1,4 +1,4 @@
-"""Points: everything beside the question that decides a result, so that two results are of one kind or not."""
+"""Run points: everything besides the question that decides a result. Results of equal points are of the same kind."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ class RunPoint:
     """One point of a sweep's grid.
 
     Args:
-        task: what is asked.
+        task: name of the task.
         grader: how answers are compared.
-        rules: where they are looked for (`extraction.RULES`).
-        engine: the name of what generates.
-        model: tells models apart that go by one name (`Engine.identity`).
-        markers: of its thinking, as an object.
-        prompt: the name of what is said around the question.
-        prompt_digest: tells prompts apart that go by one name.
+        rules: where answers are looked for (`grading.extract.RULES`).
+        engine: name of the engine.
+        model: distinguishes models with the same name (`Engine.identity`).
+        markers: of thinking, as a JSON object.
+        prompt: name of the prompt.
+        prompt_digest: distinguishes prompts with the same name.
         setting: the controls.
         sampling: how tokens are drawn.
-        max_new_tokens: output tokens at most.
-        seed: that the samples' own seeds come from.
-        replayed: whether beginnings were taken from other runs (`replay`).
+        max_new_tokens: maximum output tokens.
+        seed: that the samples' seeds derive from.
+        replayed: whether settings share prefixes (`replay`).
     """
 
     task: str
@@ -64,17 +64,17 @@ class RunPoint:
     def from_json(cls, data: Mapping[str, Any]) -> RunPoint:
         """The point that `to_json` wrote."""
         rest = dict(data)
-        controls = tuple(control_from_json(one) for one in rest.pop("controls"))
+        controls = tuple(control_from_json(spec) for spec in rest.pop("controls"))
         sampling, rules = Sampling(**rest.pop("sampling")), tuple(rest.pop("rules"))
         return cls(**rest, setting=Setting(controls), sampling=sampling, rules=rules)
 
     @property
     def id(self) -> str:
-        """A digest of all of it."""
+        """A digest of all fields."""
         text = json.dumps(self.to_json(), sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     @property
     def variant(self) -> tuple[str, str, str]:
-        """What it is compared inside of: engine, model and prompt."""
+        """Engine, model and prompt: settings are compared only where these are equal."""
         return self.engine, self.model, self.prompt

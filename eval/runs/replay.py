@@ -1,14 +1,15 @@
-"""Counterfactual replay: how much of one generation would have come under other controls too.
+"""Counterfactual replay: how much of one generation would be the same under other controls.
 
-A long trace under one list of controls is followed by the program of another list. As long as both would have let the
-same token come, the other run is the same run; where they part, only the rest has to be generated. For budgets that is
-the answer after an earlier close; for waits it is what follows a close that the long trace did not have.
+The program of another list of controls steps through a long trace that was generated under a first list. As long as
+both programs lead to the same token, the two runs are the same; only what follows the first difference has to be
+generated. For budgets that is the answer after an earlier close; for waits it is what follows a close that the long
+trace did not have.
 
-What the model drew at a token is known from the trace: the token itself, or what a control replaced by it. A token
-that was written tells nothing of what would have been drawn, and a bias or a filter changes the draw itself: there the
-two part. The joint distribution is a coupling: each run by itself is distributed as if it had been made alone, and
-equal to it where decoding is greedy. (Own method; the coupling of a moved probability is that of docs/architecture.md,
-"Budget forcing in one pass".)
+The trace tells what the model drew at a token: the token itself, or the draw that a control replaced by it. An injected
+token tells nothing about the draw, and a bias or a filter changes the draw itself: the shared prefix ends there. The
+joint distribution is a coupling: each run by itself is distributed as if generated alone, and under greedy decoding it
+equals that run. (Own method; the coupling of a moved probability is that of docs/architecture.md, "Budget forcing in
+one pass".)
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ from thinkpace.types import Event
 
 
 class SharedPrefix(NamedTuple):
-    """The beginning that two runs share. Args: tokens: output ids. told: what was drawn along them."""
+    """The prefix that two runs share."""
 
-    tokens: tuple[int, ...]
-    history: DrawHistory
+    tokens: tuple[int, ...]  #: output ids
+    history: DrawHistory  #: what the model drew along them
 
 
 def replaced_draws(events: Sequence[Event]) -> dict[int, int]:
-    """Where another id came than the model drew: output index -> the id it drew."""
+    """Output index -> the id that the model drew, for outputs where a control replaced it by another id."""
     return {event.at: event.tokens[0] for event in events if event.what in ("replaced", "redrew")}
 
 
@@ -43,54 +44,54 @@ def shared_prefix(
     prompt: Sequence[int],
     sampling: Sampling,
 ) -> SharedPrefix:
-    """The beginning of a trace that is a beginning of a run under another program too.
+    """The prefix that a finished trace shares with a run under another program.
 
     Args:
-        under: the program of the run to be made.
+        under: the program of the run to be generated.
         trace: output ids of a finished generation.
         events: of its receipt.
-        trace_program: the program it was made under.
+        trace_program: the program that the trace was generated under.
         prompt: of both.
         sampling: of both.
 
     Returns:
-        The tokens that need not be generated; the last of them may be one that the trace does not have, where it is
-        known what the model drew.
+        The tokens that need not be generated. The last one may differ from the trace: the draw is known, and the other
+        program maps it to another token.
     """
-    own, other = under.start(prompt), trace_program.start(prompt)
-    known = replaced_draws(events)
+    state, trace_state = under.start(prompt), trace_program.start(prompt)
+    replaced = replaced_draws(events)
     tokens, drawn = list[int](), dict[int, int]()
     for at, token in enumerate(trace):
-        if own.wants or other.wants or own.track.ended:
+        if state.wants or trace_state.wants or state.track.ended:
             break
-        raw = known.get(at, token)
-        if own.edit == other.edit and own.script == other.script:
-            comes: int | None = token
-        elif other.script is not None or not reveals_draw(other.edit, sampling):
-            comes = None
+        raw = replaced.get(at, token)
+        if state.edit == trace_state.edit and state.script == trace_state.script:
+            shared: int | None = token
+        elif trace_state.script is not None or not reveals_draw(trace_state.edit, sampling):
+            shared = None
         else:
-            comes = token_under_edit(own.edit, raw)
-        if comes is None:
+            shared = token_under_edit(state.edit, raw)
+        if shared is None:
             break
-        tokens.append(comes)
-        if comes != raw:
+        tokens.append(shared)
+        if shared != raw:
             drawn[at] = raw
-        if comes != token:
+        if shared != token:
             break
-        own = under.step(own, token, drawn.get(at))
-        other = trace_program.step(other, token, known.get(at))
+        state = under.step(state, token, drawn.get(at))
+        trace_state = trace_program.step(trace_state, token, replaced.get(at))
     return SharedPrefix(tuple(tokens), DrawHistory(drawn))
 
 
 def reveals_draw(edit: Edit, sampling: Sampling) -> bool:
-    """Whether what came under an edit tells what the model drew: it only moves probability, and nothing filters it."""
+    """Whether the token under an edit reveals the draw: the edit at most moves probability, and no filter applies."""
     return edit.only is None and not (edit.ban or edit.redraw or edit.bias or sampling.filters)
 
 
 def token_under_edit(edit: Edit, raw: int) -> int | None:
-    """The token that comes under an edit where the model drew `raw`; None if that is drawn anew.
+    """The token that an edit yields where the model drew `raw`; None if it has to be drawn anew.
 
-    A ban keeps the share of what it does not bar: such a token comes all the same, and a barred one is drawn again.
+    A ban keeps the proportions of the tokens that it allows: an allowed draw stays, a banned one is drawn again.
     """
     if edit.only is not None or edit.redraw or edit.bias or raw in edit.ban:
         return None

@@ -1,4 +1,4 @@
-"""Run a plan: do what the journal does not hold yet."""
+"""Run a plan: generate and grade the samples that its journal lacks."""
 
 from __future__ import annotations
 
@@ -26,54 +26,54 @@ def run(
     workers: int | None = None,
     timeout: float | None = None,
 ) -> None:
-    """Do what the journal does not hold yet.
+    """Generate and grade the samples that the journal lacks.
 
     Args:
-        plan: what to do.
-        executor: where it is done.
-        journal: of this plan, or of a smaller one that this extends.
-        card: of the engine.
-        progress: called with the number of samples that have become available since the last call.
-        begun: called when the journal is known to be of this run, before anything is generated.
+        plan: what to generate.
+        executor: runs the work on its engines.
+        journal: of this plan, or of a smaller plan that this one extends.
+        card: description of the engine.
+        progress: called with the number of samples that were finished or found in the journal since the last call.
+        begun: called before anything is generated, once the journal is known to belong to this run.
         workers, timeout: of the math grader, as in `MathGrader`.
 
     Raises:
         UnsupportedControl: before anything is generated, if a control cannot work with this engine.
-        ValueError: if the journal is of another run.
+        ValueError: if the journal belongs to another run.
         OSError: if the journal cannot be written.
     """
     executor.call(check, plan)
-    asked = [(example.id, example.question, example.answer) for example in plan.examples]
-    known = {example.id: example.answer for example in plan.examples}
+    questions = [(example.id, example.question, example.answer) for example in plan.examples]
+    answers = {example.id: example.answer for example in plan.examples}
     with Grading(plan.grader, workers, timeout) as grading:
-        grading.check(known)
-        journal.begin(plan.common, plan.points(card), asked, plan.samples)
+        grading.check(answers)
+        journal.begin(plan.common, plan.points(card), questions, plan.samples)
         begun()
-        # what was generated is graded again, not generated again
+        # samples whose grading failed are graded again, not generated again
         again = [
-            RawSample(*entry.key, entry.seed, entry.row) for entry in journal.ungraded() if entry.question in known
+            RawSample(*entry.key, entry.seed, entry.row) for entry in journal.ungraded() if entry.question in answers
         ]
-        journal.write(graded_entries(again, known, grading))
+        journal.write(graded_entries(again, answers, grading))
         left = [*plan.units(card)]
         while left:
             busy, done = list[WorkUnit](), 0
             for unit, result in executor.map(run_unit, claimed_units(left, journal, busy, progress)):
-                made = failed_samples(unit, result) if isinstance(result, WorkerDied) else result
+                samples = failed_samples(unit, result) if isinstance(result, WorkerDied) else result
                 missing = missing_keys(unit, journal)
-                journal.write(entry for entry in graded_entries(made, known, grading) if entry.key in missing)
+                journal.write(entry for entry in graded_entries(samples, answers, grading) if entry.key in missing)
                 journal.release(unit.number)
                 progress(len(missing))
                 done += 1
-            left = busy  # another process is at these: what it leaves undone is done here
+            left = busy  # other processes hold these units; this one does what they leave undone
             if left and not done:
                 journal.claim(left[0].number, wait=True)
 
 
 def check(engine: Engine, plan: Plan) -> None:
-    """Refuse what cannot work.
+    """Check that an engine can run a plan.
 
     Raises:
-        UnsupportedControl: if a control cannot.
+        UnsupportedControl: if a control cannot work, or if the plan replays and the engine cannot continue an output.
     """
     if plan.replay and not engine.can_continue:
         raise UnsupportedControl(f"{engine.name} cannot go on from output that is there: sweep on it without --replay")

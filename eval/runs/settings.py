@@ -11,7 +11,7 @@ from thinkpace.processors.controls.budget_forcing import BudgetForcing
 from thinkpace.processors.core.control import Control
 
 NO_CONTROL = "no control"
-VARIED = ("max_tokens", "waits")  # along a line
+VARIED = ("max_tokens", "waits")  # fields that vary along a line of the plot
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class Setting:
     """One list of controls.
 
     Args:
-        controls: what holds for its samples, in order.
+        controls: applied to its samples, in this order.
     """
 
     controls: tuple[Control, ...]
@@ -36,47 +36,47 @@ class Setting:
 
     @property
     def max_tokens(self) -> int | None:
-        """Thinking tokens at most; None for no limit."""
+        """Maximum thinking tokens; None for no limit."""
         return None if self.budget is None else self.budget.max_tokens
 
     @property
     def min_tokens(self) -> int:
-        """Thinking tokens at least."""
+        """Minimum thinking tokens."""
         return getattr(self.budget, "min_tokens", 0) or 0
 
     @property
     def waits(self) -> int:
-        """Extensions asked for."""
+        """Number of waits requested."""
         return self.budget.waits if isinstance(self.budget, BudgetForcing) else 0
 
     @property
     def final(self) -> str | None:
-        """What is written after a forced close."""
+        """Text written after a forced close; None without one."""
         return self.budget.final if isinstance(self.budget, BudgetForcing) else None
 
     @property
     def kind(self) -> str:
-        """What kinds of controls they are."""
+        """Class names of the controls, joined by +; "none" without controls."""
         return "+".join(type(control).__name__ for control in self.controls) or "none"
 
     @property
     def is_forcing(self) -> bool:
-        """Whether it is budget forcing and nothing else: its budget and waits say all there is to say."""
+        """Whether budget forcing is the only control, so that budget and waits describe the setting."""
         return self.kind == "BudgetForcing"
 
     @property
     def line(self) -> str:
-        """The controls as they print, without the limit and the waits of the one that decides the end."""
+        """The `repr` of the controls without the budget's limit and waits: the same all along a line of the plot."""
         parts = [repr(control) for control in self.others]
         if self.budget is not None:
-            kept = [(f.name, getattr(self.budget, f.name)) for f in fields(self.budget) if f.name not in VARIED]
-            told = [f"{name}={value!r}" for name, value in kept if value != _default(self.budget, name)]
-            parts.append(f"{type(self.budget).__name__}({', '.join(told)})")
+            values = [(f.name, getattr(self.budget, f.name)) for f in fields(self.budget) if f.name not in VARIED]
+            arguments = [f"{name}={value!r}" for name, value in values if value != _default(self.budget, name)]
+            parts.append(f"{type(self.budget).__name__}({', '.join(arguments)})")
         return " + ".join(parts) or NO_CONTROL
 
     @property
     def name(self) -> str:
-        """The controls as they print: unique within a sweep."""
+        """The `repr` of the controls, joined by +; unique within a sweep."""
         return " + ".join(map(repr, self.controls)) or NO_CONTROL
 
 
@@ -85,7 +85,7 @@ def _default(control: Control, name: str) -> Any:
 
 
 def grid(budgets: Iterable[int | None], waits: Iterable[int], **fixed: Any) -> tuple[Setting, ...]:
-    """Every budget with every number of waits, as budget forcing; `fixed` are its other fields.
+    """Budget forcing with every budget and every number of waits; `fixed` sets its other fields.
 
     >>> [s.name for s in grid([64, None], [0])]
     ['BudgetForcing(max_tokens=64)', 'BudgetForcing()']
@@ -94,7 +94,7 @@ def grid(budgets: Iterable[int | None], waits: Iterable[int], **fixed: Any) -> t
 
 
 def with_controls(settings: Iterable[Setting], chains: Iterable[tuple[Control, ...]]) -> tuple[Setting, ...]:
-    """The settings, and then every chain of controls beside each of them; a chain with a budget of its own alone."""
+    """The settings, then each chain combined with every setting; a chain that decides the end stays alone."""
     settings = tuple(settings)
     out = list(settings)
     for controls in chains:
@@ -106,16 +106,16 @@ def with_controls(settings: Iterable[Setting], chains: Iterable[tuple[Control, .
 
 
 def baseline(setting: Setting, settings: Sequence[Setting]) -> Setting | None:
-    """What a setting is compared with, among those that were run.
+    """The setting that a setting is compared with, among those that were run.
 
-    The same budget without its other controls, else no control at all, else budget forcing without limit and waits;
-    None if there is none of these beside the setting itself.
+    The first of these that was run: the same budget without the other controls; no control; budget forcing without
+    limit and waits. None if none of them was run, apart from the setting itself.
     """
     alone = (setting.budget,) if setting.budget is not None else ()
     free = [o for o in settings if o.is_forcing and o.max_tokens is None and not o.waits]
     wanted = [alone, (), *(other.controls for other in free)]
     for controls in wanted:
-        found = next((other for other in settings if other.controls == controls), None)
-        if found is not None and found != setting:
-            return found
+        match = next((other for other in settings if other.controls == controls), None)
+        if match is not None and match != setting:
+            return match
     return None

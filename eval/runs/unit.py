@@ -1,4 +1,4 @@
-"""A unit of work: some questions under some settings, generated together by one engine, wherever it runs."""
+"""Work units: some questions under some settings, generated together by one engine, on any machine."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ Trace = tuple[tuple[int, ...], tuple[Event, ...]]
 
 
 class PointJob(NamedTuple):
-    """A point of the grid as a unit needs it. Args: point: its id. setting: its controls."""
+    """A point of the grid, reduced to what a unit needs."""
 
-    point: str
-    setting: Setting
+    point: str  #: id of the run point
+    setting: Setting  #: its controls
 
 
 @dataclass(frozen=True, slots=True)
 class WorkUnit:
-    """What is generated in one go and written in one transaction. Plain data, so that it can travel.
+    """Samples that are generated together and written in one transaction. Plain data, so that it pickles.
 
     Args:
-        prompt: what is said around the questions.
-        jobs: the settings; with replay those after the first take what they share with it.
+        prompt: the prompt that the questions are put into.
+        jobs: the settings; with replay, the later ones reuse the prefix that they share with the first.
         examples: the questions.
-        sample: the index of the repetition.
+        sample: index of the repetition.
         sampling: how tokens are drawn.
-        max_new_tokens: output tokens at most.
+        max_new_tokens: maximum output tokens.
         seed: of the run.
-        rules: where answers are looked for.
-        grader: what they are for.
-        replayed: whether beginnings are shared.
-        number: tells units apart that processes lock; below 2**62.
-        known: what the first setting's samples were, where they are done: question -> (tokens, events).
+        rules: extraction rules for the answer, in order.
+        grader: name of the grader, for the extraction.
+        replayed: whether settings share prefixes.
+        number: identifies the unit when processes lock it; below 2**62.
+        known: finished samples of the first setting: question -> (tokens, events).
     """
 
     prompt: Prompt
@@ -63,20 +63,20 @@ class WorkUnit:
 
 
 def unit_number(jobs: Sequence[PointJob], examples: Sequence[Example], sample: int) -> int:
-    """The number of a unit: of its points, its first question and its index of repetition."""
+    """The number of a unit: a digest of its points, its first question and its sample index."""
     names = [*(job.point for job in jobs), examples[0].id, str(sample)]
     digest = hashlib.blake2b("\0".join(names).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 2
 
 
 class RawSample(NamedTuple):
-    """One generated sample: its key, its seed, and everything about it but the verdict; `error` if it failed."""
+    """One generated sample without its verdict."""
 
-    point: str
-    question: str
-    sample: int
-    seed: int
-    row: dict[str, Any]
+    point: str  #: id of its run point
+    question: str  #: id of its question
+    sample: int  #: its index, from 0
+    seed: int  #: of its random numbers
+    row: dict[str, Any]  #: all other data; only `error` if generating failed
 
 
 def sample_seed(seed: int, question: str, sample: int) -> int:
@@ -86,17 +86,17 @@ def sample_seed(seed: int, question: str, sample: int) -> int:
 
 
 def run_unit(engine: Engine, unit: WorkUnit) -> list[RawSample]:
-    """Generate a unit."""
-    asked = {example.id: prompt_ids(engine, unit.prompt, example.question) for example in unit.examples}
+    """Generate the samples of a unit, of the first setting before the others."""
+    prompts = {example.id: prompt_ids(engine, unit.prompt, example.question) for example in unit.examples}
     programs = {job.point: _compiled(job.setting, engine, unit.max_new_tokens) for job in unit.jobs}
     first, traces, out = unit.jobs[0], dict(unit.known), list[RawSample]()
 
-    def made(tasks: Sequence[tuple[PointJob, Example]]) -> None:
+    def generate_tasks(tasks: Sequence[tuple[PointJob, Example]]) -> None:
         if not tasks:
             return
         requests = list[Request]()
         for job, example in tasks:
-            prompt, start = asked[example.id], SharedPrefix((), DrawHistory())
+            prompt, start = prompts[example.id], SharedPrefix((), DrawHistory())
             if unit.replayed and example.id in traces:
                 start = shared_prefix(
                     programs[job.point], *traces[example.id], programs[first.point], prompt, unit.sampling
@@ -113,14 +113,14 @@ def run_unit(engine: Engine, unit: WorkUnit) -> list[RawSample]:
             if job is first and isinstance(done, Completion):
                 traces[example.id] = done.tokens, done.receipt.events
 
-    made([(first, example) for example in unit.examples if example.id not in unit.known])
-    # all others at once: an engine that reads a shared beginning once has them side by side
-    made([(job, example) for example in unit.examples for job in unit.jobs[1:]])
+    generate_tasks([(first, example) for example in unit.examples if example.id not in unit.known])
+    # all other settings in one call: an engine that reads a shared prefix only once gets them side by side
+    generate_tasks([(job, example) for example in unit.examples for job in unit.jobs[1:]])
     return out
 
 
 def failed_samples(unit: WorkUnit, why: Exception) -> list[RawSample]:
-    """The samples of a unit that no engine survives: each failed."""
+    """Error rows for a unit whose worker kept dying."""
     return [
         RawSample(
             job.point,
@@ -135,15 +135,15 @@ def failed_samples(unit: WorkUnit, why: Exception) -> list[RawSample]:
 
 
 def prompt_ids(engine: Engine, prompt: Prompt, question: str) -> TokenIds:
-    """The ids of a question inside a prompt, with the beginning of the model's turn if the prompt has one."""
-    asked = engine.chat(prompt.render(question))
+    """The ids of a question inside a prompt, followed by the prompt's prefill of the model's turn, if it has one."""
+    ids = engine.chat(prompt.render(question))
     if not prompt.prefill:
-        return asked
+        return ids
     markers, begins = engine.markers, prompt.prefill
     begins = begins.replace("<think>", "\0").replace("</think>", markers.close).replace("\0", markers.open)
-    if engine.vocabulary.decode(asked).rstrip().endswith(markers.open.strip()):
+    if engine.vocabulary.decode(ids).rstrip().endswith(markers.open.strip()):
         begins = begins.removeprefix(markers.open).lstrip("\n")  # the chat template has opened thinking already
-    return asked + engine.vocabulary.encode(begins)
+    return ids + engine.vocabulary.encode(begins)
 
 
 def _compiled(setting: Setting, engine: Engine, max_new_tokens: int) -> Program:
@@ -157,10 +157,10 @@ def _compiled(setting: Setting, engine: Engine, max_new_tokens: int) -> Program:
 
 
 def generated(engine: Engine, requests: Sequence[Request]) -> list[Completion | Exception]:
-    """Completions; where generating fails, the request that it fails for is found, and alone has an error."""
+    """Completions of requests. If a batch fails, it is halved until only the failing requests have errors."""
     try:
         return [*engine.generate(requests)]
-    except Exception as error:  # noqa: BLE001  # whatever an engine raises is no answer, and no end of the sweep
+    except Exception as error:  # noqa: BLE001  # an engine may raise anything; the sweep goes on
         if len(requests) == 1:
             return [error]
         half = len(requests) // 2
@@ -194,7 +194,7 @@ def _extracted(done: Completion, setting: Setting, unit: WorkUnit) -> str | None
 
 
 def _pieces(done: Completion, engine: Engine) -> list[tuple[str, str]]:
-    """The text by kind: runs of tokens of one kind."""
+    """The output text as (kind, text), one pair per run of tokens of the same kind."""
     out, start = list[tuple[str, str]](), 0
     for end in range(1, len(done.tokens) + 1):
         if end == len(done.tokens) or done.kinds[end] != done.kinds[start]:

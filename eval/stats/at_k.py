@@ -1,4 +1,4 @@
-"""How often one of k samples is right, and how often their majority is."""
+"""pass@k and maj@k: how often at least one of k samples, or their majority, is right."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from thinkpace.controllers.voting import vote
 
 
 def pass_at_k(right: Sequence[Sequence[bool]], k: int) -> float:
-    """The chance that one of `k` samples of a question is right, the mean over questions.
+    """pass@k: the chance that at least one of `k` samples of a question is right, averaged over questions.
 
     1 - C(n - c, k) / C(n, k) for c right ones of n, which is unbiased (Chen et al. 2021, arXiv 2107.03374, 2.1).
 
@@ -37,7 +37,7 @@ def pass_at_k(right: Sequence[Sequence[bool]], k: int) -> float:
 
 
 def maj_at_k(samples: Sequence[Sequence[tuple[str | None, bool]]], k: int) -> float:
-    """How often the majority of the first `k` samples of a question is right.
+    """maj@k: the share of questions whose first `k` samples have a right majority answer.
 
     Args:
         samples: for each question, (answer, whether it is right) of each sample, at least `k`.
@@ -45,11 +45,14 @@ def maj_at_k(samples: Sequence[Sequence[tuple[str | None, bool]]], k: int) -> fl
 
     Returns:
         NaN without questions; a question without any answer counts as not right.
+
+    Raises:
+        ValueError: if k is out of range.
     """
     if not samples:
         return math.nan
     fewest = min(map(len, samples))
     if not 1 <= k <= fewest:
         raise ValueError(f"k must be between 1 and the fewest samples of a question, {fewest}, got {k}")
-    chosen = [(one, vote([answer for answer, _ in one[:k]])) for one in samples]
-    return float(np.mean([at is not None and one[at][1] for one, at in chosen]))
+    chosen = [(group, vote([answer for answer, _ in group[:k]])) for group in samples]
+    return float(np.mean([at is not None and group[at][1] for group, at in chosen]))

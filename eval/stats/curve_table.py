@@ -1,4 +1,4 @@
-"""Numbers about whole curves of a sweep: one row per line of its picture."""
+"""Summary statistics of the curves of a sweep: one row per line of its plot."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ class Curve:
     """One row of `curves.csv`. Tokens are thinking tokens, the mean over samples. Undefined numbers are NaN.
 
     Args:
-        line: its name.
-        settings: how many points it has.
-        control: share of settings whose mean keeps to what was prescribed (s1, section 3.2).
+        line: name of the line.
+        settings: number of points on it.
+        control: share of settings whose mean stays within the prescribed limit (s1, section 3.2).
         scaling: mean slope over all pairs, in percentage points per 1,000 thinking tokens (s1 states no unit).
         performance: the highest accuracy.
-        area: the mean accuracy between its first and last point.
-        saved_at_equal_accuracy: share of the tokens of the first line that this one saves where it reaches that line's
-            highest accuracy; NaN if it does not reach it, and for the first line.
-        why_undefined: why a number is NaN; empty if none is.
+        area: mean accuracy between the first and the last point.
+        saved_at_equal_accuracy: share of tokens that this line saves against the first line, both taken where they
+            reach the first line's highest accuracy; NaN if this line never does, and for the first line.
+        why_undefined: why numbers are NaN; empty if none is.
     """
 
     line: str
@@ -38,7 +38,7 @@ class Curve:
 
 
 def curves(results: Sequence[Result]) -> list[Curve]:
-    """One row per line."""
+    """One row per line of the plot."""
     drawn = lines(results)
     if not drawn:
         return []

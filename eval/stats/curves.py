@@ -1,4 +1,4 @@
-"""Numbers about a whole curve: accuracy over the tokens that were spent, one point per budget."""
+"""Statistics of a whole curve: accuracy over spent tokens, one point per budget."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy as np
 
 
 class CurvePoint(NamedTuple):
-    """One setting. Args: tokens: spent, the mean over samples. accuracy: in [0, 1]."""
+    """One setting."""
 
-    tokens: float
-    accuracy: float
+    tokens: float  #: spent, mean over samples
+    accuracy: float  #: in [0, 1]
 
 
 def control(spent: Sequence[float], limits: Sequence[float | None], minima: Sequence[float] | None = None) -> float:
-    """The share of settings whose spending stays within what was prescribed: s1's Control, in [0, 1].
+    """s1's Control: the share of settings whose thinking tokens stay within the prescribed range, in [0, 1].
 
     Args:
         spent: thinking tokens per setting.
-        limits: prescribed at most; None for no limit, which always holds.
-        minima: prescribed at least; 0 by default.
+        limits: prescribed maxima; None for no limit.
+        minima: prescribed minima; 0 by default.
 
     Returns:
         NaN without settings.
@@ -31,25 +31,25 @@ def control(spent: Sequence[float], limits: Sequence[float | None], minima: Sequ
     Source: s1, arXiv 2501.19393 v3, section 3.2.
     """
     least = [0.0] * len(spent) if minima is None else minima
-    kept = [
+    within = [
         low <= tokens <= (math.inf if high is None else high)
         for tokens, low, high in zip(spent, least, limits, strict=True)
     ]
-    return float(np.mean(kept)) if kept else math.nan
+    return float(np.mean(within)) if within else math.nan
 
 
 def scaling(points: Sequence[CurvePoint]) -> float:
     """s1's Scaling: the mean slope between all pairs of points, in percentage points per 1,000 tokens.
 
-    s1 states no unit, so the number cannot be laid beside theirs. Pairs with the same tokens have no slope and are left
-    out; pairs that are close together weigh as much as others, which makes it sensitive to them.
+    s1 states no unit, so this number cannot be compared with theirs. Pairs with the same tokens have no slope and are
+    left out. Pairs of close points weigh as much as others, which makes the mean sensitive to them.
 
     Returns:
         NaN if there is no pair.
 
     Source: s1, arXiv 2501.19393 v3, section 3.2.
 
-    >>> scaling([Point(0, 0.2), Point(1000, 0.3), Point(2000, 0.5)])
+    >>> scaling([CurvePoint(0, 0.2), CurvePoint(1000, 0.3), CurvePoint(2000, 0.5)])
     15.0
     """
     slopes = [
@@ -66,12 +66,12 @@ def performance(points: Sequence[CurvePoint]) -> float:
 
 
 def area(points: Sequence[CurvePoint]) -> float:
-    """The mean accuracy over the tokens between the first and the last point, by trapezoids.
+    """The mean accuracy over the tokens between the first and the last point, by the trapezoidal rule.
 
     Returns:
         NaN if all points have the same tokens, or there is only one.
 
-    >>> area([Point(0, 0.0), Point(10, 1.0)])
+    >>> area([CurvePoint(0, 0.0), CurvePoint(10, 1.0)])
     0.5
     """
     ordered = sorted(points)
@@ -84,7 +84,7 @@ def area(points: Sequence[CurvePoint]) -> float:
 def tokens_for(points: Sequence[CurvePoint], accuracy: float) -> float:
     """The fewest tokens at which the piecewise linear curve reaches an accuracy; NaN if it never does.
 
-    >>> tokens_for([Point(0, 0.0), Point(10, 1.0)], 0.25)
+    >>> tokens_for([CurvePoint(0, 0.0), CurvePoint(10, 1.0)], 0.25)
     2.5
     """
     ordered = sorted(points)
@@ -99,12 +99,12 @@ def tokens_for(points: Sequence[CurvePoint], accuracy: float) -> float:
 
 
 def pareto(points: Sequence[CurvePoint]) -> list[int]:
-    """The points that no other one beats: at least as accurate with no more tokens, and better in one of the two.
+    """The Pareto front: points for which no other one is at least as good in accuracy and tokens and better in one.
 
     Returns:
-        Their places, from the fewest tokens on.
+        Their indices, from the fewest tokens on.
 
-    >>> pareto([Point(10, 0.5), Point(20, 0.4), Point(30, 0.9)])
+    >>> pareto([CurvePoint(10, 0.5), CurvePoint(20, 0.4), CurvePoint(30, 0.9)])
     [0, 2]
     """
     best, out = -math.inf, list[int]()
@@ -116,20 +116,20 @@ def pareto(points: Sequence[CurvePoint]) -> list[int]:
 
 
 def underthinking(lengths: Sequence[int], first_right: Sequence[int | None]) -> float:
-    """TIP's underthinking score over wrong responses: the mean share of tokens that came after the first right thought.
+    """TIP's underthinking score: over wrong responses, the mean share of tokens after the first right thought.
 
     Args:
         lengths: tokens of each wrong response, 1 or more.
-        first_right: tokens up to and with its first right thought; None where no thought is right, which scores 0.
+        first_right: tokens up to the end of its first right thought; None where no thought is right, which scores 0.
 
     Returns:
         In [0, 1]; NaN without responses.
 
     Raises:
-        ValueError: if a thought ends behind its response.
+        ValueError: if a response is empty, or a thought does not end inside its response.
 
-    Source: TIP, arXiv 2501.18585, section 3. Which thought is right is for a judge to say: theirs are two language
-    models. The first place where the known answer is said is a surrogate, and not their score.
+    Source: TIP, arXiv 2501.18585, section 3. A judge decides which thought is right: TIP uses two language models. The
+    first occurrence of the known answer is only a surrogate, and does not give their score.
 
     >>> underthinking([100, 50], [25, None])
     0.375

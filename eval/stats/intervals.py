@@ -1,4 +1,4 @@
-"""Intervals of an accuracy and of a difference. Questions are resampled: several samples of one are no new ones."""
+"""Confidence intervals of accuracies and differences. The bootstrap resamples questions, not samples of questions."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ def accuracy_interval(
 ) -> tuple[float, float, float]:
     """Accuracy, and the ends of its confidence interval.
 
-    With one sample per question: Wilson's score interval (Wilson 1927, JASA 22). With several, or unevenly many: the
-    percentile bootstrap over questions (Efron and Tibshirani 1993, chapter 13), each with all its samples, seeded.
+    With one sample per question: Wilson's score interval (Wilson 1927, JASA 22). With several, or unequal numbers: the
+    seeded percentile bootstrap over questions (Efron and Tibshirani 1993, chapter 13), each with all its samples; if
+    all questions have the same accuracy, Wilson's interval with the number of questions.
 
     Args:
         per_question: for each question, whether each sample was right; at least one sample each.
@@ -32,7 +33,10 @@ def accuracy_interval(
         seed: of the bootstrap.
 
     Returns:
-        (accuracy, low, high); three NaN if there is no question, no ends if several samples are of one question.
+        (accuracy, low, high). All NaN without questions; low and high NaN for a single question with several samples.
+
+    Raises:
+        ValueError: if a question has no samples.
 
     >>> accuracy, low, high = accuracy_interval([[True], [True], [False], [True]])
     >>> f"{accuracy:.2f} [{low:.2f}, {high:.2f}]"
@@ -49,8 +53,8 @@ def accuracy_interval(
         interval = stats.binomtest(int(right.sum()), len(right)).proportion_ci(confidence, method="wilson")
         return accuracy, float(interval.low), float(interval.high)
     if len(right) == 1:
-        return accuracy, math.nan, math.nan  # one question says nothing of others
-    if len(set((right / count).tolist())) == 1:  # resampling sees no difference between questions, and would see none
+        return accuracy, math.nan, math.nan  # one question tells nothing about other questions
+    if len(set((right / count).tolist())) == 1:  # questions do not differ: a bootstrap interval would have no width
         return accuracy, *_wilson(accuracy, len(right), confidence)
     resampled = _resampled(len(right), seed, lambda drawn: right[drawn].sum(1) / count[drawn].sum(1))
     low, high = np.quantile(resampled, [(1 - confidence) / 2, (1 + confidence) / 2])
@@ -58,7 +62,7 @@ def accuracy_interval(
 
 
 def _wilson(share: float, questions: int, confidence: float) -> tuple[float, float]:
-    """Wilson's interval of a share that need not be a whole number of questions."""
+    """Wilson's interval of a share; share * questions need not be a whole number."""
     z = float(stats.norm.ppf((1 + confidence) / 2))
     middle = (share + z * z / (2 * questions)) / (1 + z * z / questions)
     half = z * math.sqrt(share * (1 - share) / questions + (z / (2 * questions)) ** 2) / (1 + z * z / questions)
@@ -66,7 +70,7 @@ def _wilson(share: float, questions: int, confidence: float) -> tuple[float, flo
 
 
 def _resampled(questions: int, seed: int, statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]]) -> Any:
-    """A statistic of bootstrap samples of the questions: Float[RESAMPLES], in blocks that fit into memory."""
+    """A statistic of bootstrap resamples of the questions: Float[RESAMPLES], in blocks that fit into memory."""
     rng, block = np.random.default_rng(seed), max(1, min(RESAMPLES, 2_000_000 // questions))
     sizes = [min(block, RESAMPLES - start) for start in range(0, RESAMPLES, block)]
     return np.concatenate([statistic(rng.integers(questions, size=(size, questions))) for size in sizes])
@@ -79,21 +83,22 @@ def paired_difference(
     confidence: float = 0.95,
     seed: int = 0,
 ) -> tuple[float, float, float]:
-    """How much more often `after` is right than `before` on the questions of both, and the ends of its interval.
+    """Accuracy of `after` minus accuracy of `before` on their common questions, and the ends of its interval.
 
-    The difference of the two accuracies over all samples of these questions.
+    Both accuracies are over all samples of these questions.
 
-    The percentile bootstrap over questions (Efron and Tibshirani 1993, chapter 13), each with all its samples on both
-    sides, seeded: what differs between questions but not between the two does not widen it. Where all questions gained
-    the same it would see no other: then of Wilson's upper end for none in so many the worst is thought, both ways.
+    The interval is the seeded percentile bootstrap over questions (Efron and Tibshirani 1993, chapter 13), each with
+    all its samples on both sides: differences between questions that affect both sides alike do not widen it. If all
+    questions gain the same, the bootstrap interval would have no width. Then a share of questions, Wilson's upper bound
+    for 0 of the common ones, is assumed to gain -1 (low end) or 1 (high end) instead.
 
     Args:
-        before, after: the samples of both.
+        before, after: the samples of both sides.
         confidence: between 0 and 1.
         seed: of the bootstrap.
 
     Returns:
-        (difference, low, high); three NaN if the two have no question in common, no ends if it is one question.
+        (difference, low, high). All NaN without common questions; low and high NaN for a single one.
 
     >>> paired_difference({"a": [False], "b": [True]}, {"a": [True], "b": [True]})[0]
     0.5
@@ -101,7 +106,7 @@ def paired_difference(
     common = [question for question in before if question in after]
     if not common:
         return math.nan, math.nan, math.nan
-    # Float[4, questions]: right ones and samples, after and before
+    # Float[4, questions]: right and all samples of `after`, then of `before`
     counts = np.array(
         [[f(side[question]) for question in common] for side in (after, before) for f in (sum, len)], dtype=float
     )
@@ -122,13 +127,13 @@ def paired_difference(
 
 
 def mcnemar(before: Firsts, after: Firsts) -> float:
-    """The p-value of McNemar's exact test: whether two settings differ, by their first samples.
+    """The p-value of McNemar's exact test for a difference between two settings, on their first samples.
 
-    Under the null hypothesis a question that only one of them answers right falls to either with chance 1/2
+    Under the null hypothesis, a question that only one setting answers right favours either one with probability 1/2
     (McNemar 1947, Psychometrika 12; exact binomial form).
 
     Returns:
-        NaN if they have no question in common; 1 if no question is answered differently.
+        NaN without common questions; 1 if no question is right in only one setting.
     """
     common = [question for question in before if question in after]
     if not common:
@@ -139,26 +144,26 @@ def mcnemar(before: Firsts, after: Firsts) -> float:
 
 
 def discordant(before: Firsts, after: Firsts) -> tuple[int, float]:
-    """How many questions two settings share, and the share of them whose first samples only one has right."""
+    """The number of common questions, and the share of them whose first sample is right in only one setting."""
     common = [question for question in before if question in after]
     different = sum(before[question] != after[question] for question in common)
     return len(common), different / len(common) if common else math.nan
 
 
 class Outcome(NamedTuple):
-    """A setting's samples. Args: rights: of every question. firsts: of every first sample that did not fail."""
+    """Which samples of a setting are right."""
 
-    rights: Rights
-    firsts: Firsts
+    rights: Rights  #: all samples of every question
+    firsts: Firsts  #: first samples that did not fail
 
 
 class Paired(NamedTuple):
-    """A setting beside another one, on the questions of both. Undefined numbers are NaN.
+    """A setting compared with another one on their common questions. Undefined numbers are NaN.
 
     Args:
         difference, low, high: as in `paired_difference`.
         p_value: of McNemar's exact test.
-        detectable: the smallest difference that these questions would show with power 0.8.
+        detectable: the smallest difference that these questions can detect with power 0.8.
     """
 
     difference: float
@@ -169,7 +174,12 @@ class Paired(NamedTuple):
 
 
 def paired(before: Outcome, after: Outcome, seed: int = 0) -> Paired:
-    """Everything about two settings on the same questions. Args: seed: of the bootstrap."""
+    """Compare two settings on their common questions.
+
+    Args:
+        before, after: the samples of both sides.
+        seed: of the bootstrap.
+    """
     shared, different = discordant(before.firsts, after.firsts)
     return Paired(
         *paired_difference(before.rights, after.rights, seed=seed),
@@ -179,35 +189,38 @@ def paired(before: Outcome, after: Outcome, seed: int = 0) -> Paired:
 
 
 def adjusted(p_values: Sequence[float]) -> list[float]:
-    """p-values corrected for being several, by Holm's step-down method (Holm 1979, Scand. J. Statist. 6).
+    """p-values corrected for multiple comparisons by Holm's step-down method (Holm 1979, Scand. J. Statist. 6).
 
-    NaN stays NaN, and does not count among them.
+    NaN stays NaN and does not count as a comparison.
 
     >>> [round(p, 4) for p in adjusted([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]
     """
-    known = [p for p in p_values if not math.isnan(p)]
-    if not known:
+    defined = [p for p in p_values if not math.isnan(p)]
+    if not defined:
         return list(p_values)
     from statsmodels.stats.multitest import multipletests  # takes a second to import
 
-    corrected = iter(multipletests(known, method="holm")[1].tolist())
+    corrected = iter(multipletests(defined, method="holm")[1].tolist())
     return [p if math.isnan(p) else next(corrected) for p in p_values]
 
 
 def detectable(questions: int, discordant: float, *, power: float = 0.8, significance: float = 0.05) -> float:
-    """The smallest paired difference of accuracy that a set of this size would show.
+    """The smallest paired difference of accuracy that a set of this size can detect.
 
     From the normal approximation to McNemar's test (Connor 1987, Biometrics 43): the d that solves
-    sqrt(n) d = z_(1-a/2) sqrt(q) + z_power sqrt(q - d^2) for the share q of questions that are answered differently.
+    sqrt(n) d = z_(1-a/2) sqrt(q) + z_power sqrt(q - d^2) for the share q of discordant questions.
 
     Args:
         questions: 1 or more.
-        discordant: the share of questions that only one of the two answers right, in (0, 1].
+        discordant: share of questions that only one of the two settings answers right, in (0, 1].
         power, significance: between 0 and 1.
 
     Returns:
-        In (0, 1]; NaN if not even all of the discordant questions falling to one side would do.
+        In (0, 1]; NaN if even a win of one side on all discordant questions would not suffice.
+
+    Raises:
+        ValueError: if `questions` or `discordant` is out of range.
 
     >>> round(detectable(500, 0.2), 3)
     0.056

@@ -1,4 +1,4 @@
-"""What a journal says: one result per point of the grid, with everything that can be compared about it."""
+"""Aggregate a journal: one result per point of the grid, with accuracy, token counts and comparisons."""
 
 from __future__ import annotations
 
@@ -19,35 +19,37 @@ class Result:
     """One row of `results.csv`: a point of the grid over all its samples. Undefined numbers are NaN.
 
     Args:
-        control: the kinds of its controls.
-        max_tokens: thinking tokens at most; None for no limit.
-        waits: extensions asked for.
-        samples: that were generated and graded; errors are apart.
-        accuracy, ci_low, ci_high: of these; truncated ones and those without an answer count as not right.
-        thinking_tokens_mean, thinking_tokens_max: what the budget counts.
-        forced_tokens_mean: written for the model, in and after thinking.
+        task: name of the task.
+        control: class names of the controls.
+        max_tokens: maximum thinking tokens; None for no limit.
+        waits: number of waits requested.
+        samples: number of samples that were generated and graded, without errors.
+        accuracy, ci_low, ci_high: over these samples, with a 95 % interval; truncated samples and samples without an
+            answer count as not right.
+        thinking_tokens_mean, thinking_tokens_max: as the budget counts them.
+        forced_tokens_mean: tokens written for the model, in and after thinking.
         completion_tokens_mean: all output tokens.
         forced_end: share of samples whose thinking was closed by force.
-        truncated: samples whose token limit came before an answer.
-        no_answer: samples that ended without an answer.
-        errors: samples that could not be generated, or not be graded.
-        questions: that have samples.
-        pass_at_n, maj_at_n: of the n samples that every question has at least: how often one of n is right, and how
-            often their majority; NaN for n = 1, where both are the accuracy.
-        n: that number.
-        underthinking_surrogate: `underthinking.score` by the first mention of the known answer, which is no judge.
-        within_limit: share of samples that kept to what was prescribed (s1's Control is its all-or-nothing form).
-        replayed: share of the output tokens that were taken from another run; 0 for a run of its own.
-        baseline: what it is compared with: the controls, as they print; empty for nothing.
-        difference, difference_low, difference_high: accuracy less that of the baseline on the same questions, and its
+        truncated: number of samples that reached the token limit before an answer.
+        no_answer: number of samples that ended without an answer.
+        errors: number of samples whose generation or grading failed.
+        questions: number of questions with samples.
+        n: the smallest number of samples of any question.
+        pass_at_n, maj_at_n: pass@n and maj@n; NaN for n = 1, where both equal the accuracy, and for n = 0.
+        underthinking_surrogate: `underthinking.score` with the first occurrence of the known answer in place of a
+            judge.
+        within_limit: share of samples within the prescribed limits (s1's Control counts whole settings instead).
+        replayed: share of the output tokens that were taken from another run; 0 without replay.
+        baseline: `repr` of the controls that it is compared with; empty without a baseline.
+        difference, difference_low, difference_high: accuracy minus the baseline's on their common questions, and its
             paired 95 % interval.
         p_value: of McNemar's exact test against the baseline, on the first sample of every question.
-        p_adjusted: the same, corrected for all comparisons of the table (Holm).
-        detectable: the smallest difference that this many questions would show with power 0.8, at the share of
-            questions that were answered differently.
-        engine, prompt: what generated, and what was said around the question.
-        controls: as they print.
-        line: the same without limit and waits: what its line in the picture has in common.
+        p_adjusted: the p-value corrected for all comparisons of the table (Holm).
+        detectable: the smallest difference that this many questions can detect with power 0.8, at the observed share
+            of discordant questions.
+        engine, prompt: names of the engine and the prompt.
+        controls: `repr` of the controls.
+        line: `controls` without limit and waits: the same all along a line of the plot.
     """
 
     task: str
@@ -87,7 +89,7 @@ class Result:
 
     @property
     def is_forcing(self) -> bool:
-        """Whether it is of budget forcing and nothing else: its budget and waits say all there is to say."""
+        """Whether budget forcing is the only control, so that budget and waits describe the setting."""
         return self.control == "BudgetForcing"
 
 
@@ -109,26 +111,26 @@ class _Samples:
 
 
 def results(points: Sequence[RunPoint], entries: Iterable[Entry]) -> list[Result]:
-    """One result per point that has samples, in their order."""
+    """One result per point that has samples, in the order of the points."""
     by_point: dict[str, list[Entry]] = {point.id: [] for point in points}
     for entry in entries:
         by_point[entry.point].append(entry)
     samples = [_Samples(point, by_point[point.id], outcome(by_point[point.id])) for point in points]
     names = engine_names(points)
-    rows = [_result(one, samples, names[one.point.variant[:2]]) for one in samples if one.entries]
+    rows = [_result(item, samples, names[item.point.variant[:2]]) for item in samples if item.entries]
     corrected = adjusted([row.p_value for row in rows])
     return [replace(row, p_adjusted=p) for row, p in zip(rows, corrected, strict=True)]
 
 
 def engine_names(points: Iterable[RunPoint]) -> dict[tuple[str, str], str]:
-    """(name, identity) of every engine -> what it is called: with its identity where two go by one name."""
-    known = list(dict.fromkeys(point.variant[:2] for point in points))
-    names = [name for name, _ in known]
-    return {(name, model): f"{name} {model}" if names.count(name) > 1 else name for name, model in known}
+    """(name, identity) of every engine -> its display name, which includes the identity where names collide."""
+    engines = list(dict.fromkeys(point.variant[:2] for point in points))
+    names = [name for name, _ in engines]
+    return {(name, model): f"{name} {model}" if names.count(name) > 1 else name for name, model in engines}
 
 
 def outcome(entries: Iterable[Entry]) -> Outcome:
-    """For each question whether its samples were right; errors are no samples."""
+    """For each question, whether its samples were right; samples that ended in an error are left out."""
     rights, firsts = dict[str, list[bool]](), dict[str, bool]()
     for entry in entries:
         if entry.verdict != "error":
@@ -138,18 +140,18 @@ def outcome(entries: Iterable[Entry]) -> Outcome:
     return Outcome(rights, firsts)
 
 
-def _result(own: _Samples, others: Sequence[_Samples], engine: str) -> Result:
-    point, graded, setting = own.point, own.graded, own.point.setting
+def _result(point_samples: _Samples, others: Sequence[_Samples], engine: str) -> Result:
+    point, graded, setting = point_samples.point, point_samples.graded, point_samples.point.setting
     beside = [other for other in others if other.point.variant == point.variant and other.entries]
     against = baseline(setting, [other.point.setting for other in beside])
     before = next((other for other in beside if other.point.setting == against), None)
-    beside_it = paired(before.outcome if before else Outcome({}, {}), own.outcome, point.seed)
-    accuracy, low, high = accuracy_interval(list(own.rights.values()), seed=point.seed)
+    beside_it = paired(before.outcome if before else Outcome({}, {}), point_samples.outcome, point.seed)
+    accuracy, low, high = accuracy_interval(list(point_samples.rights.values()), seed=point.seed)
     verdicts = [entry.verdict for entry in graded]
     thinking = [entry.row["thinking_tokens"] for entry in graded]
     output = [completion_tokens(entry.row["usage"]) for entry in graded]
     least, most = setting.min_tokens, math.inf if setting.max_tokens is None else setting.max_tokens
-    n = min(map(len, own.rights.values()), default=0)
+    n = min(map(len, point_samples.rights.values()), default=0)
     return Result(
         task=point.task,
         control=setting.kind,
@@ -166,10 +168,10 @@ def _result(own: _Samples, others: Sequence[_Samples], engine: str) -> Result:
         forced_end=mean([entry.row["end"] == "forced" for entry in graded]),
         truncated=verdicts.count("truncated"),
         no_answer=verdicts.count("no_answer"),
-        errors=len(own.entries) - len(graded),
-        questions=len(own.rights),
+        errors=len(point_samples.entries) - len(graded),
+        questions=len(point_samples.rights),
         n=n,
-        pass_at_n=pass_at_k(list(own.rights.values()), n) if n > 1 else math.nan,
+        pass_at_n=pass_at_k(list(point_samples.rights.values()), n) if n > 1 else math.nan,
         maj_at_n=maj_at_k(_answered(graded), n) if n > 1 else math.nan,
         underthinking_surrogate=score(graded),
         within_limit=mean([least <= tokens <= most for tokens in thinking]),
@@ -189,7 +191,7 @@ def _result(own: _Samples, others: Sequence[_Samples], engine: str) -> Result:
 
 
 def _answered(entries: Iterable[Entry]) -> list[list[tuple[str | None, bool]]]:
-    """For each question what each sample answered, and whether that is right."""
+    """For each question, (answer, whether it is right) of every sample."""
     out: dict[str, list[tuple[str | None, bool]]] = {}
     for entry in entries:
         out.setdefault(entry.question, []).append((entry.row["extracted"], entry.verdict == "right"))
@@ -197,10 +199,10 @@ def _answered(entries: Iterable[Entry]) -> list[list[tuple[str | None, bool]]]:
 
 
 def completion_tokens(usage: Mapping[str, int]) -> int:
-    """All tokens of an output, as the engine would report them."""
+    """All output tokens, as the engine would report them."""
     return usage["thinking"] + usage["forced"] + usage["marker"] + usage["answer"]
 
 
 def mean(numbers: Sequence[float]) -> float:
-    """NaN for none."""
+    """The arithmetic mean; NaN without numbers."""
     return math.fsum(numbers) / len(numbers) if numbers else math.nan

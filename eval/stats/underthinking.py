@@ -1,4 +1,4 @@
-"""TIP's underthinking score with a judge of one's own, and a cheap surrogate for one."""
+"""TIP's underthinking score with any judge, and a cheap surrogate for a judge."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ from collections.abc import Callable, Iterable
 from thinkpace.eval.runs.journal import Entry
 from thinkpace.eval.stats.curves import underthinking
 
-#: says how much of a response, in tokens, it took to the end of the first right thought; None if no thought is right
+#: returns the tokens of a response up to the end of its first right thought; None if no thought is right
 Judge = Callable[[Entry], int | None]
 
 
 def first_said(entry: Entry) -> int | None:
-    """A surrogate for a judge: the first place where the known answer is said as a word of its own.
+    """A surrogate for a judge: tokens up to the first place where the known answer stands as a separate word.
 
-    It finds answers that were said by chance, and misses thoughts that are right without one: not TIP's score.
+    It also counts accidental mentions, and misses right thoughts that do not state the answer, so the result is not
+    TIP's score.
     """
     text, wanted = entry.row["text"], entry.row["expected"]
-    found = re.search(rf"(?<![\w.]){re.escape(wanted)}(?![\w])", text)
-    # characters stand for tokens, which a text alone does not show
-    return round(len(entry.row["tokens"]) * found.end() / len(text)) if found else None
+    match = re.search(rf"(?<![\w.]){re.escape(wanted)}(?![\w])", text)
+    # the position in tokens is estimated from the position in characters
+    return round(len(entry.row["tokens"]) * match.end() / len(text)) if match else None
 
 
 def score(entries: Iterable[Entry], judge: Judge = first_said) -> float:
@@ -28,7 +29,8 @@ def score(entries: Iterable[Entry], judge: Judge = first_said) -> float:
 
     Args:
         entries: samples, of any verdict.
-        judge: of a response. TIP's are two language models (arXiv 2501.18585, section 3); the default is a surrogate.
+        judge: finds the first right thought of a sample. TIP uses two language models (arXiv 2501.18585, section 3);
+            the default is a surrogate.
 
     Returns:
         In [0, 1]; NaN without wrong samples.

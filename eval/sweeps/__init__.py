@@ -1,1 +1,1 @@
-"""Sweeps from a TOML file, from options or from Python: one shape, one way of running them."""
+"""Sweeps from a TOML file, command-line options or Python: one configuration, one runner."""

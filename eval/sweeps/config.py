@@ -1,4 +1,4 @@
-"""What a sweep is told, in a TOML file or by flags: one shape, checked in one place."""
+"""The configuration of a sweep, from a TOML file or from flags, validated in one place."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from thinkpace.eval import embedded
 
 
 class Config(BaseModel):
-    """A sweep. Names are those of the flags of `thinkpace sweep`; see `OTHER_NAMES`."""
+    """A sweep's configuration. Fields are named like the flags of `thinkpace sweep`, except those in `OTHER_NAMES`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -54,17 +54,17 @@ class Config(BaseModel):
     @field_validator("budgets", "waits", "rules", mode="before")
     @classmethod
     def _joined(cls, value: Any) -> Any:
-        """A list of a file as the text of a flag."""
+        """Join a list from a file into the comma-separated text that the flag takes."""
         return ",".join(map(str, value)) if isinstance(value, list) else str(value) if value is not None else None
 
     @field_validator("models", "engines", "prompts", "control", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
-        """One of them without brackets."""
+        """Wrap a single text in a list."""
         return [value] if isinstance(value, str) else value
 
 
-#: flags that are given once or more, and those that are words of Python's
+#: flag -> field, where they differ: flags that can be repeated, and the markers (`open` is a builtin of Python)
 OTHER_NAMES = {
     "model": "models",
     "engine": "engines",
@@ -73,27 +73,27 @@ OTHER_NAMES = {
     "close": "close_marker",
 }
 _FLAGS = {name: flag for flag, name in OTHER_NAMES.items()}
-#: what decides where and how fast the work is done, and nothing about its results
+#: fields that decide where and how fast the work runs, and do not change its results
 ELSEWHERE = {"executor", "workers", "parallel"}
 
 
 def merged(file: Path | None, flags: Mapping[str, Any], kept: str | None = None) -> Config:
-    """A sweep from what was kept of it, a file and flags, each over the one before; flags of None say nothing.
+    """Merge a stored configuration, a file and flags; later sources override earlier ones.
 
     Args:
-        file: TOML, with the names of `Config`.
-        flags: by name.
-        kept: what `as_text` made of an earlier one.
+        file: TOML with the field names of `Config`, or the names of the flags.
+        flags: field -> value; None counts as not given.
+        kept: a stored configuration, as `as_text` wrote it.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: for what is not understood; it names the field.
+        FileNotFoundError: if `file` does not exist.
+        ValueError: for invalid TOML, or an unknown or invalid field; the message names the field.
     """
     given = json.loads(kept) if kept else {}
     if file is not None:
-        read = {name.replace("-", "_"): value for name, value in _read(file).items()}
-        given |= {OTHER_NAMES.get(name, name): value for name, value in read.items()}
-        for name in ("task", "data"):  # a file beside this one
+        table = {name.replace("-", "_"): value for name, value in _read(file).items()}
+        given |= {OTHER_NAMES.get(name, name): value for name, value in table.items()}
+        for name in ("task", "data"):  # such a path is relative to the TOML file
             if isinstance(given.get(name), str) and (file.parent / given[name]).is_file():
                 given[name] = str(file.parent / given[name])
     given |= {name: value for name, value in flags.items() if value is not None}
@@ -103,10 +103,10 @@ def merged(file: Path | None, flags: Mapping[str, Any], kept: str | None = None)
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
         fields = ", ".join(_FLAGS.get(field, field) for field in Config.model_fields)
-        known = f"; known are {fields}" if first["type"] == "extra_forbidden" else ""
-        known = f"; the folder of the results is given as --out{known}" if name == "out" else known
+        hint = f"; known are {fields}" if first["type"] == "extra_forbidden" else ""
+        hint = f"; the folder of the results is given as --out{hint}" if name == "out" else hint
         source = str(file) if file is not None else "the sweep"
-        raise ValueError(f"{source}: {name}: {first['msg']}, got {first['input']!r}{known}") from None
+        raise ValueError(f"{source}: {name}: {first['msg']}, got {first['input']!r}{hint}") from None
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -119,5 +119,5 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def as_text(config: Config) -> str:
-    """For the journal."""
+    """The configuration as JSON, for the journal."""
     return config.model_dump_json()

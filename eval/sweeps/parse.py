@@ -1,4 +1,4 @@
-"""What the options of the command line say, as things of ours; what cannot be meant is refused by the option's name."""
+"""Parse command-line options into our types; errors name the option."""
 
 from __future__ import annotations
 
@@ -13,23 +13,28 @@ from thinkpace.processors.text.markers import Markers
 
 EMBEDDED_BUDGETS = "0,16,32,64,96,128,none"
 EMBEDDED_WAITS = "0,1,2,3"
-EMBEDDED_RESERVE = 16  # "Final Answer: 7" and the end are fewer
+EMBEDDED_RESERVE = 16  # more than "Final Answer: 7" and the end token need
 EMBEDDED_NEW_TOKENS = 800
 NEW_TOKENS = 4096
 
 
 def new_tokens_of(given: int | None, is_embedded: bool, context_tokens: int | None, longest: int) -> int:
-    """Output tokens at most; without a number a usual one, or what the model holds beside the longest prompt."""
+    """Maximum output tokens: the given number, else the default, reduced to what the longest prompt leaves free."""
     if given is not None:
         return given
     return fit_new_tokens(EMBEDDED_NEW_TOKENS if is_embedded else NEW_TOKENS, context_tokens, longest)
 
 
 def fit_new_tokens(wanted: int, context_tokens: int | None, prompt_tokens: int) -> int:
-    """So many output tokens, or what the model holds beside a prompt.
+    """Reduce a number of output tokens to what a prompt leaves free in the context.
+
+    Args:
+        wanted: output tokens.
+        context_tokens: size of the context; None if unknown, which reduces nothing.
+        prompt_tokens: length of the prompt.
 
     Raises:
-        ValueError: if it holds nothing beside it.
+        ValueError: if the prompt leaves no room.
     """
     if context_tokens is None:
         return wanted
@@ -42,23 +47,24 @@ def fit_new_tokens(wanted: int, context_tokens: int | None, prompt_tokens: int) 
 
 
 def reserve_of(given: int | None, is_embedded: bool) -> int:
-    """Output tokens kept for the answer."""
+    """Output tokens reserved for the answer: the given number, else the default."""
     return given if given is not None else EMBEDDED_RESERVE if is_embedded else ANSWER_RESERVE
 
 
 def controls_of(text: str) -> tuple[Control, ...]:
-    """The controls of a --control: a text, or a .toml file.
+    """Parse the value of one --control: a text, or the path of a .toml file.
 
     Raises:
-        ValueError: for what is not understood; it names the option.
+        FileNotFoundError: if the .toml file does not exist.
+        ValueError: if the value is invalid or holds no control.
     """
     try:
-        found = controls_from_toml(_text(Path(text))) if text.endswith(".toml") else controls_from_text(text)
+        controls = controls_from_toml(_text(Path(text))) if text.endswith(".toml") else controls_from_text(text)
     except TypeError as error:
         raise ValueError(f"--control {text!r}: {error}") from None
-    if not found:
+    if not controls:
         raise ValueError(f"--control {text!r} holds no control")
-    return found
+    return controls
 
 
 def _text(path: Path) -> str:
@@ -73,10 +79,19 @@ def _text(path: Path) -> str:
 def settings_of(
     budgets: str | None, waits: str | None, fixed: dict[str, Any], controlled: bool = False
 ) -> tuple[Setting, ...]:
-    """What is swept: every budget with every number of waits, or usual ones.
+    """The grid of budgets and waits: every budget with every number of waits.
+
+    With only one of the two options, only that one varies. With neither, the defaults of both vary, each without the
+    other.
+
+    Args:
+        budgets: value of --budgets; None if not given.
+        waits: value of --waits; None if not given.
+        fixed: the other fields of `BudgetForcing`.
+        controlled: whether --control is given; with neither option the grid is then one setting without a limit.
 
     Raises:
-        ValueError: for what is not understood; it names the option.
+        ValueError: for an invalid value; the message names the option.
     """
     if controlled and budgets is None and waits is None:
         return grid([None], [0], **fixed)
@@ -95,10 +110,10 @@ def settings_of(
 
 
 def number_of(text: str, option: str) -> int | None:
-    """A whole number of an option; None for no limit.
+    """Parse the whole number of an option; "none" and -1 give None, no limit.
 
     Raises:
-        ValueError: for what is not understood; it names the option.
+        ValueError: for anything else; the message names the option.
     """
     text = text.strip()
     if text.lower() in ("none", "-1"):
@@ -113,10 +128,10 @@ def number_of(text: str, option: str) -> int | None:
 
 
 def markers_of(open_marker: str | None, close_marker: str | None) -> Markers | None:
-    """The markers of --open and --close; None if they were not given.
+    """The markers of --open and --close; None if neither is given.
 
     Raises:
-        ValueError: for what is not understood; it names the option.
+        ValueError: if only one is given, one is empty, or both are equal.
     """
     if (open_marker is None) != (close_marker is None):
         raise ValueError("give both --open and --close, or neither")

@@ -1,4 +1,4 @@
-"""Perform a sweep: its engines one after the other, its journal, and what is made of it."""
+"""Perform a sweep: run its engines one after another, fill its journal and publish the results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from thinkpace.eval.sweeps.prepare import absolute, folder_of, models_of, plan_o
 
 
 class Stopped(KeyboardInterrupt):
-    """A sweep was interrupted by its user; what was done is in the journal.
+    """The user interrupted a sweep; finished samples are in the journal.
 
     Args:
         folder: of the sweep.
@@ -35,18 +35,18 @@ class Stopped(KeyboardInterrupt):
 
 
 def perform(config: Config, out: Path | None, console: Console) -> Path:
-    """Do what a sweep's folder does not hold yet, and write everything that is made of its journal.
+    """Generate the samples that a sweep's folder lacks, then write its tables, plots and page.
 
     Args:
         config: the sweep.
-        out: the folder; None for one by its name under `runs`.
-        console: for progress and the table of results.
+        out: the folder; None for a folder under `runs`, named after the sweep.
+        console: shows progress and the table of results.
 
     Returns:
         The folder.
 
     Raises:
-        Stopped: if it is interrupted.
+        Stopped: if the user interrupts it.
         UnsupportedControl: before anything is generated, if a control cannot work.
         ValueError: for a mistake in the sweep, or if all samples failed.
         OSError: if the journal cannot be written.
@@ -59,7 +59,7 @@ def perform(config: Config, out: Path | None, console: Console) -> Path:
     for model, kind in models_of(config):
         with _executor(config, functools.partial(open_engine, model, kind, markers, config.parallel)) as executor:
             card = executor.call(EngineInfo.of, prompts, task.examples)
-            # the same for all engines, so that they can be compared
+            # all engines get the same limit, so that they can be compared
             limit = new_tokens_of(limit, model == embedded.NAME, card.context_tokens, card.longest)
             plan = plan_of(config, task, prompts, settings, limit)
             folder = folder or folder_of(config, model, plan.task)
@@ -105,9 +105,9 @@ def _on_one_engine(
 
 
 def _keep(journal: Journal, config: Config) -> None:
-    """Keep what `resume`, `ls` and the reports want to know of the sweep."""
-    kept = json.loads(journal.get_meta("sweeps") or "[]")
-    # the same one with more samples, or elsewhere, takes the place of what it was
-    own = config.model_dump(exclude={*ELSEWHERE, "samples"})
-    others = [one for one in kept if merged(None, {}, one).model_dump(exclude={*ELSEWHERE, "samples"}) != own]
+    """Store the configuration in the journal, for `resume`."""
+    stored = json.loads(journal.get_meta("sweeps") or "[]")
+    # a configuration that differs only in its samples or in `ELSEWHERE` replaces the stored one
+    identity = config.model_dump(exclude={*ELSEWHERE, "samples"})
+    others = [text for text in stored if merged(None, {}, text).model_dump(exclude={*ELSEWHERE, "samples"}) != identity]
     journal.set_meta("sweeps", json.dumps([*others, as_text(config)]))

@@ -1,4 +1,4 @@
-"""From a sweep's configuration to what is run: models, questions, prompts, settings, plan."""
+"""Turn a sweep's configuration into models, questions, prompts, settings and plans."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ from thinkpace.prompts.published import named
 
 
 def models_of(config: Config) -> list[tuple[str, str]]:
-    """Every model on every engine, as (model, kind of engine)."""
+    """Every model on every engine, as (model, engine kind)."""
     return [(model, engine_kind(engine, model)) for model in config.models for engine in config.engines]
 
 
 def task_for(config: Config) -> Task:
-    """The questions."""
+    """The task with its questions."""
     data = None if config.data is None else Path(config.data)
     return task_of(config.task, data, limit=config.limit, seed=config.seed)
 
 
 def prompts_of(config: Config) -> tuple[Prompt, ...]:
-    """What is said around each question."""
+    """The prompts that the questions are put into."""
     return tuple(named(name) for name in config.prompts)
 
 
 def settings_for(config: Config) -> tuple[Setting, ...]:
-    """The lists of controls: the grid of budgets and waits, and what `control` adds to it."""
+    """The settings: the grid of budgets and waits, and those that `control` adds."""
     reserve = reserve_of(config.answer_reserve, all(model == embedded.NAME for model in config.models))
     fixed: dict[str, Any] = {"wait": config.wait or None, "final": config.final or None, "answer_reserve": reserve}
     plain = settings_of(config.budgets, config.waits, fixed, bool(config.control))
@@ -55,7 +55,7 @@ def plan_of(
     """The plan for one engine.
 
     Raises:
-        ValueError: for what contradicts itself.
+        ValueError: if the plan is invalid, such as two equal settings.
     """
     grader = task.grader if config.grader is None else config.grader
     return Plan(
@@ -74,7 +74,10 @@ def plan_of(
 
 
 def absolute(config: Config) -> Config:
-    """The same from any folder: files by their whole paths, and controls of a file as they stand in it now."""
+    """A copy that no longer depends on the working directory or on control files.
+
+    Paths become absolute; the controls of a .toml file are written out as they are now.
+    """
     controls = [" + ".join(map(repr, controls_of(text))) for text in config.control]
     paths = {name: value and str(Path(value).resolve()) for name, value in (("data", config.data),)}
     if Path(config.task).is_file():
@@ -84,26 +87,26 @@ def absolute(config: Config) -> Config:
 
 
 def folder_of(config: Config, model: str, task: str) -> Path:
-    """Where a sweep's results go if nothing else is said: a name that tells sweeps apart."""
-    told = config.model_dump(exclude=ELSEWHERE)
-    digest = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:8]
+    """The default folder of a sweep's results; a digest in its name keeps different sweeps apart."""
+    options = config.model_dump(exclude=ELSEWHERE)
+    digest = hashlib.sha256(json.dumps(options, sort_keys=True).encode()).hexdigest()[:8]
     return Path("runs") / re.sub(r"[^\w.+-]+", "-", f"{Path(model).name}-{task}-{digest}")
 
 
 def check(config: Config) -> str:
-    """Look for mistakes in a sweep before it is run, without loading weights.
+    """Check a sweep before it runs, without loading weights.
 
     Returns:
-        How much it would generate.
+        A sentence that says how much it would generate.
 
     Raises:
-        ValueError: for a mistake; it says where.
+        ValueError: for a mistake; the message says where.
     """
     task, prompts, settings = task_for(config), prompts_of(config), settings_for(config)
     models = models_of(config)
     for model, kind in models:
         files = read_model(model, kind)
-        markers = markers_of(config.open_marker, config.close_marker) or _found(files)
+        markers = markers_of(config.open_marker, config.close_marker) or _template_markers(files)
         limit = new_tokens_of(config.max_new_tokens, model == embedded.NAME, files.context_tokens, 0)
         plan_of(config, task, prompts, settings, limit)
         for setting in settings:
@@ -121,7 +124,7 @@ def check(config: Config) -> str:
     )
 
 
-def _found(files: ModelFiles) -> Markers:
+def _template_markers(files: ModelFiles) -> Markers:
     if files.chat_template is None:
         raise ValueError("the model has no chat template to find its markers in: give --open and --close")
     return Markers.from_chat_template(files.chat_template, **files.special)

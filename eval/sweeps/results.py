@@ -1,4 +1,4 @@
-"""What a sweep gave, for Python: rows, table, DataFrame, plot and report."""
+"""The results of a sweep for Python: rows, table, DataFrame, plot and report."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class SweepResults(Sequence[Result]):
-    """The results of a sweep: one row per setting, in the order of the grid. Prints as the table of the command.
+    """The results of a sweep: one row per setting, in grid order. `print` shows the table of the command.
 
     Args:
-        folder: of the sweep; its journal is read once, now.
+        folder: of the sweep; the constructor reads its journal, later changes are not seen.
 
     Raises:
-        FileNotFoundError: if there is no sweep in the folder.
-        ValueError: if it holds no samples.
+        FileNotFoundError: if the folder holds no sweep.
+        ValueError: if the sweep has no samples yet.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -78,13 +78,13 @@ class SweepResults(Sequence[Result]):
         return DataFrame([asdict(row) for row in self.rows])
 
     def plot(self) -> Figure:
-        """The figure of `curve.png`: accuracy against thinking tokens. Notebooks show it."""
+        """The figure of `curve.png`: accuracy against thinking tokens. Notebooks display it."""
         from thinkpace.eval.report.plot import figure
 
         return figure(self.rows, self.title, self.note)
 
     def report(self) -> Path:
-        """Write the page, the pictures and the tables anew; the path of `report.html`."""
+        """Rewrite the page, the plots and the tables; returns the path of `report.html`."""
         with Journal(self.folder / JOURNAL, must_exist=True) as journal:
             publish(journal, self.folder, Console(file=io.StringIO()))
         return self.folder / "report.html"

@@ -1,4 +1,4 @@
-"""`thinkpace.sweep`: the command of this name as a function."""
+"""`thinkpace.sweep`: the command `thinkpace sweep` as a function."""
 
 from __future__ import annotations
 
@@ -55,27 +55,27 @@ def sweep(
     out: str | Path | None = None,
     progress: bool = True,
 ) -> SweepResults:
-    """Measure accuracy against thinking tokens, as `thinkpace sweep` does; into the same folder it goes on.
+    """Measure accuracy against thinking tokens, as `thinkpace sweep` does. A folder that exists is continued.
 
-    Options have the names of the command's; what is not given is as there. `thinkpace sweep --help` describes them.
+    Options have the names and defaults of the command; `thinkpace sweep --help` describes them.
 
     Args:
-        file: a TOML file with these options; what is given here goes before it.
+        file: a TOML file with these options; arguments override it.
         model, engine, prompt: one, or several.
         budgets: such as "0,512,none" or [0, 512, None]; None in a list is no limit.
         waits: such as "0,1,2" or [0, 1, 2].
-        control: controls as they print, or as objects; one list of them stands for one setting beside each budget. Of
-            a sequence of texts, or of lists, each is a setting of its own.
-        out: the folder of the results; under `runs` if it is not given.
-        progress: whether progress and the table are shown while it runs.
+        control: controls as text (their `repr`) or as objects. A list of objects is one setting, added to each budget.
+            In a sequence of texts or of lists, each element is a setting of its own.
+        out: the folder for the results; by default one under `runs`.
+        progress: whether to show progress and the table of results.
 
     Returns:
-        The results: they print as the table, and give `rows`, `dataframe()`, `plot()` and `report()`.
+        The results: `print` shows the table; `rows`, `dataframe()`, `plot()` and `report()` give the rest.
 
     Raises:
         MissingExtra: without the extra `eval`, on import.
         UnsupportedControl: before anything is generated, if a control cannot work.
-        ValueError, OSError: as the command would say.
+        ValueError, OSError: where the command reports an error.
     """
     flags: dict[str, Any] = {
         "models": _texts(model),
@@ -114,29 +114,29 @@ def sweep(
 
 
 def _texts(value: str | Path | Sequence[str | Path] | None) -> list[str] | None:
-    """One or several, as the configuration has them."""
+    """One value or several as a list of texts."""
     if value is None:
         return None
-    return [str(value)] if isinstance(value, str | Path) else [str(one) for one in value]
+    return [str(value)] if isinstance(value, str | Path) else [str(item) for item in value]
 
 
 def _joined(value: str | int | Iterable[int | str | None] | None) -> str | None:
-    """Numbers or names with commas between; None among them is no limit."""
+    """Join numbers or names with commas; None becomes "none", no limit."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, int):
         return str(value)
-    return ",".join("none" if one is None else str(one) for one in value)
+    return ",".join("none" if item is None else str(item) for item in value)
 
 
 def _control_texts(control: Controls | Sequence[Controls]) -> list[str]:
-    """A text per setting."""
+    """One text per setting."""
     if isinstance(control, str | Control):
         return [_control_text(control)]
     parts = list(control)
-    if parts and all(isinstance(one, Control) for one in parts):  # one setting of several controls
-        return [_control_text([one for one in parts if isinstance(one, Control)])]
-    return [_control_text(one) for one in parts]
+    if parts and all(isinstance(part, Control) for part in parts):  # one setting of several controls
+        return [_control_text([part for part in parts if isinstance(part, Control)])]
+    return [_control_text(part) for part in parts]
 
 
 def _control_text(control: Controls) -> str:

@@ -1,4 +1,4 @@
-"""Questions with known answers, from files of any usual form."""
+"""Load questions with known answers from JSON Lines, JSON, CSV and Parquet files."""
 
 from __future__ import annotations
 
@@ -30,16 +30,18 @@ FORMS = (".jsonl", ".json", ".csv", ".parquet")
 
 
 def load(path: Path) -> list[Example]:
-    """Examples from a file: JSON lines, JSON (a list, or an object with `examples`), CSV with a head, or Parquet.
+    """Load examples from JSON Lines, JSON (a list, or an object with `examples`), CSV with a header, or Parquet.
 
-    The question is the field `question`, else `problem`, `input` or `prompt`; the answer `answer`, else `target`,
-    `expected_answer` or `final_answer`, of which a worked solution's `####` or last line "A:" is taken, or else the
-    choice that `target_scores` (BIG-bench) gives 1; the id `id`, else `unique_id` or `doc_id`, else the number of the
-    line or row.
+    Each part of an example comes from the first field that a row has:
+
+    * question: `question`, `problem`, `input`, `inputs` or `prompt`.
+    * answer: `answer`, `target`, `targets`, `expected_answer` or `final_answer`; of a worked solution, what follows
+      `####` or stands on a last line "A:". Without such a field: the choice that `target_scores` (BIG-bench) gives 1.
+    * id: `id`, `unique_id` or `doc_id`, else the number of the line or row.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        ValueError: for another form, and for a row that lacks a field or repeats an id; names the row.
+        ValueError: for another file type, and for a row that lacks a field or repeats an id; names the row.
         MissingExtra: for Parquet without pyarrow.
     """
     if path.suffix not in FORMS:
@@ -50,7 +52,7 @@ def load(path: Path) -> list[Example]:
 
 
 def _rows(path: Path) -> Iterator[tuple[str, Any]]:
-    """Every row with where it stands."""
+    """(position, row) of every row of a text file."""
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -63,11 +65,11 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
             raise ValueError(f"{path}, line {reader.line_num}: not CSV ({error})") from None
     elif path.suffix == ".json":
         try:
-            found = json.loads(text)
-            json.dumps(found, ensure_ascii=False).encode()  # half a surrogate pair is JSON, but no text
+            data = json.loads(text)
+            json.dumps(data, ensure_ascii=False).encode()  # half a surrogate pair is valid JSON, but not valid text
         except (ValueError, RecursionError) as error:
             raise ValueError(f"{path}: not JSON ({error})") from None
-        rows = found.get("examples") if isinstance(found, dict) else found
+        rows = data.get("examples") if isinstance(data, dict) else data
         if not isinstance(rows, list):
             raise ValueError(f"{path}: expected a list, or an object with examples")
         yield from ((f"row {number}", row) for number, row in enumerate(rows, 1))
@@ -76,7 +78,7 @@ def _rows(path: Path) -> Iterator[tuple[str, Any]]:
             if line.strip():
                 try:
                     row = json.loads(line)
-                    json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is JSON, but no text
+                    json.dumps(row, ensure_ascii=False).encode()  # likewise
                 except (ValueError, RecursionError) as error:
                     raise ValueError(f"{path}, line {number}: not JSON ({error})") from None
                 yield f"line {number}", row
@@ -91,7 +93,11 @@ def _parquet(path: Path) -> Iterator[tuple[str, Any]]:
 
 
 def examples_of(rows: Iterable[tuple[str, Any]], source: str) -> list[Example]:
-    """Examples from rows, each with where it stands.
+    """Examples from rows.
+
+    Args:
+        rows: (position, row) pairs.
+        source: name of the file or data set, for errors.
 
     Raises:
         ValueError: as in `load`.
@@ -136,7 +142,7 @@ def _field(row: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 def _text(row: Mapping[str, Any], names: tuple[str, ...], where: str) -> str:
     value = _field(row, names)
     if isinstance(value, float) and value.is_integer():
-        value = int(value)  # a table without whole numbers holds 27 as 27.0
+        value = int(value)  # a table without an integer type holds 27 as 27.0
     finite = not isinstance(value, float) or math.isfinite(value)
     if isinstance(value, bool) or not isinstance(value, str | int | float) or not str(value).strip() or not finite:
         raise ValueError(f"{where}: no {names[0]}")

@@ -1,4 +1,4 @@
-"""Tasks by name: what is asked, where it comes from, and the rule by which answers to it are compared."""
+"""Tasks by name: their questions, their source, and how answers to them are extracted and compared."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Known:
     """A published task.
 
     Args:
-        hub: where the `datasets` library finds it: name, configuration, split.
-        grader: the rule that its authors compare answers by, or the nearest of ours.
-        official: where they look for the answer, one of `extraction.RULES`.
-        source: of the task.
+        hub: name, configuration and split for the `datasets` library.
+        grader: how its authors compare answers, or our nearest grader.
+        official: where its authors look for the answer; one of `grading.extract.RULES`.
+        source: publication of the task.
     """
 
     hub: tuple[str, str | None, str]
@@ -52,29 +52,29 @@ NAMES = (*EMBEDDED, *KNOWN)
 
 
 def task_of(name: str, data: Path | None = None, *, limit: int | None = None, seed: int = 0) -> Task:
-    """The task of a name.
+    """Load a task by name.
 
     Args:
-        name: one of `NAMES`; a file (`task.load`); or the id of a data set on the hub, with configuration and split
-            after colons where they are wanted: "openai/gsm8k:main:test".
-        data: a file with its questions, for one of `KNOWN`: then nothing is downloaded.
-        limit: questions at most, the first ones.
-        seed: of the embedded tasks, which are made up.
+        name: one of `NAMES`; a file (`load`); or the id of a data set on the hub, optionally with configuration and
+            split after colons: "openai/gsm8k:main:test".
+        data: a file with the questions of one of `KNOWN`, used instead of a download.
+        limit: maximum number of questions; the first ones are taken.
+        seed: of the embedded tasks, which are generated.
 
     Raises:
-        ValueError: for what is none of these, and for what the file or the data set lacks.
+        ValueError: for any other name, and for an invalid file or data set.
         FileNotFoundError: if there is no such file.
-        MissingExtra: for what has to be downloaded, without the library.
+        MissingExtra: for a download without the `datasets` library.
     """
     if limit is not None and limit < 1:
         raise ValueError(f"--limit must be >= 1, got {limit}")
     if name in EMBEDDED and data is None:
-        made = problems.examples(name, limit or EMBEDDED_QUESTIONS, seed=seed)  # type: ignore[arg-type]  # one of them
-        return Task(name, tuple(made))
+        generated = problems.examples(name, limit or EMBEDDED_QUESTIONS, seed=seed)  # type: ignore[arg-type]  # one of them
+        return Task(name, tuple(generated))
     if name in KNOWN:
-        known = KNOWN[name]
-        examples = load(data) if data is not None else _downloaded(*known.hub)
-        return Task(name, tuple(examples[:limit]), known.grader, known.official)
+        published = KNOWN[name]
+        examples = load(data) if data is not None else _downloaded(*published.hub)
+        return Task(name, tuple(examples[:limit]), published.grader, published.official)
     if data is not None:
         raise ValueError(f"--data goes with one of the tasks {', '.join(KNOWN)}; a file alone is given as --task")
     if Path(name).suffix in FORMS:
@@ -95,7 +95,7 @@ def _downloaded(name: str, configuration: str | None, split: str) -> list[Exampl
         raise MissingExtra(f"downloading {name} (or give its file with --data)", "data") from error
     try:
         rows = datasets.load_dataset(name, configuration, split=split)
-    except Exception as error:  # noqa: BLE001  # the library raises what its many layers raise
+    except Exception as error:  # noqa: BLE001  # the library raises many types of errors
         reason = str(error).strip().partition("\n")[0]
         raise ValueError(f"the data set {name!r} cannot be loaded ({reason}): give its file with --data") from None
     return examples_of(((f"row {number}", row) for number, row in enumerate(rows, 1)), name)

@@ -39,10 +39,10 @@ from thinkpace import (
     UnsupportedControl,
 )
 from thinkpace.adapters.scripted import ScriptedEngine
-from thinkpace.adapters.vllm.device_group import Group
 from thinkpace.adapters.vllm.logits_processor import ThinkpaceLogitsProcessor
 from thinkpace.adapters.vllm.served_model import ServedModel
 from thinkpace.adapters.vllm.terms import extra_args
+from thinkpace.adapters.vllm.v2_group import Group
 from thinkpace.engine import Request, Sampling
 from thinkpace.testing import MARKERS, VOCABULARY
 from thinkpace.testing.scripted_hf import WordTokenizer
@@ -83,7 +83,7 @@ def on_the_host() -> Iterator[None]:
     with (
         mock.patch.object(StagedWriteTensor, "apply_write", written),
         mock.patch("vllm.v1.worker.gpu.buffer_utils.is_uva_available", return_value=False),
-        mock.patch("thinkpace.adapters.vllm.device_group.uniform", half),
+        mock.patch("thinkpace.adapters.vllm.v2_group.uniform", half),
         mock.patch("thinkpace.adapters.scripted.uniform", return_value=0.5),
         mock.patch("thinkpace.adapters.logits.attribution.uniform", return_value=0.5),
     ):

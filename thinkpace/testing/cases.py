@@ -1,4 +1,4 @@
-"""Cases that are worked out by hand: what the model would say, and what must come of it under some controls."""
+"""Cases worked out by hand: what the model would say, and what the output must be under some controls."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from thinkpace.testing.vocabulary import MARKERS, VOCABULARY
 
 @dataclass(frozen=True)
 class Case:
-    """A greedy generation whose model says a script, and goes on saying it when controls write something in between.
+    """A greedy generation. The model says a script, and continues it when controls write something in between.
 
     Texts are spelled with the words of `VOCABULARY`: `a`, `so`, `Wait`, `7`, `Q`, `?`, `;`, space, line break, the
     markers `<t>` and `</t>`, the pieces `<`, `/`, `think`, `>` of longer ones, and `<eos>`.
     """
 
     says: str  #: what the model would say after the prompt; then it ends
-    text: str  #: what must come of it, to the end
-    thinking_tokens: int  #: what a budget counts of it
+    text: str  #: the whole output
+    thinking_tokens: int  #: thinking tokens, as a budget counts them
     end: str  #: how thinking ends: "natural", "forced", "open" or "none"
     controls: tuple[Control, ...] = ()
     prompt: str = "Q<t>"  #: ends with `<t>` where the prompt has opened thinking
-    waits: int = 0  #: closes that became going on
+    waits: int = 0  #: closes that a wait replaced
     markers: Markers = MARKERS[0]
     limit: int = 40  #: of output tokens
 
@@ -43,12 +43,12 @@ def run_case(case: Case, engine: Engine | None = None, *, seed: int = 0) -> None
     """Check a case on an engine.
 
     Args:
-        case: what is said, and what must come of it.
-        engine: of the case's model, vocabulary and markers. Default: a `ScriptedEngine`.
-        seed: of the request.
+        case: the case.
+        engine: an engine with the case's model, vocabulary and markers; None for a `ScriptedEngine`.
+        seed: seed of the request.
 
     Raises:
-        AssertionError: if something else comes; it says what.
+        AssertionError: for another outcome; the message says what differs.
         UnsupportedControl: if the controls cannot work.
     """
     engine = engine or ScriptedEngine(case.model, VOCABULARY, case.markers)
@@ -56,9 +56,9 @@ def run_case(case: Case, engine: Engine | None = None, *, seed: int = 0) -> None
     [completion] = engine.generate([request])
     receipt, kinds = completion.receipt, completion.kinds
     assert completion.text == case.text, f"expected {case.text!r}, got {completion.text!r}"
-    told = (receipt.thinking_tokens, receipt.end, receipt.waits)
+    got = (receipt.thinking_tokens, receipt.end, receipt.waits)
     expected = (case.thinking_tokens, case.end, case.waits)
-    assert told == expected, f"(thinking tokens, end, waits): expected {expected}, got {told}"
+    assert got == expected, f"(thinking tokens, end, waits): expected {expected}, got {got}"
     assert receipt.usage.completion == len(completion.tokens), f"the receipt counts {receipt.usage}"
     assert receipt.usage.prompt == len(request.prompt), f"the receipt counts {receipt.usage}"
     assert receipt.diverged == 0, "a token that was being written did not come"

@@ -1,4 +1,4 @@
-"""A program run by an engine that would like certain tokens and keeps to the edits: what the laws are checked on."""
+"""Run a program along the tokens that a model would choose, following its edits. The laws are checked on such runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from thinkpace import Control, NoLegalToken
 from thinkpace.processors import DrawHistory, Edit, Program, RowStatistic, State
 from thinkpace.processors.budgeting.budget import Budget
 
-#: the token that an engine would like, and a number that settles all else; `STUBBORN`: it comes whatever the edit is
+#: the token that a model would choose, and a number for every other choice; `STUBBORN`: it appears whatever the edit is
 Wish = tuple[int, int]
 STUBBORN = 5
 
@@ -27,7 +27,7 @@ class Armed:
 
 
 def taken(edit: Edit, wish: int, origin: int, everything: range) -> tuple[int, int]:
-    """(token, drawn) of an engine that would like `wish` and keeps to the edit."""
+    """(token, drawn) where the model would choose `wish` and the engine follows the edit."""
     if edit.forced is not None and not edit.moved_onto:
         return edit.forced, edit.forced
     if wish in edit.redraw:
@@ -40,16 +40,16 @@ def taken(edit: Edit, wish: int, origin: int, everything: range) -> tuple[int, i
 
 
 def statistics_for(state: State, origin: int) -> dict[RowStatistic, float]:
-    """Numbers for everything that a state wants."""
+    """A value for every statistic that a state asks for."""
     return dict.fromkeys(state.wants, 0.2 * origin)
 
 
 def run(
     program: Program, prompt: Sequence[int], wishes: Sequence[Wish], *, stubborn: int | None = None
 ) -> tuple[list[State], list[int], DrawHistory]:
-    """The states after every token, the tokens, and what was told. Ends where no token is legal.
+    """The states after every token, the tokens, and the draw history. Ends where no token is legal.
 
-    `stubborn`: a second number of a wish with which its token comes whatever the edit is.
+    `stubborn`: a wish with this second number appears whatever the edit is.
     """
     drawn, statistics = dict[int, int](), dict[int, dict[RowStatistic, float]]()
     states, tokens = [program.start(prompt)], list[int]()

@@ -1,4 +1,4 @@
-"""`check_control`: everything that can be checked about a control without a model."""
+"""`check_control`: everything that can be checked about a control without a real model."""
 
 from __future__ import annotations
 
@@ -27,18 +27,17 @@ _LAWS: tuple[Callable[[Program, list[int], list[Wish]], None], ...] = (
 
 @dataclass(frozen=True)
 class Checked:
-    """What was checked about a control."""
+    """What `check_control` checked."""
 
-    streams: int  #: of random tokens, along which all laws were checked
-    cases: int  #: that were run on every engine
-    engines: tuple[str, ...]  #: on which cases were run
+    streams: int  #: number of random token streams
+    cases: int  #: number of cases, each run on every engine
+    engines: tuple[str, ...]  #: engines on which the cases were run
     skipped: tuple[str, ...]  #: what could not be checked here, with the reason
-    refused: tuple[str, ...]  #: markers that the control does not work with, with its message
+    refused: tuple[str, ...]  #: markers that the control refuses, with its message
 
 
 def stream(random: Random, markers: Markers, length: int) -> list[Wish]:
-    """Tokens that an engine would like: whole markers and phrases among them, a few ends, and a few that come whatever
-    the edit is."""
+    """Random tokens that an engine would choose, with whole markers and phrases; a few appear whatever the edit is."""
     texts = (markers.open, markers.close, markers.close, "Wait", "\n\n", "waitso", "so?", " so a")
     chunks = [*map(VOCABULARY.encode, texts), *((token,) for token in range(VOCABULARY.size))]
     tokens = list[int]()
@@ -48,25 +47,27 @@ def stream(random: Random, markers: Markers, length: int) -> list[Wish]:
 
 
 def check_control(control: Control, *cases: Case, streams: int = 60, seed: int = 0) -> Checked:
-    """Check a control as all of ours are checked; in a test of yours.
+    """Check a control as our own are checked. Call it in a test.
 
-    * It comes back from its text, its JSON and its pickle, so that commands, journals, servers and workers can hold it.
-    * Along random streams of tokens, alone and beside a budget with waits, on awkward markers: replay equals stepping,
-      idle tokens equal stepped ones, states never change, counts add up, no character is cut, something can come next.
-    * Its device form, if it has one, does the same as the host form (needs torch).
-    * Cases of yours hold on the scripted engine, and in the real `generate` of transformers where that is installed.
+    * It survives text, JSON and pickle, so that commands, journals, servers and workers can hold it.
+    * Along random token streams, alone and beside a budget with waits, with awkward markers: replay equals stepping,
+      idle tokens equal stepped ones, states are never changed, counts add up, no character is cut,
+      some token is always possible.
+    * Its device form, if it has one, equals the host form (needs torch).
+    * Your cases hold on the scripted engine, and in the real `generate` of transformers where that is installed.
 
     Args:
-        control: one of its kind; check several with different numbers.
-        cases: worked out by hand; those without controls get this one.
-        streams: how many random streams, at least 1.
-        seed: of the streams.
+        control: the control; call this for several settings of it.
+        cases: generations worked out by hand; a case without controls gets this one.
+        streams: number of random streams, at least 1.
+        seed: seed of the streams.
 
     Returns:
-        What was checked, and what could not be.
+        What was checked, and what could not be checked here.
 
     Raises:
-        AssertionError: for a law that is broken, or a case that comes out differently; it says which.
+        AssertionError: for a broken law, or a case with another outcome; the message says which.
+        ValueError: if its text or JSON does not come back, say since no package registers it (docs/extending.md).
         UnsupportedControl: if it works with none of the markers.
     """
     if streams < 1:
@@ -101,7 +102,7 @@ def check_control(control: Control, *cases: Case, streams: int = 60, seed: int =
 def _check_laws(program: Program, prompt: list[int], wishes: list[Wish]) -> None:
     try:
         program.start(prompt)
-    except NoLegalToken:  # said at the first token: nothing more to be checked
+    except NoLegalToken:  # raised at the first token: nothing more to check
         return
     for law in _LAWS:
         law(program, prompt, wishes)

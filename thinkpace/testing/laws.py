@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections.abc import Sequence
 
@@ -12,17 +11,17 @@ from thinkpace.processors import (
     Control,
     DrawHistory,
     Program,
-    control_from_json,
     controls_from_text,
     replay,
     token_kinds,
 )
+from thinkpace.processors.spec import check_kept
 from thinkpace.testing.drive import Wish, run
 
 
 def text_and_back(control: Control) -> None:
-    """A control is what its JSON, its text and its pickle say."""
-    assert control_from_json(json.loads(json.dumps(control.to_json()))) == control, f"JSON loses {control!r}"
+    """A control survives JSON, text and pickle."""
+    check_kept(control)
     assert controls_from_text(repr(control)) == (control,), f"text loses {control!r}"
     assert pickle.loads(pickle.dumps(control)) == control, f"pickle loses {control!r}"
     assert hash(pickle.loads(pickle.dumps(control))) == hash(control), f"{control!r} and its copy have different hashes"

@@ -1,4 +1,4 @@
-"""A line break in place of whatever would complete a phrase, on the device."""
+"""Replaces whatever would complete a phrase by a line break, on the device."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from thinkpace.processors.text.phrases import Phrases
 
 
 class LineBreakInstead:
-    """A line break comes in place of whatever would complete a phrase.
+    """Replaces every token that would complete a phrase by a line break.
 
     Args:
         phrases: the host's.
         line_break: its id.
-        book: of the program.
+        tables: of the program.
     """
 
     def __init__(self, phrases: Phrases, line_break: int, tables: Tables) -> None:
@@ -31,6 +31,6 @@ class LineBreakInstead:
         return EditStep("redirect", self._sets, which, torch.full_like(cursor, self._line_break))
 
     def replaced(self, cursor: Ids, token: Ids, drawn: Ids) -> Mask:
-        """Where it came in place of `drawn`."""
+        """Rows in which the line break replaced `drawn`."""
         moved = (drawn >= 0) & (drawn != token) & (token == self._line_break)
         return moved & self.table.found(cursor, drawn.clamp(min=0))

@@ -1,4 +1,4 @@
-"""Where thoughts begin, on the device."""
+"""Follows where thoughts begin, on the device."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from thinkpace.types import Phase
 def follow_thought(
     state: Columns, table: PhrasesTable, before: Columns, after: Columns, token: Ids, own: Mask | None = None
 ) -> Columns:
-    """As the host's: the thoughts after a token each."""
+    """The host's `follow_thought` for many rows: the states after one more token each."""
     inside = after.phase == Phase.THINKING
     opens = inside & (before.phase != Phase.THINKING)
-    found = table.found(state.cursor, token)
-    counts = found if own is None else found & own
+    matched = table.found(state.cursor, token)
+    counts = matched if own is None else matched & own
     going_on = build(
         ThoughtState,
         table.step(state.cursor, token),
-        torch.where(found, after.emitted, state.began),
+        torch.where(matched, after.emitted, state.began),
         state.thoughts + counts.long(),
         state.over,
     )
     never = torch.zeros_like(inside)
-    begun = build(ThoughtState, torch.full_like(token, BEGIN), after.emitted, state.thoughts + 1, never)
-    return where(opens, begun, where(inside, going_on, state))
+    initial = build(ThoughtState, torch.full_like(token, BEGIN), after.emitted, state.thoughts + 1, never)
+    return where(opens, initial, where(inside, going_on, state))

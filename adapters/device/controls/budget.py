@@ -1,4 +1,4 @@
-"""The machine of all budgets on the device: limits, waits and landings."""
+"""`BudgetMachine` on the device: limits, waits and landings of all budgets."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ class DeviceBudget(DeviceMachine):
 
     Args:
         ending: the host's.
-        book: of the program.
-        max_new: the limit of each row's own request, `FOREVER` where there is none.
+        tables: of the program.
     """
 
     def __init__(self, ending: BudgetMachine, tables: Tables) -> None:
@@ -48,7 +47,7 @@ class DeviceBudget(DeviceMachine):
         self._rest = tables.ids(*(rest[0] if rest else 0 for rest in rests))
         self._attempts = self._sets.added(attempts)
         wait = limits.wait[0] if limits.wait else 0
-        self._wait_sets = self._sets.added(found - {wait} for found in attempts)
+        self._wait_sets = self._sets.added(attempt - {wait} for attempt in attempts)
         self._wait_id = tables.ids(wait)
         self._is_eos = per_token(dict.fromkeys(eos, 1), size, self._device, torch.bool)
         self._steps = MatcherTable(closes, size, self._device)
@@ -56,7 +55,7 @@ class DeviceBudget(DeviceMachine):
         self._ramp = self._sets.added(closes.advances(cursor) for cursor in cursors)
         partial = lexicon(tables.vocabulary).partial
         self._fewest = min(partial.values(), default=0)
-        self._unfinished = self._partial.added(  # by how many more tokens are certain
+        self._unfinished = self._partial.added(  # by the number of tokens that certainly still fit
             [token for token, missing in partial.items() if missing >= certain]
             for certain in range(self._fewest, CHARACTER_BYTES + 1)
         )
@@ -66,9 +65,9 @@ class DeviceBudget(DeviceMachine):
         thinks = before.phase == Phase.THINKING
         cursor = torch.where(thinks, before.cursor, START)
         mode = self._mode(state, before, cursor)
-        came = drawn.clamp(min=0)
-        ends = self._is_eos[came]
-        attempt = ends | (self._steps.found[self._steps.step(cursor, came)] > 0)
+        actual = drawn.clamp(min=0)
+        ends = self._is_eos[actual]
+        attempt = ends | (self._steps.found[self._steps.step(cursor, actual)] > 0)
         has_rest = self._eos_sets[cursor] > 0
         moved = torch.where(mode == OnClose.FREE, ends & has_rest, attempt & (mode != OnClose.BAN))
         moved &= (drawn >= 0) & (drawn != token) & thinks
@@ -90,7 +89,7 @@ class DeviceBudget(DeviceMachine):
         spent = track.thinking + track.injected
         over_limit = spent - self._begun[cursor] >= self._most
         over_reserve = self._room(track, cursor) <= 0
-        # in the order of the host's: what stands first is written last
+        # the host checks these cases in reverse order: the last assignment takes precedence
         script = torch.full_like(cursor, -1)
         script = torch.where(spent >= self._most, self._complete[cursor], script)
         script = torch.where(over_limit | over_reserve, self._close[cursor], script)
@@ -133,7 +132,7 @@ class DeviceBudget(DeviceMachine):
         return room
 
     def left(self, track: Columns, cursor: Ids) -> Ids:
-        """Thinking tokens that may still come."""
+        """Number of thinking tokens left."""
         spent = track.thinking + track.injected
         return torch.minimum(self._room(track, cursor), self._most - spent + self._begun[cursor])
 
@@ -154,7 +153,7 @@ class DeviceBudget(DeviceMachine):
 
 
 def pauses(tables: Tables) -> ByToken:
-    """`Sentences.after` by pause and token: letters are alike, and so are digits."""
+    """`Sentences.after` by pause and token; all letters are equivalent, and so are all digits."""
     same = bytes(97 if bytes([b]).isalpha() else 48 if bytes([b]).isdigit() else b for b in range(256))
     classes, samples = shapes((*lexicon(tables.vocabulary).texts, b""), same)
     sentences = Sentences(tables.vocabulary)

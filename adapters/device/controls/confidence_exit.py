@@ -15,11 +15,11 @@ from thinkpace.types import Phase
 
 
 class DeviceConfidenceExit(DeviceMachine):
-    """Closes when the model is sure.
+    """Closes thinking when the model is confident.
 
     Args:
-        confidence: the host's; its rule needs no trial.
-        book: of the program.
+        confidence: the host's; its rule must not need trials.
+        tables: of the program.
     """
 
     def __init__(self, confidence: ConfidenceExitMachine, tables: Tables) -> None:
@@ -34,7 +34,7 @@ class DeviceConfidenceExit(DeviceMachine):
         cursor = self._table.step(state.cursor, token)
         looking = self._table.found(state.cursor, token)
         never = torch.zeros_like(inside)
-        begun = build(
+        initial = build(
             ConfidenceExitState,
             *(torch.full_like(old, new) for old, new in zip(state, ConfidenceExitState(), strict=True)),
         )
@@ -42,19 +42,19 @@ class DeviceConfidenceExit(DeviceMachine):
         if self._every:
             looks = state.looks + 1
             sure = (state.seen > 0) & (state.mean >= self._threshold) & (looks >= self._least)
-            on = where(looking, begun._replace(cursor=cursor, looking=looking, looks=looks, sure=sure), on)
-        return where(opens, begun._replace(looks=state.looks), where(inside, on, state))
+            on = where(looking, initial._replace(cursor=cursor, looking=looking, looks=looks, sure=sure), on)
+        return where(opens, initial._replace(looks=state.looks), where(inside, on, state))
 
     def wants(self, state: Columns, track: Columns) -> Mapping[Statistic, Mask]:
         thinks = (track.phase == Phase.THINKING) & ~state.sure
         return {self._kind: thinks if self._every else thinks & state.looking}
 
     def receive(self, state: Columns, track: Columns, known: KnownStatistics) -> Columns:
-        number, there = known[self._kind]
-        told = there & (track.phase == Phase.THINKING)
+        number, requested = known[self._kind]
+        received = requested & (track.phase == Phase.THINKING)
         if self._every:
             seen = state.seen + 1
-            return replace_where(state, told, seen=seen, mean=state.mean + (number - state.mean) / seen)
+            return replace_where(state, received, seen=seen, mean=state.mean + (number - state.mean) / seen)
         looks = state.looks + 1
         mean, spread = state.mean, state.spread
         if self._control.rule == "entropy":
@@ -64,7 +64,7 @@ class DeviceConfidenceExit(DeviceMachine):
             sure = spread < self._threshold
         else:
             sure = number < self._threshold
-        draw_then_edit = build(
+        updated = build(
             ConfidenceExitState,
             state.cursor,
             torch.zeros_like(sure),
@@ -74,7 +74,7 @@ class DeviceConfidenceExit(DeviceMachine):
             state.seen,
             sure & (looks >= self._least),
         )
-        return where(told & state.looking, draw_then_edit, state)
+        return where(received & state.looking, updated, state)
 
     def decide(self, state: Columns, track: Columns) -> Decisions:
         return decisions(track, close=state.sure & (track.phase == Phase.THINKING))

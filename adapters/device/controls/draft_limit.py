@@ -1,4 +1,4 @@
-"""`DraftLimit` on the device: words counted by tables."""
+"""`DraftLimit` on the device: words are counted by lookup tables."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from thinkpace.processors.text.automaton import START
 from thinkpace.processors.text.words import WordState
 from thinkpace.types import Phase
 
-_WORDS = 3  # what `WordState.word` may be
+_WORDS = 3  # number of values of `WordState.word`
 
 
 class DeviceDraftLimit(DeviceMachine):
-    """So many words in a step.
+    """Limits the words of each step.
 
     Args:
         drafts: the host's.
-        book: of the program.
+        tables: of the program.
     """
 
     def __init__(self, drafts: DraftLimitMachine, tables: Tables) -> None:
         self._control, self._separator = drafts.control, drafts.separator
         counter = drafts.words
         classes, samples = counter.shapes
-        texts = [*(counter.texts[token] for token in samples), b""]  # the last stands for ids beyond the vocabulary
+        texts = [*(counter.texts[token] for token in samples), b""]  # the last entry is for ids beyond the vocabulary
         classes = [*classes, len(samples)]
         states = [WordState(0, word, cursor) for word in range(_WORDS) for cursor in range(counter.cursors)]
         after = [[counter.walk(state.word, state.separator, text) for text in texts] for state in states]
@@ -54,7 +54,7 @@ class DeviceDraftLimit(DeviceMachine):
         rows = list[Ids]()
         while len(rows) <= self._control.words_per_step and (not rows or bool(rows[-1].any())):
             rows.append(self._sets.added(edited(len(rows))))
-        self._which = torch.stack(rows)  # by words that are allowed and state; with more, all is allowed
+        self._which = torch.stack(rows)  # by words left and state; with more words left any token may come
         self._most = bounded(self._control.words_per_step)
 
     def _at(self, state: Columns) -> Ids:

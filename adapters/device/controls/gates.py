@@ -15,11 +15,11 @@ from thinkpace.processors.core.decisions import Statistic
 
 
 class DeviceGate(DeviceMachine):
-    """A machine that is silenced outside.
+    """Wraps a machine; outside its phase or token range it decides nothing.
 
     Args:
         gate: the host's.
-        inner: the machine.
+        inner: the wrapped machine.
     """
 
     def __init__(self, gate: Gate, inner: DeviceMachine) -> None:

@@ -1,4 +1,4 @@
-"""`Guard` on the device: what holds after a forced close."""
+"""`Guard` on the device: restrictions after a forced close."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from thinkpace.types import Phase
 
 
 class DeviceGuard(DeviceMachine):
-    """Bars going on with thinking after a forced close.
+    """Bans tokens that would continue thinking after a forced close.
 
     Args:
         guard: the host's.
-        book: of the program.
+        tables: of the program.
     """
 
     def __init__(self, guard: Guard, tables: Tables) -> None:
@@ -45,8 +45,8 @@ class DeviceGuard(DeviceMachine):
             torch.where(guards, self._table.step(state.phrase, token), BEGIN),
             torch.where(guards, self._closes.step(state.close, token), START),
         )
-        begun = replace_where(nothing, forced, since=after.emitted)
-        return where(stays, on, begun)
+        initial = replace_where(nothing, forced, since=after.emitted)
+        return where(stays, on, initial)
 
     def decide(self, state: Columns, track: Columns) -> Decisions:
         holds = (state.since >= 0) & (track.phase == Phase.ANSWER)

@@ -13,11 +13,11 @@ from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.controls.loop_breaker import STRIDE, LoopBreakerMachine, LoopBreakerState
 from thinkpace.types import Phase
 
-_MOST = 1 << 18  # pairs of a length and a place that are compared, per row
+_MOST = 1 << 18  # maximum number of (period, position) comparisons per row
 
 
 class LoopBreakerColumns(NamedTuple):
-    """`LoopBreakerState`, its tail as wide as it can be: Long[rows, window], the last token last."""
+    """`LoopBreakerState`, with a tail of full width: Long[rows, window], the last token last."""
 
     tail: torch.Tensor
     seen: torch.Tensor
@@ -25,14 +25,14 @@ class LoopBreakerColumns(NamedTuple):
 
 
 class DeviceLoopBreaker(DeviceMachine):
-    """Finds loops.
+    """Closes thinking in a loop.
 
     Args:
         loops: the host's.
-        book: of the program.
+        tables: of the program.
 
     Raises:
-        UnsupportedControl: if it looks over too much.
+        UnsupportedControl: if its window and periods are too large.
     """
 
     def __init__(self, loops: LoopBreakerMachine, tables: Tables) -> None:
@@ -47,7 +47,7 @@ class DeviceLoopBreaker(DeviceMachine):
         covered = lengths * torch.maximum(torch.tensor(control.repeats), -(-control.min_tokens // lengths))
         self._lengths, self._covered = lengths, covered
         ago = torch.arange(loops.window, device=tables.device)  # 0 is the newest
-        # of every length: which tokens must equal the one a length earlier, and where that one is
+        # per period: which tokens must equal the one a period earlier, and the index of that one
         self._counts = ago < (covered - lengths).unsqueeze(1)
         self._earlier = (loops.window - 1 - ago - lengths.unsqueeze(1)).clamp(min=0)
 
@@ -72,8 +72,8 @@ class DeviceLoopBreaker(DeviceMachine):
         newest_first = tail.flip(1).unsqueeze(1)
         same = newest_first == tail[:, self._earlier]  # [rows, lengths, window]
         held = seen.clamp(max=self._window).unsqueeze(1)
-        found = (same | ~self._counts).all(2) & (self._covered <= held) & (self._lengths < held)
-        return found.any(1)
+        matches = (same | ~self._counts).all(2) & (self._covered <= held) & (self._lengths < held)
+        return matches.any(1)
 
     def decide(self, state: Columns, track: Columns) -> Decisions:
         return decisions(track, close=state.looping & (track.phase == Phase.THINKING))

@@ -19,16 +19,16 @@ from thinkpace.types import Phase
 
 
 class DevicePhasedSpeed(DeviceMachine):
-    """AlphaOne's two phases.
+    """The slow and fast phases of AlphaOne.
 
     Args:
         speed: the host's.
-        book: of the program.
+        tables: of the program.
     """
 
     def __init__(self, speed: PhasedSpeedMachine, tables: Tables) -> None:
         self._control, self._slow = speed.control, bounded(speed.control.slow_tokens)
-        self._ending = DeviceBudget(speed.ending, tables)  # for its limits; the machine beside this one is another
+        self._ending = DeviceBudget(speed.ending, tables)  # only for its limits; another machine applies them
         self._room = len(speed.script.ids)
         self._script = tables.script(speed.script)
         self._separators = tables.phrases(speed.separators)

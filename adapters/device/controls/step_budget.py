@@ -13,11 +13,11 @@ from thinkpace.types import Phase
 
 
 class DeviceStepBudget(DeviceMachine):
-    """So many steps.
+    """Closes thinking after a number of steps.
 
     Args:
         steps: the host's.
-        book: of the program.
+        tables: of the program.
     """
 
     def __init__(self, steps: StepBudgetMachine, tables: Tables) -> None:
@@ -29,10 +29,10 @@ class DeviceStepBudget(DeviceMachine):
     def observe(self, state: Columns, before: Columns, after: Columns, token: Ids, drawn: Ids) -> Columns:
         inside = after.phase == Phase.THINKING
         opens = inside & (before.phase != Phase.THINKING)
-        begun = state.begun | self._holds[token]
-        ended = self._table.found(state.cursor, token) & begun
-        on = build(StepBudgetState, state.steps + ended.long(), begun & ~ended, self._table.step(state.cursor, token))
-        anew = build(StepBudgetState, state.steps, torch.zeros_like(begun), torch.full_like(token, BEGIN))
+        started = state.begun | self._holds[token]
+        ended = self._table.found(state.cursor, token) & started
+        on = build(StepBudgetState, state.steps + ended.long(), started & ~ended, self._table.step(state.cursor, token))
+        anew = build(StepBudgetState, state.steps, torch.zeros_like(started), torch.full_like(token, BEGIN))
         return where(opens, anew, where(inside, on, state))
 
     def decide(self, state: Columns, track: Columns) -> Decisions:

@@ -16,15 +16,15 @@ from thinkpace.processors.controls.structured_answer import StructuredAnswerMach
 from thinkpace.processors.text.automaton import START
 from thinkpace.types import Phase
 
-_MOST = 1 << 24  # cells of a table while it is made, which takes about a second for each million
+_MOST = 1 << 24  # maximum table size in cells; building takes about a second per million
 
 
 class DeviceStructuredAnswer(DeviceMachine):
-    """Allows what a pattern does. Nodes are numbered from 0, as the table has them.
+    """Restricts answers to a pattern. Automaton nodes are renumbered from 0, as indices of the table.
 
     Args:
         structure: the host's.
-        book: of the program.
+        tables: of the program.
 
     Raises:
         UnsupportedControl: if the automaton is too large for a table.
@@ -34,7 +34,7 @@ class DeviceStructuredAnswer(DeviceMachine):
         size, automaton = tables.vocabulary.size, structure.automaton
         first = automaton.get_initial_state()
         self._place, nodes, steps = {first: 0}, [first], list[NDArray[np.int32]]()
-        for node in nodes:  # which grows while it is gone through
+        for node in nodes:  # the list grows during iteration
             row = np.full(tables.size, -1, dtype=np.int32)
             for token in automaton.get_allowed_tokens(node) or ():
                 after = automaton.get_next_state(node, token)
@@ -53,7 +53,7 @@ class DeviceStructuredAnswer(DeviceMachine):
         self._step = ByToken(*alike(table), tables.device)
         self._first = self._place[first]
         self._is_eos = per_token(dict.fromkeys(structure.eos, 1), tables.size, tables.device, torch.bool)
-        # what is allowed by node and cursor of the opening marker, one more of each for none; row 0 leaves all
+        # allowed tokens by node and cursor of the opening marker, each with one more index for none; row 0 is ignored
         self._openings = len(structure.opens) + 1
         self._nowhere = len(table)
         eos = [token for token in structure.eos if token < size]
@@ -78,9 +78,9 @@ class DeviceStructuredAnswer(DeviceMachine):
     def observe(self, state: Columns, before: Columns, after: Columns, token: Ids, drawn: Ids) -> Columns:
         answers = (before.phase == Phase.ANSWER) & (after.phase == Phase.ANSWER)
         stays = (drawn < 0) | self._is_eos[token] | (state.node < 0)
-        said = torch.ones_like(stays)
-        on = build(StructuredAnswerState, self._step(state.node.clamp(min=0), token), said)
-        anew = build(StructuredAnswerState, torch.full_like(token, self._first), ~said)
+        started = torch.ones_like(stays)
+        on = build(StructuredAnswerState, self._step(state.node.clamp(min=0), token), started)
+        anew = build(StructuredAnswerState, torch.full_like(token, self._first), ~started)
         return where(answers, where(stays, state, on), anew)
 
     def decide(self, state: Columns, track: Columns) -> Decisions:

@@ -12,7 +12,7 @@ class DeviceSuppressExpressions(DeviceMachine):
 
     Args:
         suppression: the host's.
-        book: of the program.
+        tables: of the program.
     """
 
     def __init__(self, suppression: SuppressExpressionsMachine, tables: Tables) -> None:

@@ -12,11 +12,11 @@ from thinkpace.types import Phase
 
 
 class DeviceThoughtBudget(DeviceMachine):
-    """So many thoughts.
+    """Limits the number of thoughts.
 
     Args:
         thoughts: the host's.
-        book: of the program.
+        tables: of the program.
     """
 
     def __init__(self, thoughts: ThoughtBudgetMachine, tables: Tables) -> None:

@@ -14,11 +14,11 @@ from thinkpace.types import Phase
 
 
 class DeviceThoughtSwitchPenalty(DeviceMachine):
-    """TIP.
+    """The thought switching penalty (TIP).
 
     Args:
         penalty: the host's.
-        book: of the program.
+        tables: of the program.
     """
 
     def __init__(self, penalty: ThoughtSwitchPenaltyMachine, tables: Tables) -> None:

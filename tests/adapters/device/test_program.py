@@ -170,7 +170,7 @@ def lawful(case: Rows) -> None:
 
 @given(cases())
 @settings(max_examples=300, deadline=None, suppress_health_check=QUIET)
-def test_the_tensor_form_is_the_host_form(case: Rows) -> None:
+def test_the_device_form_equals_the_host_form(case: Rows) -> None:
     lawful(case)
 
 
@@ -178,6 +178,6 @@ def test_the_tensor_form_is_the_host_form(case: Rows) -> None:
 @pytest.mark.timeout(3600)
 @given(cases())
 @settings(max_examples=max(1000, settings().max_examples), deadline=None, suppress_health_check=QUIET)
-def test_the_tensor_form_is_the_host_form_a_thousand_times(case: Rows) -> None:
+def test_the_device_form_equals_the_host_form_a_thousand_times(case: Rows) -> None:
     """With --hypothesis-profile=exhaustive ten thousand times."""
     lawful(case)

@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 
 from thinkpace.adapters.device.columns import Ids, Mask
 from thinkpace.adapters.logits.torch_writer import ScoreWriter
-from thinkpace.adapters.vllm.device_group import Group, PendingRequest, SlotStates, Tokens, certain, last_id
 from thinkpace.adapters.vllm.params import ENDED
 from thinkpace.adapters.vllm.served_model import ServedModel
 from thinkpace.adapters.vllm.terms import WireRequest
+from thinkpace.adapters.vllm.v2_group import Group, PendingRequest, SlotStates, Tokens, certain, last_id
 from thinkpace.errors import UnsupportedControl
 
 if TYPE_CHECKING:

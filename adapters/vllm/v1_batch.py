@@ -20,12 +20,12 @@ from thinkpace.adapters.logits.attribution import DrawAttribution
 from thinkpace.adapters.logits.torch_statistics import row_statistics
 from thinkpace.adapters.logits.torch_writer import ScoreWriter, TorchSnapshot
 from thinkpace.adapters.sequences.slots import Slots
-from thinkpace.adapters.vllm.device_group import last_id
 from thinkpace.adapters.vllm.live_sequence import LiveSequence, RefusedSequence
 from thinkpace.adapters.vllm.notes import Notes
 from thinkpace.adapters.vllm.params import ENDED
 from thinkpace.adapters.vllm.served_model import ServedModel
 from thinkpace.adapters.vllm.terms import KEY, WireRequest, terms_from
+from thinkpace.adapters.vllm.v2_group import last_id
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.core.edit import KEEP, force
 
