@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from html import escape
 from typing import Literal, Protocol
 
 from thinkpace.errors import UnsupportedControl
@@ -141,6 +142,12 @@ class Completion:
     def usage(self) -> Usage:
         """Token counts by kind."""
         return self.receipt.usage
+
+    def _repr_html_(self) -> str:
+        """For notebooks: thinking folded away, the answer, the receipt."""
+        summary = f"thinking: {self.receipt.thinking_tokens} tokens"
+        thinking = f"<details><summary>{summary}</summary><pre>{escape(self.thinking)}</pre></details>"
+        return f"{thinking}<pre>{escape(self.answer)}</pre>{self.receipt._repr_html_()}"
 
 
 class Engine(Protocol):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import IntEnum
-from typing import Literal
+from html import escape
+from typing import Any, Literal
 
 
 class Phase(IntEnum):
@@ -87,6 +88,23 @@ class Receipt:
     end: Literal["natural", "forced", "open", "none"]
     finished: bool
     enforced_by: str = "thinkpace"
+
+    def to_json(self) -> dict[str, Any]:
+        """The receipt as a JSON object, with its fields by name."""
+        return asdict(self)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the counts, then one line per event."""
+        usage = ", ".join(f"{name} {count}" for name, count in asdict(self.usage).items() if count)
+        rows = [
+            ("controls", " + ".join(self.armed) or "none"),
+            ("thinking tokens", str(self.thinking_tokens)),
+            ("end", f"thinking {self.end}, sequence {'finished' if self.finished else 'at its limit'}"),
+            ("tokens", usage),
+            *((f"token {event.at}", f"{event.what} ({event.why})") for event in self.events),
+        ]
+        cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows)
+        return f"<table>{cells}</table>"
 
     @property
     def waits(self) -> int:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import sys
+from json import dumps
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,7 +22,10 @@ STYLES = {"thinking": "", "injected": "bold yellow", "closing": "bold yellow", "
 
 def run(
     question: Annotated[
-        str, typer.Argument(help="The question, such as 'Modulo 10: a=7;b=a*3;c=b+9; c=?' for the embedded model.")
+        str,
+        typer.Argument(
+            help="The question; - reads it from stdin. The embedded model takes 'Modulo 10: a=7;b=a*3;c=b+9; c=?'."
+        ),
     ],
     model: options.Model = embedded.NAME,
     engine: options.EngineName = None,
@@ -53,6 +58,7 @@ def run(
     seed: options.Seed = 0,
     max_new_tokens: options.NewTokens = None,
     answer_reserve: options.Reserve = None,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object: texts, counts and receipt.")] = False,
 ) -> None:
     """Generate one answer and show it by kind: thinking plain, injected text yellow, markers dim, answer green."""
     from rich.console import Console
@@ -80,6 +86,8 @@ def run(
         raise ValueError("--control decides when thinking ends: leave out --budget, --min-tokens and --waits")
     sampling = Sampling(temperature, top_p, top_k, min_p)
     style = named(prompt)
+    if question == "-":
+        question = sys.stdin.read().strip()
     if not question.strip():
         raise ValueError("the question is empty")
     try:
@@ -90,7 +98,17 @@ def run(
     ids = prompt_ids(generates, style, question)
     new_tokens = new_tokens_of(max_new_tokens, is_embedded, generates.context_tokens, len(ids))
     [completion] = generates.generate([Request(ids, controls, new_tokens, sampling, seed)])
-    show(Console(), completion, generates)
+    if json:
+        typer.echo(dumps(completion_json(completion), ensure_ascii=False))
+    else:
+        show(Console(), completion, generates)
+
+
+def completion_json(completion: Completion) -> dict[str, Any]:
+    """A completion as a JSON object: texts, finish reason, seed and receipt."""
+    texts = {"text": completion.text, "thinking": completion.thinking, "answer": completion.answer}
+    rest = {"finish_reason": completion.finish_reason, "seed": completion.seed}
+    return texts | rest | {"receipt": completion.receipt.to_json()}
 
 
 def show(console: Console, completion: Completion, engine: Engine) -> None:

@@ -13,7 +13,8 @@ from rich.table import Table
 from thinkpace.eval.report.publish import JOURNAL
 from thinkpace.eval.report.terminal import percent
 from thinkpace.eval.runs.journal import Journal
-from thinkpace.eval.stats.intervals import Outcome, Paired, accuracy_interval, adjusted, paired
+from thinkpace.eval.stats.comparisons import Outcome, Paired, adjusted, paired
+from thinkpace.eval.stats.intervals import accuracy_interval
 from thinkpace.eval.stats.results import engine_names, outcome
 
 

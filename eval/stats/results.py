@@ -10,7 +10,8 @@ from thinkpace.eval.runs.journal import Entry
 from thinkpace.eval.runs.point import RunPoint
 from thinkpace.eval.runs.settings import baseline
 from thinkpace.eval.stats.at_k import maj_at_k, pass_at_k
-from thinkpace.eval.stats.intervals import Outcome, Rights, accuracy_interval, adjusted, paired
+from thinkpace.eval.stats.comparisons import Outcome, adjusted, paired
+from thinkpace.eval.stats.intervals import Rights, accuracy_interval
 from thinkpace.eval.stats.underthinking import score
 
 

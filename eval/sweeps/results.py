@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
 
@@ -64,6 +65,10 @@ class SweepResults(Sequence[Result]):
 
     def __repr__(self) -> str:
         return f"<SweepResults of {len(self.rows)} settings in {str(self.folder)!r}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the table."""
+        return f"<pre>{escape(str(self))}</pre>"
 
     def dataframe(self) -> DataFrame:
         """The rows as a DataFrame, with the columns of `results.csv`.

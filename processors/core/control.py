@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import MISSING, fields
+from html import escape
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from thinkpace.processors.core.binding import Binding
@@ -56,6 +57,10 @@ class Control(ABC):
         """The call that builds it, without fields that have their default value."""
         shown = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if getattr(self, f.name) != f.default]  # type: ignore[arg-type]  # every control is a dataclass
         return f"{type(self).__name__}({', '.join(shown)})"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: the call that builds it."""
+        return f"<code>{escape(repr(self))}</code>"
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `control_from_json` turns back into an equal control."""
