@@ -24,10 +24,8 @@ class Server:
 
     def __init__(self, case: Case) -> None:
         self.case, self.calls = case, 0
-        self.completions = self.models = self
-
-    def list(self) -> Any:
-        return SimpleNamespace(data=[SimpleNamespace(id="scripted")])
+        self.completions = self
+        self.models = SimpleNamespace(list=lambda: SimpleNamespace(data=[SimpleNamespace(id="scripted")]))
 
     def create(self, *, prompt: Any, max_tokens: int, stop: list[str] | None, extra_body: Any, **_: Any) -> Any:
         self.calls += 1

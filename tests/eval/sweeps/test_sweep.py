@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.commands import typed
@@ -14,7 +15,7 @@ from thinkpace.eval import SweepResults
 from thinkpace.eval.cli import sweep as command
 from thinkpace.eval.sweeps.config import OTHER_NAMES, Config
 
-SMALL = {"limit": 8, "budgets": [0, None], "temperature": 0.0, "progress": False}
+SMALL: dict[str, Any] = {"limit": 8, "budgets": [0, None], "temperature": 0.0, "progress": False}
 
 
 def test_options_have_one_name_everywhere() -> None:
@@ -56,9 +57,9 @@ def test_results_of_a_folder_are_read_again(tmp_path: Path) -> None:
 
 def test_controls_as_objects_and_as_text(tmp_path: Path) -> None:
     """A list of controls is one setting; a list of texts, or of lists, is as many."""
-    few = {"limit": 2, "temperature": 0.0, "progress": False, "max_new_tokens": 200}
+    few: dict[str, Any] = {"limit": 2, "temperature": 0.0, "progress": False, "max_new_tokens": 200}
     one = thinkpace.sweep(**few, control=[LoopBreaker(), ThinkBudget(8)], out=tmp_path / "one")
-    assert len(one) == 1
+    assert [row.controls for row in one][-1] == "LoopBreaker() + ThinkBudget(max_tokens=8)"
     two = thinkpace.sweep(**few, control=["LoopBreaker", "ThinkBudget(8)"], out=tmp_path / "two")
     again = thinkpace.sweep(**few, control=[[LoopBreaker()], [ThinkBudget(8)]], out=tmp_path / "again")
     assert (tmp_path / "two/results.csv").read_text() == (tmp_path / "again/results.csv").read_text()
