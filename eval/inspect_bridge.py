@@ -15,7 +15,7 @@ from dataclasses import asdict
 from thinkpace.engine import Completion, Request, Sampling
 from thinkpace.errors import MissingExtra
 from thinkpace.eval.engines import engine_kind, open_engine
-from thinkpace.eval.sweeps.parse import controls_of, fit_new_tokens, markers_of
+from thinkpace.eval.sweeps.parse import HARNESS_NEW_TOKENS, controls_of, fit_new_tokens, markers_of
 from thinkpace.processors.controls.think_budget import ThinkBudget
 from thinkpace.processors.core.control import Control
 
@@ -36,8 +36,6 @@ try:
     from inspect_ai.tool import ToolChoice, ToolInfo
 except ModuleNotFoundError as error:
     raise MissingExtra("the bridge to inspect-ai", "inspect-ai") from error
-
-NEW_TOKENS = 1024  # default maximum of output tokens, reduced to what fits into the context
 
 
 @modelapi(name="thinkpace")
@@ -103,7 +101,7 @@ class ThinkpaceAPI(ModelAPI):  # type: ignore[misc]  # not always installed, so 
         temperature = 1.0 if config.temperature is None else config.temperature
         sampling = Sampling(temperature, config.top_p or 1.0, config.top_k or 0)
         prompt = self._engine.chat(conversation)
-        limit = config.max_tokens or fit_new_tokens(NEW_TOKENS, self._engine.context_tokens, len(prompt))
+        limit = config.max_tokens or fit_new_tokens(HARNESS_NEW_TOKENS, self._engine.context_tokens, len(prompt))
         return Request(prompt, self._wanted(config), limit, sampling, config.seed or 0)
 
     def _wanted(self, config: GenerateConfig) -> tuple[Control, ...]:

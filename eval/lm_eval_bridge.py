@@ -21,7 +21,7 @@ from thinkpace.errors import MissingExtra, UnsupportedControl
 from thinkpace.eval import embedded
 from thinkpace.eval.engines import engine_kind, open_engine
 from thinkpace.eval.runs.unit import generated, sample_seed
-from thinkpace.eval.sweeps.parse import controls_of, fit_new_tokens, markers_of
+from thinkpace.eval.sweeps.parse import HARNESS_NEW_TOKENS, controls_of, fit_new_tokens, markers_of
 
 try:
     from lm_eval.api.model import LM
@@ -29,7 +29,6 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtra("the bridge to lm-evaluation-harness", "lm-eval") from error
 
-NEW_TOKENS = 1024  # default maximum of output tokens, reduced to what fits into the context
 _CHAT = "\0chat:"  # prefix of a conversation that the harness passes on as a text
 
 
@@ -114,7 +113,7 @@ class ThinkpaceLM(LM):  # type: ignore[misc]  # the harness has no types
         self._asked[context] += 1  # the harness repeats the request for every repetition
         prompt = self._engine.chat(messages)
         given = settings.get("max_gen_toks") or settings.get("max_new_tokens")
-        limit = int(given) if given else fit_new_tokens(NEW_TOKENS, self._engine.context_tokens, len(prompt))
+        limit = int(given) if given else fit_new_tokens(HARNESS_NEW_TOKENS, self._engine.context_tokens, len(prompt))
         return Request(prompt, self._controls, limit, sampling, seed)
 
     def _keep(self, context: str, request: Request, done: Completion) -> None:

@@ -27,7 +27,7 @@ class Task:
     Args:
         name: for the results.
         examples: the questions.
-        grader: how answers are compared; one of `grading.grader.NAMES`.
+        grader: how answers are compared; one of `grading.grader.GRADER_NAMES`.
         official: where the task's authors look for the answer; one of `grading.extract.RULES`.
     """
 

@@ -147,7 +147,7 @@ _NUMBERED: Mapping[str, Callable[[int], Prompt]] = {
 
 #: name -> prompt; "tale", "constrained-cot", "s1-tokens" and "s1-steps", which take a number ("tale:50"), are not in it
 PROMPTS: Mapping[str, Prompt] = {prompt.name: prompt for prompt in _FIXED}
-NAMES = (*PROMPTS, *(f"{name}:N" for name in _NUMBERED))
+PROMPT_NAMES = (*PROMPTS, *(f"{name}:N" for name in _NUMBERED))
 
 
 def named(name: str) -> Prompt:
@@ -166,7 +166,7 @@ def named(name: str) -> Prompt:
         return PROMPTS[name]
     kind, _, number = name.partition(":")
     if kind not in _NUMBERED:
-        raise ValueError(f"there is no prompt {name!r}: take one of {', '.join(NAMES)}")
+        raise ValueError(f"there is no prompt {name!r}: take one of {', '.join(PROMPT_NAMES)}")
     if not number.isdecimal() or len(number) > 9 or int(number) < 1:
         raise ValueError(f"prompt {kind!r} takes a whole number >= 1, as in '{kind}:50'; got {name!r}")
     return _NUMBERED[kind](int(number))

@@ -1,10 +1,9 @@
-"""The table of all controls on the embedded model in docs/controls.md: accuracy and tokens against no control.
+"""Write the results in docs/controls.md: every control on the embedded model, compared with no control.
 
     python scripts/controls_table.py [--questions 512] [--out docs/controls.md]
 
-Every row is asked the same questions with the same seeds as the first row of its group. What is between the two marks
-in the page is replaced; `answer_reserve=16` is left out of the names. Samples are kept in runs/controls: a
-stopped run goes on.
+Every row has the same questions and seeds as the first row of its group. The script replaces what is between the two
+marks in the page; names omit `answer_reserve=16`. Samples are stored in runs/controls: a stopped run continues.
 """
 
 from __future__ import annotations

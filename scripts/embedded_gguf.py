@@ -3,7 +3,7 @@
     pip install -c constraints.txt -e '.[hf,eval,test]'
     python scripts/embedded_gguf.py [--out FOLDER]
 
-The same bytes come out of the same model: nothing in the files depends on when or where they were written.
+The same model always gives the same bytes: nothing in the files depends on when or where they were written.
 """
 
 from __future__ import annotations

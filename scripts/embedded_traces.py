@@ -1,16 +1,16 @@
-"""Training texts of the embedded model: problems turned into thinking traces that can go wrong.
+"""Training texts of the embedded model: problems turned into thinking traces that contain errors.
 
-What the model is to show decides what the traces hold:
+The traces contain what the model shall demonstrate:
 
-* A first pass over a chain slips now and then and goes on from the wrong value, so that the model is fallible at
+* A first pass over a chain sometimes makes a slip and continues from the wrong value, so the model is fallible at
   temperature 1. "Wait" starts another pass in the same form, which marks every step `ok` or `fix` and catches a
-  slip with probability `CATCH`: thinking longer helps, and not at once.
-* A search abandons candidates early. Every line ends with a newline, so that the choice between going on and
-  switching is made at the word "Alternatively" itself.
-* Some traces go on with passes whose "Wait" carries no loss: the model learns what to do after a Wait that a control
-  wrote, and not to wait more often by itself.
-* Some traces are cut anywhere and then answered, so that an answer after a forced close is a best guess from what
-  was thought so far. The close of a cut trace carries no loss: the model must not learn to stop at random.
+  slip with probability `CATCH`: thinking longer helps, but gradually.
+* A search abandons candidates early. Every line ends with a newline, so the choice between continuing and switching is
+  made at the word "Alternatively" itself.
+* Some traces continue with passes whose "Wait" carries no loss: the model learns what to do after a Wait that a control
+  wrote, but does not learn to wait more often by itself.
+* Some traces are cut at a random place and then answered, so an answer after a forced close is a best guess from the
+  thinking so far. The close of a cut trace carries no loss: the model must not learn to stop at random.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from thinkpace.eval.embedded.problems import VARIABLES, Chain, Search, apply, results
+from thinkpace.eval.embedded.problems import VARIABLES, Chain, Search, apply, values_after
 
 SLIP = 0.07  # share of first-pass steps that go wrong
 CATCH = 0.65  # chance that a checking pass notices a slip
@@ -84,7 +84,7 @@ def search_trace(problem: Search, rng: random.Random) -> Trace:
         x = waiting.pop(0)
         lines.append(f"Alternatively, try {x}" if lines else f"Try {x}")
         leave_after = rng.randint(1, 2) if x not in abandoned and rng.random() < ABANDON else None
-        values = results(x, problem.steps)
+        values = values_after(x, problem.steps)
         for i, (operator, constant) in enumerate(problem.steps[:leave_after]):
             lines.append(f"{values[i]}{operator}{constant}={values[i + 1]}")
         if leave_after is not None:

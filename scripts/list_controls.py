@@ -2,8 +2,8 @@
 
     python scripts/list_controls.py [--check]
 
-A row is the name, the first line of the docstring, an example, and the first sentence of its "Source:". With --check
-nothing is written, and the exit code is 1 if a table is not what it should be.
+A row has the control's name, the first line of its docstring, its examples, and the first sentence of its "Source:".
+With --check the script writes nothing, and the exit code is 1 if a table is out of date.
 """
 
 from __future__ import annotations

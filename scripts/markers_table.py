@@ -1,9 +1,9 @@
-"""The table of thinking markers in docs/markers.md, derived by rendering chat templates.
+"""Write the table of thinking markers in docs/markers.md, by rendering chat templates.
 
     python scripts/markers_table.py FOLDER [--out docs/markers.md]
 
-FOLDER holds the templates, one `.jinja` file each. Nothing is known of any model beforehand: what the table says is
-what `Markers.from_chat_template` and `switches` find.
+FOLDER holds the templates, one `.jinja` file each. No model is known by name: the table shows what
+`Markers.from_chat_template` and `switches` find.
 """
 
 from __future__ import annotations
@@ -17,8 +17,9 @@ from thinkpace.processors.text.chat_template import stance, switches
 HEAD = """# Thinking markers by chat template
 
 Made by `python scripts/markers_table.py FOLDER` from {count} chat templates; `Markers.from_chat_template` finds the
-same for any other. "Prompt" says what the generation prompt does to thinking when no argument is given. An argument
-that is not listed changes nothing. What cannot be known is refused: pass `Markers("<open tag>", "<close tag>")`.
+markers of any other template in the same way. The column "prompt" says what the generation prompt does to thinking if
+no argument is given. Arguments that are not listed change nothing. Where the markers cannot be known,
+`from_chat_template` raises an error: pass `Markers("<open tag>", "<close tag>")`.
 
 | template | opens | closes | written to close by force | prompt | arguments of the template |
 |---|---|---|---|---|---|
@@ -26,7 +27,7 @@ that is not listed changes nothing. What cannot be known is refused: pass `Marke
 REFUSED = """
 ## Refused
 
-No markers can be known from these templates; each gives an error that says what to pass.
+No markers can be derived from these templates; each gives an error that says what to pass.
 
 """
 

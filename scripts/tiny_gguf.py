@@ -1,4 +1,4 @@
-"""Writes small Qwen3 models as GGUF: the embedded one, and made-up ones for tests and benchmarks."""
+"""Write small Qwen3 models as GGUF: the embedded one, and ones with random weights for tests and benchmarks."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Train the embedded model from nothing: tokenizer, weights, chat template.
+"""Train the embedded model from scratch: tokenizer, weights, chat template.
 
     python scripts/train_embedded.py --out eval/embedded/hf
 
-Everything is drawn from seeds, so that a second run on the same machine and thread count gives the same weights;
-other machines round differently and give an equivalent model, not the same bytes.
+All random numbers come from seeds, so a second run on the same machine with the same thread count gives the same
+weights. Other machines round differently and give an equivalent model, not the same bytes.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from thinkpace.processors.core.edit import Edit
 PLANS = 4  # cached batches of edits: prose alternates between inside and outside of words
 WIDE = 1 << 20  # a plan with more sources than this is not cached
 MANY = 1024  # if more ids than this are merged into one token, or dropped, whole rows are processed
-TABLES = 32  # cached tensors of wide edits, each about the size of two rows
+CACHED_TABLES = 32  # cached tensors of wide edits, each about the size of two rows
 FORCED_LOGIT = 3e4  # above every other score; finite in half precision
 
 
@@ -237,7 +237,7 @@ class ScoreWriter:
             )
             for token in many
         )
-        if len(self._tables) >= TABLES:
+        if len(self._tables) >= CACHED_TABLES:
             self._tables.clear()
         self._tables[id(edit)] = _Table(edit, scores.device, floor, sources)
         return self._tables[id(edit)]

@@ -107,7 +107,7 @@ class SequenceLog:
         return self._states[-1][1].wants
 
     @property
-    def asks(self) -> frozenset[RowStatistic]:
+    def pending_statistics(self) -> frozenset[RowStatistic]:
         """The row statistics requested about the next token, received or not: a row may be computed again."""
         request = self._asked
         return request[1].wants if request is not None and request[0] == len(self.tokens) else self.wants

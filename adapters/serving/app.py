@@ -46,7 +46,7 @@ def make_app(engine: LlamaCppEngine, *, controls: Sequence[Control] = (), name: 
 
     Args:
         engine: the engine; nothing else may use it while the application runs.
-        controls: default controls; those of a request take precedence (`openai_schema.controls_of`).
+        controls: default controls; those of a request take precedence (`openai_schema.request_controls`).
         name: model name that clients see; None for the engine's name.
 
     Raises:

@@ -152,7 +152,7 @@ class CompletionBody(_Body):
     logprobs: None = None
 
 
-def controls_of(body: _Body, standing: Sequence[Control], limit: int) -> tuple[Control, ...]:
+def request_controls(body: _Body, standing: Sequence[Control], limit: int) -> tuple[Control, ...]:
     """The controls that apply to a request: its own, and those of the server that it does not replace.
 
     Args:
@@ -247,7 +247,7 @@ def requests_of(body: _Body, prompt: TokenIds, standing: Sequence[Control], cont
             message += f": {name}={limit} does not fit"
         raise FieldError(field if room < 1 else name, message, "context_length_exceeded")
     limit = limit or room
-    controls = controls_of(body, standing, limit)
+    controls = request_controls(body, standing, limit)
     seed = secrets.randbits(31) if body.seed is None else body.seed
     given = {name: getattr(body, name) for name in ("temperature", "top_p", "top_k", "min_p")}
     sampling = Sampling(**{name: value for name, value in given.items() if value is not None})

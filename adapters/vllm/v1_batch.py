@@ -145,7 +145,7 @@ class HostBatch:
             self._guarded(row, sequence, sequence.catch_up)
         self._writer.clear(logits, self._cleared)
         # requested again even if received before: the earlier row may have belonged to an unfinished prompt
-        asking = {row: (sequence, asks) for row, sequence in live if (asks := sequence.asks)}
+        asking = {row: (sequence, asks) for row, sequence in live if (asks := sequence.pending_statistics)}
         if asking:
             statistics = row_statistics(asking, logits[:, : self._writer.size])
             for row, (sequence, _) in asking.items():

@@ -99,7 +99,7 @@ def compare(
     rows = comparison.compare(folders, comparison.row_of(against))
     if out is not None:
         tables.write_table(rows, comparison.Comparison, out)
-    Console().print(comparison.table(rows))
+    Console().print(comparison.comparison_table(rows))
 
 
 def ls(

@@ -9,12 +9,12 @@ import typer
 
 from thinkpace.eval.cli import options
 from thinkpace.eval.grading.extract import RULES
-from thinkpace.eval.grading.grader import NAMES
+from thinkpace.eval.grading.grader import GRADER_NAMES
 
 
 def grade(
     file: Annotated[Path, typer.Argument(help="JSON Lines with id, answer (the known one) and text (the output).")],
-    grader: Annotated[str, typer.Option(help=f"How answers are compared: {', '.join(NAMES)}.")],
+    grader: Annotated[str, typer.Option(help=f"How answers are compared: {', '.join(GRADER_NAMES)}.")],
     out: Annotated[Path, typer.Option(help="Output file: the input lines with verdict and extracted answer.")],
     open_marker: options.Open = None,
     close_marker: options.Close = None,

@@ -10,7 +10,7 @@ import typer
 
 from thinkpace.eval import embedded
 from thinkpace.eval.cli import options
-from thinkpace.prompts.published import NAMES
+from thinkpace.prompts.published import PROMPT_NAMES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -34,7 +34,7 @@ def run(
     prompt: Annotated[
         str,
         typer.Option(
-            help=f"Published prompt around the question: {', '.join(NAMES)}.", rich_help_panel=options.QUESTIONS
+            help=f"Published prompt around the question: {', '.join(PROMPT_NAMES)}.", rich_help_panel=options.QUESTIONS
         ),
     ] = "step-by-step",
     budget: Annotated[

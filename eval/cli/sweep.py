@@ -10,8 +10,8 @@ import typer
 from thinkpace.eval import embedded
 from thinkpace.eval.cli import options
 from thinkpace.eval.grading.extract import RULES
-from thinkpace.eval.tasks.registry import NAMES as TASKS
-from thinkpace.prompts.published import NAMES as PROMPTS
+from thinkpace.eval.tasks.registry import TASK_NAMES
+from thinkpace.prompts.published import PROMPT_NAMES
 
 #: option of this command -> field of `Config`, for options that can be repeated
 _LISTS = {"model": "models", "engine": "engines", "prompt": "prompts"}
@@ -44,7 +44,7 @@ def sweep(
     task: Annotated[
         str,
         typer.Option(
-            help=f"Questions: {', '.join(TASKS)}; a file; or the id of a data set on the Hugging Face Hub.",
+            help=f"Questions: {', '.join(TASK_NAMES)}; a file; or the id of a data set on the Hugging Face Hub.",
             rich_help_panel=options.QUESTIONS,
         ),
     ] = "chain",
@@ -66,7 +66,7 @@ def sweep(
     prompt: Annotated[
         list[str],
         typer.Option(
-            help=f"Published prompt around each question: {', '.join(PROMPTS)}. Can be repeated.",
+            help=f"Published prompt around each question: {', '.join(PROMPT_NAMES)}. Can be repeated.",
             rich_help_panel=options.QUESTIONS,
         ),
     ] = ["step-by-step"],  # noqa: B006  # typer copies it

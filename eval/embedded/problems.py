@@ -44,7 +44,7 @@ def apply(value: int, operator: Operator, constant: int) -> int:
             return (value * constant) % 10
 
 
-def results(start: int, steps: Sequence[Step]) -> tuple[int, ...]:
+def values_after(start: int, steps: Sequence[Step]) -> tuple[int, ...]:
     """`start`, then the result after every step."""
     out = [start]
     for operator, constant in steps:
@@ -70,7 +70,7 @@ class Chain:
 
     @property
     def answer(self) -> str:
-        return str(results(self.start, self.steps)[-1])
+        return str(values_after(self.start, self.steps)[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Search:
 
     @property
     def answer(self) -> str:
-        return str(next(x for x in range(10) if results(x, self.steps)[-1] == self.target))
+        return str(next(x for x in range(10) if values_after(x, self.steps)[-1] == self.target))
 
 
 def split_of(question: str) -> Split:

@@ -8,14 +8,14 @@ from typing import Self
 
 from thinkpace.eval.grading.compare import GRADERS, choice, letter, number, numeric
 
-NAMES = (*GRADERS, "math")
+GRADER_NAMES = (*GRADERS, "math")
 
 
 class Grading:
     """Compares answers. A context manager, since "math" runs worker processes.
 
     Args:
-        name: one of `NAMES`.
+        name: one of `GRADER_NAMES`.
         workers, timeout: of the math grader, as in `MathGrader`.
 
     Raises:
@@ -24,8 +24,8 @@ class Grading:
     """
 
     def __init__(self, name: str, workers: int | None = None, timeout: float | None = None) -> None:
-        if name not in NAMES:
-            raise ValueError(f"grader must be one of {', '.join(NAMES)}, got {name!r}")
+        if name not in GRADER_NAMES:
+            raise ValueError(f"grader must be one of {', '.join(GRADER_NAMES)}, got {name!r}")
         self._compare = GRADERS.get(name)
         if self._compare is None:
             from thinkpace.eval.grading.math import TIMEOUT, MathGrader

@@ -67,7 +67,7 @@ def graded(
 
     Args:
         rows: with `answer` and `text`; `finish_reason` "length" marks a text without an answer as truncated.
-        grader: one of `grading.grader.NAMES`.
+        grader: one of `grading.grader.GRADER_NAMES`.
         markers: of thinking; `<think>` and `</think>` by default.
         final: another text that the answer may follow.
         rules: where answers are looked for, in order. Default: `rules_for(grader)`.

@@ -107,7 +107,7 @@ def compare(folders: Sequence[Path], against: int = 1) -> list[Comparison]:
     ]
 
 
-def table(rows: Sequence[Comparison]) -> Table:
+def comparison_table(rows: Sequence[Comparison]) -> Table:
     """The comparison as a table for a terminal."""
     out = Table(box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     for column in ("row", "accuracy", "of", "difference (95 %)", "p", "p, Holm", "detectable"):

@@ -17,7 +17,7 @@ from thinkpace.eval.stats.curve_table import Curve, curves
 from thinkpace.eval.stats.results import Result, results
 
 JOURNAL = "journal.sqlite"
-TABLES = ("results.csv", "curves.csv", "ledger.csv", "samples.jsonl")  # determined by the journal, byte for byte
+TABLE_FILES = ("results.csv", "curves.csv", "ledger.csv", "samples.jsonl")  # determined by the journal, byte for byte
 
 
 def publish(journal: Journal, folder: Path, console: Console) -> list[Result]:
@@ -49,7 +49,9 @@ def publish(journal: Journal, folder: Path, console: Console) -> list[Result]:
     for name in _formats(journal):
         for path in exports.FORMATS[name](journal, folder):
             console.print(str(path), highlight=False, soft_wrap=True)
-    console.print(f"{folder}/report.html, curve.png, curve.svg, {', '.join(TABLES)}", highlight=False, soft_wrap=True)
+    console.print(
+        f"{folder}/report.html, curve.png, curve.svg, {', '.join(TABLE_FILES)}", highlight=False, soft_wrap=True
+    )
     return rows
 
 
@@ -106,11 +108,11 @@ def verify_folder(journal: Journal, folder: Path) -> Iterator[str]:
     entries = [*journal.entries()]
     with tempfile.TemporaryDirectory() as scratch:
         _write(points, entries, results(points, entries), Path(scratch))
-        for name in TABLES:
+        for name in TABLE_FILES:
             path = folder / name
             if not path.is_file() or path.read_bytes() != (Path(scratch) / name).read_bytes():
                 raise ValueError(
                     f"{path} is not what this version of thinkpace makes of the journal: "
                     f"thinkpace report {folder} writes it anew"
                 )
-    yield f"{', '.join(TABLES)} say what the journal says"
+    yield f"{', '.join(TABLE_FILES)} say what the journal says"

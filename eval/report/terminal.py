@@ -14,12 +14,12 @@ from thinkpace.eval.stats.results import Result
 
 def fitting(results: Sequence[Result], title: str, console: Console) -> Table:
     """The table of results; a narrow terminal gets only the most important columns."""
-    whole = table(results, title)
+    whole = results_table(results, title)
     wanted = console.measure(whole, options=console.options.update(width=10_000)).maximum
-    return whole if wanted <= console.width else table(results, title, brief=True)
+    return whole if wanted <= console.width else results_table(results, title, brief=True)
 
 
-def table(results: Sequence[Result], title: str, *, brief: bool = False) -> Table:
+def results_table(results: Sequence[Result], title: str, *, brief: bool = False) -> Table:
     """The table of results.
 
     Args:

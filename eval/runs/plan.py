@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 from thinkpace.engine import Engine, Sampling
 from thinkpace.eval.grading.extract import check_rules, rules_for
-from thinkpace.eval.grading.grader import NAMES
+from thinkpace.eval.grading.grader import GRADER_NAMES
 from thinkpace.eval.runs.point import RunPoint
 from thinkpace.eval.runs.settings import Setting
 from thinkpace.eval.runs.unit import PointJob, WorkUnit, prompt_ids, unit_number
@@ -56,7 +56,7 @@ class Plan:
         max_new_tokens: maximum output tokens per sample.
         seed: of all random numbers. A sample's seed derives from it, the question and the repetition, not from the
             setting: settings are compared on the same questions with the same random numbers.
-        grader: how answers are compared; one of `grading.grader.NAMES`.
+        grader: how answers are compared; one of `grading.grader.GRADER_NAMES`.
         replay: whether settings reuse the prefix that they share with the longest setting of their kind.
         rules: where answers are looked for, in order; names of `grading.extract.RULES`. Default: `rules_for("same")`.
 
@@ -87,8 +87,8 @@ class Plan:
             raise ValueError(f"samples must be >= 1, got {self.samples}")
         if self.seed < 0:
             raise ValueError(f"seed must be >= 0, got {self.seed}")
-        if self.grader not in NAMES:
-            raise ValueError(f"grader must be one of {', '.join(NAMES)}, got {self.grader!r}")
+        if self.grader not in GRADER_NAMES:
+            raise ValueError(f"grader must be one of {', '.join(GRADER_NAMES)}, got {self.grader!r}")
         check_rules(self.rules)
         for setting in self.settings:
             for control in setting.controls:

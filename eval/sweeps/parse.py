@@ -15,14 +15,15 @@ EMBEDDED_BUDGETS = "0,16,32,64,96,128,none"
 EMBEDDED_WAITS = "0,1,2,3"
 EMBEDDED_RESERVE = 16  # more than "Final Answer: 7" and the end token need
 EMBEDDED_NEW_TOKENS = 800
-NEW_TOKENS = 4096
+DEFAULT_NEW_TOKENS = 4096
+HARNESS_NEW_TOKENS = 1024  # of the bridges to other harnesses
 
 
 def new_tokens_of(given: int | None, is_embedded: bool, context_tokens: int | None, longest: int) -> int:
     """Maximum output tokens: the given number, else the default, reduced to what the longest prompt leaves free."""
     if given is not None:
         return given
-    return fit_new_tokens(EMBEDDED_NEW_TOKENS if is_embedded else NEW_TOKENS, context_tokens, longest)
+    return fit_new_tokens(EMBEDDED_NEW_TOKENS if is_embedded else DEFAULT_NEW_TOKENS, context_tokens, longest)
 
 
 def fit_new_tokens(wanted: int, context_tokens: int | None, prompt_tokens: int) -> int:

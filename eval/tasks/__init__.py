@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from thinkpace.eval.tasks.load import load
-from thinkpace.eval.tasks.registry import NAMES, task_of
+from thinkpace.eval.tasks.registry import TASK_NAMES, task_of
 
-__all__ = ["NAMES", "load", "task_of"]
+__all__ = ["TASK_NAMES", "load", "task_of"]

@@ -16,7 +16,7 @@ EMBEDDED_QUESTIONS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class PublishedTask:
     """A published task.
 
     Args:
@@ -32,31 +32,33 @@ class Known:
     source: str
 
 
-KNOWN: Mapping[str, Known] = {
-    "gsm8k": Known(("openai/gsm8k", "main", "test"), "numeric", "hashes", "Cobbe et al. 2021, arXiv 2110.14168"),
-    "math500": Known(
+KNOWN: Mapping[str, PublishedTask] = {
+    "gsm8k": PublishedTask(
+        ("openai/gsm8k", "main", "test"), "numeric", "hashes", "Cobbe et al. 2021, arXiv 2110.14168"
+    ),
+    "math500": PublishedTask(
         ("HuggingFaceH4/MATH-500", None, "test"), "math", "boxed", "Lightman et al. 2023, arXiv 2305.20050"
     ),
-    "aime24": Known(("HuggingFaceH4/aime_2024", None, "train"), "numeric", "boxed", "MAA, AIME I and II 2024"),
-    "aime25": Known(("math-ai/aime25", None, "test"), "numeric", "boxed", "MAA, AIME I and II 2025"),
-    "amc23": Known(("math-ai/amc23", None, "test"), "numeric", "boxed", "MAA, AMC 12 2023"),
-    "bbh-date": Known(
+    "aime24": PublishedTask(("HuggingFaceH4/aime_2024", None, "train"), "numeric", "boxed", "MAA, AIME I and II 2024"),
+    "aime25": PublishedTask(("math-ai/aime25", None, "test"), "numeric", "boxed", "MAA, AIME I and II 2025"),
+    "amc23": PublishedTask(("math-ai/amc23", None, "test"), "numeric", "boxed", "MAA, AMC 12 2023"),
+    "bbh-date": PublishedTask(
         ("lukaemon/bbh", "date_understanding", "test"), "choice", "said", "Suzgun et al. 2022, arXiv 2210.09261"
     ),
-    "bbh-sports": Known(("lukaemon/bbh", "sports_understanding", "test"), "exact", "said", "the same"),
-    "coin-flip": Known(
+    "bbh-sports": PublishedTask(("lukaemon/bbh", "sports_understanding", "test"), "exact", "said", "the same"),
+    "coin-flip": PublishedTask(
         ("skrishna/coin_flip", None, "test"), "exact", "said", "Wei et al. 2022, arXiv 2201.11903, section 5"
     ),
 }
-NAMES = (*EMBEDDED, *KNOWN)
+TASK_NAMES = (*EMBEDDED, *KNOWN)
 
 
 def task_of(name: str, data: Path | None = None, *, limit: int | None = None, seed: int = 0) -> Task:
     """Load a task by name.
 
     Args:
-        name: one of `NAMES`; a file (`load`); or the id of a data set on the hub, optionally with configuration and
-            split after colons: "openai/gsm8k:main:test".
+        name: one of `TASK_NAMES`; a file (`load`); or the id of a data set on the hub, optionally with configuration
+            and split after colons: "openai/gsm8k:main:test".
         data: a file with the questions of one of `KNOWN`, used instead of a download.
         limit: maximum number of questions; the first ones are taken.
         seed: of the embedded tasks, which are generated.
@@ -83,7 +85,7 @@ def task_of(name: str, data: Path | None = None, *, limit: int | None = None, se
         hub, configuration, split = (*name.split(":"), "", "")[:3]
         return Task(hub, tuple(_downloaded(hub, configuration or None, split or "test")[:limit]))
     raise ValueError(
-        f"--task must be {', '.join(NAMES)}, a file ({', '.join(FORMS)}), "
+        f"--task must be {', '.join(TASK_NAMES)}, a file ({', '.join(FORMS)}), "
         f"or a data set such as openai/gsm8k:main:test; got {name!r}"
     )
 

@@ -204,7 +204,7 @@ class BudgetMachine(Processor[BudgetState]):
                 return self.finish[track.cursor]
             if why := self._over(track, track.cursor):
                 return self.closing.script(why, track.cursor)
-            if self.limits.max_tokens is not None and track.spent >= self.limits.max_tokens:
+            if self.limits.max_tokens is not None and track.thinking_spent >= self.limits.max_tokens:
                 # the partly written close reaches the limit: complete it, or its tokens would count as thinking
                 return self.complete[track.cursor]
             edit = self._edit(state, track)
@@ -258,7 +258,9 @@ class BudgetMachine(Processor[BudgetState]):
             return 0
         idle = min((turn - 1 - track.emitted for turn in self._emitted_turns if turn > track.emitted), default=FOREVER)
         if thinking:
-            idle = min(idle, *(turn - 1 - track.spent for turn in self._spent_turns if turn > track.spent))
+            idle = min(
+                idle, *(turn - 1 - track.thinking_spent for turn in self._spent_turns if turn > track.thinking_spent)
+            )
         return idle
 
     def wake_tokens(self, state: BudgetState, track: Track) -> frozenset[int]:
@@ -275,7 +277,10 @@ class BudgetMachine(Processor[BudgetState]):
     def _over(self, track: Track, cursor: int) -> str:
         """Why thinking must stop here: "limit", "reserve", or empty if it need not."""
         limits = self.limits
-        if limits.max_tokens is not None and track.spent - self.closing.typed_marker(cursor) >= limits.max_tokens:
+        if (
+            limits.max_tokens is not None
+            and track.thinking_spent - self.closing.typed_marker(cursor) >= limits.max_tokens
+        ):
             return "limit"
         if limits.max_new_tokens is not None and self._room(track, cursor) <= 0:
             return "reserve"
@@ -293,11 +298,11 @@ class BudgetMachine(Processor[BudgetState]):
         room = self._room(track, track.cursor)
         if self.limits.max_tokens is None:
             return room
-        return min(room, self.limits.max_tokens - track.spent + self.closing.typed_marker(track.cursor))
+        return min(room, self.limits.max_tokens - track.thinking_spent + self.closing.typed_marker(track.cursor))
 
     def _mode(self, state: BudgetState, track: Track) -> OnClose:
         limits = self.limits
-        below = track.spent - self.closing.typed_marker(track.cursor) < limits.min_tokens
+        below = track.thinking_spent - self.closing.typed_marker(track.cursor) < limits.min_tokens
         if not below and (state.extensions >= limits.waits or self.left(track) <= limits.landing):
             return OnClose.FREE
         if not limits.wait:
@@ -309,7 +314,7 @@ class BudgetMachine(Processor[BudgetState]):
     def _has_room_for_wait(self, track: Track) -> bool:
         """Whether all of `wait` fits, and at least one token after it."""
         limits, wait = self.limits, len(self.limits.wait)
-        if limits.max_tokens is not None and track.spent + wait >= limits.max_tokens:
+        if limits.max_tokens is not None and track.thinking_spent + wait >= limits.max_tokens:
             return False
         return self._room(track, START) > wait
 

@@ -125,7 +125,7 @@ class PhasedSpeedMachine(Processor[PhasedSpeedState]):
         return PhasedSpeedState()
 
     def _fast(self, track: Track) -> bool:
-        return track.spent >= self.control.slow_tokens
+        return track.thinking_spent >= self.control.slow_tokens
 
     def observe(self, state: PhasedSpeedState, before: Track, after: Track, token: int, drawn: int) -> PhasedSpeedState:
         if after.phase is not Phase.THINKING:
@@ -155,7 +155,7 @@ class PhasedSpeedMachine(Processor[PhasedSpeedState]):
     def receive(self, state: PhasedSpeedState, track: Track, statistics: Statistics) -> PhasedSpeedState:
         if not self.wants(state, track):
             return state
-        chance = self.control.wait_probability * (1 - track.spent / self.control.slow_tokens)
+        chance = self.control.wait_probability * (1 - track.thinking_spent / self.control.slow_tokens)
         return state._replace(write=statistics[_UNIFORM] < chance)
 
     def _has_room(self, track: Track) -> bool:
@@ -184,7 +184,7 @@ class PhasedSpeedMachine(Processor[PhasedSpeedState]):
         is_idle_any_word = self.separators.is_idle(state.separator) and self.phrases.is_idle(state.phrase)
         if not is_idle_any_word or state.at_break or state.write or state.over:
             return 0
-        return FOREVER if self._fast(track) else self.control.slow_tokens - 1 - track.spent
+        return FOREVER if self._fast(track) else self.control.slow_tokens - 1 - track.thinking_spent
 
     def wake_tokens(self, state: PhasedSpeedState, track: Track) -> frozenset[int]:
         return self._wake_tokens

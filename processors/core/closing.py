@@ -79,4 +79,4 @@ class ClosingSequence:
 
     def allowed(self, track: Track) -> bool:
         """Whether a control may close here: not below the minimum, and not inside a character."""
-        return track.missing == 0 and track.spent - self.typed_marker(track.cursor) >= self.min_tokens
+        return track.missing == 0 and track.thinking_spent - self.typed_marker(track.cursor) >= self.min_tokens

@@ -198,7 +198,7 @@ class Program:
             armed=self.armed,
             events=state.events,
             usage=usage,
-            thinking_tokens=track.spent,
+            thinking_tokens=track.thinking_spent,
             end=end,
             finished=track.ended,
         )

@@ -48,7 +48,7 @@ class Track(NamedTuple):
     missing: int = 0
 
     @property
-    def spent(self) -> int:
+    def thinking_spent(self) -> int:
         """What a budget counts: thinking and injected tokens, without markers."""
         return self.thinking + self.injected
 
@@ -136,7 +136,7 @@ class Tracker:
             thinking += 1
         else:
             answer += 1
-        return Track(
+        return Track(  # positional, since it runs for every token; the fields in their order:
             phase,
             cursor,
             track.emitted + 1,
@@ -148,14 +148,14 @@ class Tracker:
             opened,
             forced_end,
             answer_from,
-            token in self.eos,
-            self._missing(track, token),
+            token in self.eos,  # ended
+            self._missing(track, token),  # missing
         )
 
     def after_idle(self, track: Track, count: int) -> Track:
         """The track after `count` tokens that the model drew, none a wake token, with no marker partly written."""
         thinks = track.phase is Phase.THINKING
-        return Track(
+        return Track(  # positional, as above; the rest is at its default
             track.phase,
             track.cursor,
             track.emitted + count,

@@ -12,7 +12,7 @@ from thinkpace import Markers
 from thinkpace.adapters.scripted import ScriptedEngine, WordVocabulary, says
 from thinkpace.eval.runs.unit import prompt_ids
 from thinkpace.prompts import PROMPTS, Prompt, Shot, load_shots, named
-from thinkpace.prompts.published import NAMES
+from thinkpace.prompts.published import PROMPT_NAMES
 
 
 def test_chain_of_draft_is_composed_as_its_repository_does() -> None:
@@ -109,7 +109,7 @@ def test_braces_in_a_question_are_no_places() -> None:
 def test_no_such_prompt(name: str) -> None:
     with pytest.raises(ValueError, match=r"there is no prompt|takes a whole number"):
         named(name)
-    assert name not in NAMES
+    assert name not in PROMPT_NAMES
 
 
 def test_bad_prompts() -> None:

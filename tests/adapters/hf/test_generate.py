@@ -219,7 +219,7 @@ def test_beams_obey_what_each_row_has_written(engine: HFEngine, prompts: list[tu
     for row, tokens in enumerate(tokens_of(engine, sequences, prompts[:2])):
         state = replay(program, prompts[row // 4], tokens)
         assert program.receipt(state, 0).diverged == 0
-        assert state.track.spent == 25
+        assert state.track.thinking_spent == 25
         assert state.track.phase is Phase.ANSWER
 
 

@@ -59,7 +59,7 @@ def test_a_fork_goes_its_own_way() -> None:
     copy = log.fork()
     copy.advance(VOCABULARY.encode("a")[0])
     assert log.tokens == list(VOCABULARY.encode("aaa"))
-    assert (len(copy.tokens), copy.state.track.spent, log.state.track.spent) == (4, 4, 3)
+    assert (len(copy.tokens), copy.state.track.thinking_spent, log.state.track.thinking_spent) == (4, 4, 3)
 
 
 def test_a_refused_phrase_is_seen_and_given_up() -> None:
@@ -140,11 +140,11 @@ def test_a_later_look_at_the_same_place_replaces_its_numbers() -> None:
     often, once = SequenceLog(program, VOCABULARY.encode("Q<t>")), SequenceLog(program, VOCABULARY.encode("Q<t>"))
     [need] = often.wants
     for number in (0.1, 0.2, 0.95):
-        assert often.asks == {need}
+        assert often.pending_statistics == {need}
         often.receive({need: number})
     once.receive({need: 0.95})
     assert often.state == once.state
     for log in (often, once):
         log.advance(VOCABULARY.encode("a")[0])
-        assert log.asks == log.wants == {need}
+        assert log.pending_statistics == log.wants == {need}
     assert often.state == once.state

@@ -13,7 +13,7 @@ import pytest
 from support.commands import command, environment, process, typed
 
 from thinkpace.eval import embedded
-from thinkpace.eval.report.publish import TABLES
+from thinkpace.eval.report.publish import TABLE_FILES
 
 SMALL = ("sweep", "--limit", "96", "--budgets", "0,16,none")
 
@@ -188,5 +188,5 @@ def test_a_sweep_from_a_file_and_everything_about_it(tmp_path: Path) -> None:
 
 
 def same_tables(folder: Path) -> None:
-    for name in TABLES:
+    for name in TABLE_FILES:
         assert (folder / "killed" / name).read_bytes() == (folder / "whole" / name).read_bytes()

@@ -16,7 +16,7 @@ from support.toy_engine import ToyEngine
 
 from thinkpace import Sampling, ThoughtSwitchPenalty
 from thinkpace.eval.executors.local import Here
-from thinkpace.eval.report.publish import TABLES, publish
+from thinkpace.eval.report.publish import TABLE_FILES, publish
 from thinkpace.eval.runs.journal import Entry, Journal
 from thinkpace.eval.runs.plan import EngineInfo, Plan
 from thinkpace.eval.runs.run import run
@@ -110,7 +110,7 @@ def test_it_is_one_file_and_texts_are_texts(folder: Path) -> None:
 
 
 def test_the_tables_are_the_same_every_time(folder: Path, tmp_path: Path) -> None:
-    before = {name: (folder / name).read_bytes() for name in (*TABLES, "curve.svg")}
+    before = {name: (folder / name).read_bytes() for name in (*TABLE_FILES, "curve.svg")}
     with Journal(folder / "journal.sqlite") as book:
         publish(book, tmp_path, Console(quiet=True))
     assert {name: (tmp_path / name).read_bytes() for name in before} == before

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from support.places import TESTS
 
-from thinkpace.eval.report.publish import TABLES
+from thinkpace.eval.report.publish import TABLE_FILES
 
 QUESTIONS, SETTINGS, SAMPLES = 70, 4, 2
 
@@ -106,5 +106,5 @@ def count(folder: Path) -> int:
 
 
 def same(one: Path, other: Path) -> None:
-    for name in TABLES:
+    for name in TABLE_FILES:
         assert (one / name).read_bytes() == (other / name).read_bytes(), name

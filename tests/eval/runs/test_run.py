@@ -206,7 +206,7 @@ def test_controls_are_compared_with_the_same_budget_alone(tmp_path: Path) -> Non
     assert rows[2].difference_low <= rows[2].difference <= rows[2].difference_high
     assert all(row.p_adjusted >= row.p_value for row in rows if not np.isnan(row.p_value))
     plot.draw(rows, tmp_path, "toy")
-    table = terminal.table(rows, "toy")
+    table = terminal.results_table(rows, "toy")
     assert "ThoughtSwitchPenalty(beta=2, expressions=('so',))" in str(table.caption)
 
 

@@ -50,7 +50,7 @@ def test_kinds_add_up_and_the_budget_holds(armed: Armed, prompt: list[int], wish
     laws.kinds_add_up(armed.program, prompt, wishes)
     if armed.budget is not None and armed.budget.max_tokens is not None:
         states, _, _ = run(armed.program, prompt, wishes)
-        assert all(state.track.spent <= armed.budget.max_tokens for state in states)
+        assert all(state.track.thinking_spent <= armed.budget.max_tokens for state in states)
 
 
 @given(ARMED, TOKENS, WISHES)
@@ -60,7 +60,7 @@ def test_thinking_is_not_closed_below_the_minimum(armed: Armed, prompt: list[int
     for before, after in itertools.pairwise(states):
         if before.track.phase is Phase.THINKING and after.track.phase is Phase.ANSWER:
             near_the_request_limit = before.track.emitted + 16 >= 40
-            assert after.track.spent >= least or near_the_request_limit
+            assert after.track.thinking_spent >= least or near_the_request_limit
 
 
 @given(ARMED, TOKENS, WISHES)

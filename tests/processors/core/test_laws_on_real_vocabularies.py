@@ -99,7 +99,7 @@ def test_laws(name: str) -> None:
         assert log.state == states[-1]
         assert pickle.loads(pickle.dumps(states[-1])) == states[-1]
         if armed.budget is not None and armed.budget.max_tokens is not None:
-            assert states[-1].track.spent <= armed.budget.max_tokens
+            assert states[-1].track.thinking_spent <= armed.budget.max_tokens
         receipt = armed.program.receipt(states[-1], len(prompt))
         ended = next((i for i, state in enumerate(states) if state.track.ended), len(said))
         assert receipt.usage.completion == ended

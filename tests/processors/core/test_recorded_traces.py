@@ -92,16 +92,16 @@ def test_a_budget_cuts_exactly_where_it_must(budget: int) -> None:
         tokens, state = cut(trace, ThinkBudget(budget, answer_reserve=0))
         assert tuple(tokens[:budget]) == trace.thinking[:budget]
         assert vocabulary(NAME).decode(tokens[budget:]) == "</think>\n\n"
-        assert state.track.spent == budget
+        assert state.track.thinking_spent == budget
 
 
 def test_a_landing_cuts_at_the_end_of_a_sentence() -> None:
     for trace in recorded():
         tokens, state = cut(trace, ThinkBudget(220, landing=60, landing_boost=0, answer_reserve=0))
         text = vocabulary(NAME).decode(tokens).removesuffix("</think>\n\n")
-        assert 160 <= state.track.spent <= 220
-        assert text.rstrip(" \"')]}*`")[-1] in ".!?\n:" or state.track.spent == 220
-        if state.track.spent < 220:
+        assert 160 <= state.track.thinking_spent <= 220
+        assert text.rstrip(" \"')]}*`")[-1] in ".!?\n:" or state.track.thinking_spent == 220
+        if state.track.thinking_spent < 220:
             assert text.rstrip(" \"')]}*`")[-1] in ".!?\n"
 
 
