@@ -18,6 +18,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from support.strange import Strange, registered
 from support.strategies import chains
 from vllm import SamplingParams
 from vllm.v1.worker.gpu.buffer_utils import StagedWriteTensor
@@ -308,6 +309,18 @@ def test_what_is_too_large_for_a_device_ends_its_own_request() -> None:
     runner.run(requests)
     assert requests[0].output == [EOS]
     assert requests[1].output == expected(MIX[0], ONE, PROMPT, 30)
+
+
+def test_a_control_without_a_device_form_ends_its_own_request_before_the_first_token(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with registered():
+        runner = Runner(ONE, 2, 0, 1, Random(0))
+        requests = [request("0", (Strange(),), PROMPT, 30), request("1", MIX[0], PROMPT, 30)]
+        runner.run(requests)
+    assert requests[0].output == [EOS]
+    assert requests[1].output == expected(MIX[0], ONE, PROMPT, 30)
+    assert "StrangeMachine has no form for devices" in caplog.text
 
 
 def test_an_error_on_the_way_ends_the_requests_it_is_about() -> None:

@@ -10,6 +10,7 @@ import torch
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from support.real_vocabularies import FILES, needs_shared, vocabulary
+from support.strange import Strange, StrangeMachine
 from support.strategies import TOKENS, chains
 
 from thinkpace import (
@@ -101,6 +102,15 @@ def test_what_every_machine_does(controls: tuple[Control, ...], markers: Markers
     states, _, _ = run(program, prompt, case.streams[0])
     assert happens in [(event.what, event.why) for event in states[-1].events]
     check(case, program, form)
+
+
+def test_a_control_of_another_package_needs_a_form_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    program = compile_program((Strange(),), VOCABULARY, MARKERS[0])
+    with pytest.raises(UnsupportedControl, match=r"StrangeMachine has no form for devices.*docs/extending\.md"):
+        DeviceProgram(program, VOCABULARY, torch.device("cpu"))
+    monkeypatch.setattr(StrangeMachine, "device_form", "support.strange:Nothing")
+    with pytest.raises(UnsupportedControl, match=r"'support\.strange:Nothing' of StrangeMachine cannot be loaded"):
+        DeviceProgram(program, VOCABULARY, torch.device("cpu"))
 
 
 def test_penalties_bans_and_patterns_hold_where_they_did() -> None:
