@@ -67,10 +67,10 @@ class DeviceTracker:
         return torch.where(missing < 0, (track.missing + missing).clamp(min=0), missing)
 
     def after_close_token(
-        self, track: Columns, token: Ids, begun: Ids, replaced: Ids, done: Mask, forced: Mask
+        self, track: Columns, token: Ids, typed: Ids, replaced: Ids, done: Mask, forced: Mask
     ) -> Columns:
         """`Tracker.after_close_token`, with the script's properties given per row."""
-        begun = torch.minimum(begun - replaced, track.thinking)
+        typed = torch.minimum(typed - replaced, track.thinking)
         cursor = self.closes.step(track.cursor, token)
         closed = self.closes.found[cursor] > 0
         return track._replace(
@@ -78,9 +78,9 @@ class DeviceTracker:
             cursor=torch.where(done | closed, START, cursor),
             answer_from=torch.where(closed, track.emitted + 1, track.answer_from),
             emitted=track.emitted + 1,
-            thinking=track.thinking - begun,
+            thinking=track.thinking - typed,
             injected=track.injected - replaced,
-            marker=track.marker + begun,
+            marker=track.marker + typed,
             closing=track.closing + 1 + replaced,
             forced_end=forced,
             missing=self._still_missing(track, token),

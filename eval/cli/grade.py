@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from thinkpace.eval.cli import options
 from thinkpace.eval.grading.extract import RULES
 from thinkpace.eval.grading.grader import GRADER_NAMES
 
@@ -16,8 +15,12 @@ def grade(
     file: Annotated[Path, typer.Argument(help="JSON Lines with id, answer (the known one) and text (the output).")],
     grader: Annotated[str, typer.Option(help=f"How answers are compared: {', '.join(GRADER_NAMES)}.")],
     out: Annotated[Path, typer.Option(help="Output file: the input lines with verdict and extracted answer.")],
-    open_marker: options.Open = None,
-    close_marker: options.Close = None,
+    open_marker: Annotated[
+        str | None, typer.Option("--open", help="Opening marker of thinking.", show_default="<think>")
+    ] = None,
+    close_marker: Annotated[
+        str | None, typer.Option("--close", help="Closing marker of thinking.", show_default="</think>")
+    ] = None,
     opened: Annotated[
         bool | None,
         typer.Option(

@@ -22,7 +22,7 @@ def run(
     journal: Journal,
     card: EngineInfo,
     progress: Callable[[int], None] = lambda _: None,
-    begun: Callable[[], None] = lambda: None,
+    started: Callable[[], None] = lambda: None,
     workers: int | None = None,
     timeout: float | None = None,
 ) -> None:
@@ -34,7 +34,7 @@ def run(
         journal: of this plan, or of a smaller plan that this one extends.
         card: description of the engine.
         progress: called with the number of samples that were finished or found in the journal since the last call.
-        begun: called before anything is generated, once the journal is known to belong to this run.
+        started: called before anything is generated, once the journal is known to belong to this run.
         workers, timeout: of the math grader, as in `MathGrader`.
 
     Raises:
@@ -48,7 +48,7 @@ def run(
     with Grading(plan.grader, workers, timeout) as grading:
         grading.check(answers)
         journal.begin(plan.common, plan.points(card), questions, plan.samples)
-        begun()
+        started()
         # samples whose grading failed are graded again, not generated again
         again = [
             RawSample(*entry.key, entry.seed, entry.row) for entry in journal.ungraded() if entry.question in answers

@@ -98,7 +98,7 @@ def _on_one_engine(
                 journal,
                 card,
                 progress=lambda done: bar.advance(shown, done),
-                begun=lambda: _keep(journal, config),
+                started=lambda: _keep(journal, config),
             )
         except KeyboardInterrupt:
             raise Stopped(folder) from None

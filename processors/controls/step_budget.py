@@ -63,7 +63,7 @@ class StepBudgetState(NamedTuple):
     """State of one sequence under `StepBudget`."""
 
     steps: int = 0  #: steps completed so far
-    begun: bool = False  #: whether the current step has more than white space
+    has_text: bool = False  #: whether the current step has more than white space
     cursor: int = BEGIN  #: cursor in the separators
 
 
@@ -86,10 +86,10 @@ class StepBudgetMachine(Processor[StepBudgetState]):
         if before.phase is not Phase.THINKING:
             return StepBudgetState(state.steps)
         cursor, completed = self.separators.step(state.cursor, token)
-        has_text = state.begun or bool(self.texts[token].strip())
+        has_text = state.has_text or bool(self.texts[token].strip())
         if completed is not None and has_text:
             return StepBudgetState(state.steps + 1, False, cursor)
-        unchanged = (cursor, has_text) == (state.cursor, state.begun)
+        unchanged = (cursor, has_text) == (state.cursor, state.has_text)
         return state if unchanged else StepBudgetState(state.steps, has_text, cursor)
 
     def decide(self, state: StepBudgetState, track: Track) -> Decision:
@@ -107,6 +107,6 @@ class StepBudgetMachine(Processor[StepBudgetState]):
     def skip(self, state: StepBudgetState, track: Track, tokens: Sequence[int]) -> StepBudgetState:
         if track.phase is not Phase.THINKING:
             return state
-        has_text = state.begun or any(self.texts[token].strip() for token in tokens)
-        unchanged = (has_text, BEGIN) == (state.begun, state.cursor)
+        has_text = state.has_text or any(self.texts[token].strip() for token in tokens)
+        unchanged = (has_text, BEGIN) == (state.has_text, state.cursor)
         return state if unchanged else StepBudgetState(state.steps, has_text, BEGIN)

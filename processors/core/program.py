@@ -138,7 +138,7 @@ class Program:
         if script.ends_thinking:
             typed, replaced = (len(script.typed_marker), script.replaced) if state.at == 0 else (0, 0)
             after = self.tracker.after_close_token(
-                before, token, begun=typed, replaced=replaced, done=done, forced=script.forced
+                before, token, typed=typed, replaced=replaced, done=done, forced=script.forced
             )
         else:
             after = self.tracker.after_token(before, token, written=True)

@@ -174,20 +174,20 @@ class Tracker:
         return max(0, track.missing + change) if change < 0 else change
 
     def after_close_token(
-        self, track: Track, token: int, *, begun: int, replaced: int, done: bool, forced: bool
+        self, track: Track, token: int, *, typed: int, replaced: int, done: bool, forced: bool
     ) -> Track:
         """The track after one token of a closing sequence.
 
         Args:
             track: the track before the token.
             token: the written id.
-            begun: for the first written token: number of marker tokens before it, which were counted as thinking and
+            typed: for the first written token: number of marker tokens before it, which were counted as thinking and
                 now count as marker. 0 for later tokens.
             replaced: how many of these were written in place of an end of sequence.
             done: whether this is the last token of the closing sequence.
             forced: whether the close is forced.
         """
-        begun = min(begun - replaced, track.thinking)
+        typed = min(typed - replaced, track.thinking)
         cursor = self.close_matcher.step(track.cursor, token)
         closed = self.close_matcher.found(cursor) is not None
         return track._replace(
@@ -195,9 +195,9 @@ class Tracker:
             cursor=START if done or closed else cursor,
             answer_from=track.emitted + 1 if closed else track.answer_from,
             emitted=track.emitted + 1,
-            thinking=track.thinking - begun,
+            thinking=track.thinking - typed,
             injected=track.injected - replaced,
-            marker=track.marker + begun,
+            marker=track.marker + typed,
             closing=track.closing + 1 + replaced,
             forced_end=forced,
             missing=self._missing(track, token),

@@ -29,7 +29,7 @@ class DeviceStepBudget(DeviceMachine):
     def observe(self, state: Columns, before: Columns, after: Columns, token: Ids, drawn: Ids) -> Columns:
         inside = after.phase == Phase.THINKING
         opens = inside & (before.phase != Phase.THINKING)
-        started = state.begun | self._holds[token]
+        started = state.has_text | self._holds[token]
         ended = self._table.found(state.cursor, token) & started
         on = build(StepBudgetState, state.steps + ended.long(), started & ~ended, self._table.step(state.cursor, token))
         anew = build(StepBudgetState, state.steps, torch.zeros_like(started), torch.full_like(token, BEGIN))
