@@ -144,8 +144,6 @@ class MatcherTable:
         steps = np.array([[0, *(matcher.step(cursor, token) for token in tokens)] for cursor in cursors])
         self.step = ByToken(classes, steps, device)
         self.found = torch.tensor([len(matcher.found(cursor) or ()) for cursor in cursors], device=device)  #: lengths
-            [len(matcher.partial_match(cursor)) for cursor in cursors], device=device
-        )  #: lengths
 
 
 class PhrasesTable:
