@@ -1,13 +1,13 @@
-"""Cost of controls per step on made-up scores, beside others' processors, as ratios in one run on one machine.
+"""Measure the cost of controls per step on random scores, compared with other libraries' processors, in one run.
 
     pip install --no-deps logits-processor-zoo==0.2.1
     python benchmarks/control_step.py [--rows 64] [--vocabulary 151936] [--steps 200]
 
-Quiet: nothing to do to the next token. Watching: the end of the sequence is moved onto the close in every row, so each
-step has a write. Every step emits a word in every row, or in the second half of the table a full stop at every fifth
-(drafts: a line break at every sixth, phrases: what is written). Times are means over steps without the fastest and
-slowest tenth; what every processor pays (a copy of the scores) is outside the clock, and so is `generate`. The ids grow
-by one column a step, as they do there.
+"Quiet" controls leave the next token alone. "Watching" controls move the end of the sequence onto the close in every
+row, so each step writes. Every step appends a word to every row; in the second half of the table, every fifth token is
+a full stop (drafts: every sixth a line break; phrases: what is written). Times are means over steps without the
+fastest and the slowest tenth. They exclude what every processor pays (a copy of the scores), and `generate` itself. As
+in `generate`, the ids grow by one column per step.
 """
 
 from __future__ import annotations

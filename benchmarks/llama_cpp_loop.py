@@ -1,10 +1,10 @@
-"""llama.cpp: our loop beside llama-cpp-python's, as ratios in one run on one machine.
+"""Compare our llama.cpp loop with llama-cpp-python's, as ratios in one run on one machine.
 
     pip install -c constraints.txt '.[llama-cpp,test]'
     python benchmarks/llama_cpp_loop.py [--tokens 200] [--rounds 15] [--vocabulary 151936]
 
-Each comparison takes its two sides in turns and gives the median of their ratios, so that a machine that slows down
-slows both. The models are the embedded one, and one of random weights with a large vocabulary.
+Each comparison measures its two sides in turns and prints the median of their ratios, so a slowdown of the machine
+affects both. The models are the embedded one, and one with random weights and a large vocabulary.
 """
 
 from __future__ import annotations

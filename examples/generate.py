@@ -1,4 +1,4 @@
-"""Pass a control to `model.generate`, on the embedded model.
+"""Pass a control to `model.generate` of the embedded model; print the output and its receipt.
 
 python examples/generate.py
 """
@@ -10,7 +10,7 @@ from typing import Any
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from thinkpace import BudgetForcing
-from thinkpace.adapters.hf.logits_processor import logits_processors
+from thinkpace.adapters.hf import logits_processors
 from thinkpace.eval import embedded
 from thinkpace.prompts import STEP_BY_STEP
 
