@@ -28,8 +28,8 @@ def sweep(
     model: str | Path | Sequence[str | Path] | None = None,
     engine: str | Sequence[str] | None = None,
     parallel: int | None = None,
-    open_marker: str | None = None,
-    close_marker: str | None = None,
+    open: str | None = None,  # noqa: A002  # the name of the option
+    close: str | None = None,
     task: str | Path | None = None,
     data: str | Path | None = None,
     limit: int | None = None,
@@ -90,8 +90,8 @@ def sweep(
     }
     flags |= {
         "parallel": parallel,
-        "open_marker": open_marker,
-        "close_marker": close_marker,
+        "open_marker": open,
+        "close_marker": close,
         "limit": limit,
         "wait": wait,
         "final": final,

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 from support.commands import typed
+from typer.main import get_command
 
 import thinkpace
 from thinkpace import LoopBreaker, ThinkBudget, UnsupportedControl
 from thinkpace.eval import SweepResults
 from thinkpace.eval.cli import sweep as command
+from thinkpace.eval.cli.app import app
 from thinkpace.eval.sweeps.config import OTHER_NAMES, Config
 
 SMALL: dict[str, Any] = {"limit": 8, "budgets": [0, None], "temperature": 0.0, "progress": False}
@@ -20,7 +22,9 @@ SMALL: dict[str, Any] = {"limit": 8, "budgets": [0, None], "temperature": 0.0, "
 
 def test_options_have_one_name_everywhere() -> None:
     """The command, the function and the file: an option of one that another lacks would be silently out of reach."""
-    of_command = set(inspect.signature(command.sweep).parameters) - {"ctx"}
+    commands: Any = get_command(app)
+    options = commands.commands["sweep"].params
+    of_command = {max(option.opts, key=len).strip("-").replace("-", "_") for option in options} - {"help"}
     of_function = set(inspect.signature(thinkpace.sweep).parameters) - {"progress"}
     assert of_command == of_function
     assert {OTHER_NAMES.get(name, name) for name in of_command - {"file", "out"}} == set(Config.model_fields)
