@@ -216,7 +216,7 @@ def logits_processors(
     _refuse_drafts(llama)
     if any("trial" in control.statistics for control in controls):
         raise UnsupportedControl(
-            "a control tries answers at a fork, which a logits processor cannot: use LlamaCppEngine, or another rule "
+            "a control needs a fork for trial answers, which a logits processor cannot make: use LlamaCppEngine, or another rule "
             "of ConfidenceExit"
         )
     vocabulary = vocabulary_of(llama.model_path)

@@ -13,7 +13,7 @@ from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.core.decisions import RowStatistic, Statistics
 
 NO_TRIALS = (
-    "a control tries answers at a fork, which a logits processor alone cannot: use HFEngine, or another rule of "
+    "a control needs a fork for trial answers, which a logits processor cannot make: use HFEngine, or another rule of "
     "ConfidenceExit"
 )
 

@@ -47,7 +47,7 @@ def check_params(params: SamplingParams) -> WireRequest | None:
     if params.bad_words and any(control.rules_answer for control in terms.controls):
         raise ValueError("bad_words may leave the answer that is asked for no token: leave one of them out")
     if params.ignore_eos:
-        raise ValueError("ignore_eos goes on after the end of the sequence, where no control holds: leave it out")
+        raise ValueError("ignore_eos continues after the end of the sequence, where no control applies: leave it out")
     if params.thinking_token_budget is not None and any(control.decides_end for control in terms.controls):
         raise ValueError("thinking_token_budget and a control both decide when thinking ends: leave one of them out")
     return terms

@@ -17,7 +17,7 @@ from thinkpace.processors.text.markers import Markers
 from thinkpace.processors.text.vocabulary import TokenIds
 
 _PROGRAMS = 512  # size of the cache of compiled programs
-NO_FORKS = "a control tries answers at a fork, which this engine has no room for: use another rule of ConfidenceExit"
+NO_FORKS = "a control needs a fork for trial answers, which this engine cannot make: use another rule of ConfidenceExit"
 
 
 def replayed(program: Program, prompt: Sequence[int], tokens: Sequence[int], history: DrawHistory) -> SequenceLog:

@@ -76,7 +76,7 @@ def check(engine: Engine, plan: Plan) -> None:
         UnsupportedControl: if a control cannot work, or if the plan replays and the engine cannot continue an output.
     """
     if plan.replay and not engine.can_continue:
-        raise UnsupportedControl(f"{engine.name} cannot go on from output that is there: sweep on it without --replay")
+        raise UnsupportedControl(f"{engine.name} cannot continue given output: sweep on it without --replay")
     for setting in plan.settings:
         compile_program(
             setting.controls,

@@ -30,7 +30,7 @@ class Stopped(KeyboardInterrupt):
     """
 
     def __init__(self, folder: Path) -> None:
-        super().__init__(f"stopped; what was done is kept in {folder}, and the same command goes on from there")
+        super().__init__(f"stopped; finished samples are kept in {folder}, and the same command continues from there")
         self.folder = folder
 
 
@@ -54,7 +54,7 @@ def perform(config: Config, out: Path | None, console: Console) -> Path:
     folder, config = out, absolute(config)
     task, prompts, settings = task_for(config), prompts_of(config), settings_for(config)
     if config.temperature == 0 and config.samples > 1:
-        console.print("temperature 0: all samples of a question are the same, and say nothing that one does not")
+        console.print("temperature 0: all samples of a question are the same; one would do")
     markers, limit = markers_of(config.open_marker, config.close_marker), config.max_new_tokens
     for model, kind in models_of(config):
         with _executor(config, functools.partial(open_engine, model, kind, markers, config.parallel)) as executor:

@@ -1,4 +1,4 @@
-"""Generation that goes on from output that is there is the generation it would have been."""
+"""Continued generation equals generation at once."""
 
 from __future__ import annotations
 

@@ -101,7 +101,7 @@ def test_each_call_begins_anew(llama: Any, prompts: list[TokenIds]) -> None:
 
 
 def test_an_error_inside_comes_out(llama: Any, prompts: list[TokenIds]) -> None:
-    """ctypes prints it and goes on without controls."""
+    """ctypes prints it and continues without controls."""
     processors = logits_processors(llama, LIMIT)
     processors[0]._unused = np.array([10**9])  # something breaks
     with pytest.raises(IndexError):

@@ -1,4 +1,4 @@
-"""vLLM goes on from output that is there, and it is the generation that it would have been."""
+"""vLLM continues given output, and gives the generation that it would have given at once."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ SMALL = ("sweep", "--limit", "96", "--budgets", "0,16,none")
 
 @pytest.mark.timeout(900)
 def test_killed_and_resumed_gives_the_same_results(tmp_path: Path) -> None:
-    """SIGKILL in the middle, at whatever it is doing; the same command again goes on, and the files are the same."""
+    """SIGKILL in the middle, at whatever it is doing; the same command continues, and the files are the same."""
     whole = typed(*SMALL, "--out", "whole", cwd=tmp_path)
     assert whole.returncode == 0, whole.stderr
     child = subprocess.Popen(

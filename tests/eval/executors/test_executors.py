@@ -104,7 +104,7 @@ def test_work_that_kills_every_worker_is_given_back(executor: Executor) -> None:
 
 @pytest.mark.filterwarnings("default")
 def test_samples_that_no_worker_survives_have_failed(tmp_path: Path) -> None:
-    """The sweep goes on without them; once they can be done, they are."""
+    """The sweep continues without them, and a later run makes them."""
     plan = replace(PLAN, settings=PLAN.settings[:1])
     with Journal(tmp_path / "journal.sqlite") as book:
         with Processes(Deadly, 1) as executor:
