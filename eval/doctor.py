@@ -150,9 +150,7 @@ def _control(
     says = []
     if any("trial" in control.statistics for control in chain):
         if engine == "vllm":
-            return Finding(
-                "control", "note" if is_usual else "refused", name, "needs a fork for trial answers: not on vLLM"
-            )
+            return Finding("control", "note" if is_usual else "refused", name, "needs a fork: not on vLLM")
         engine_class = {"hf": "HFEngine", "llama.cpp": "LlamaCppEngine"}[engine]
         says.append(f"with {engine_class} only: a plain logits processor cannot fork")
     if engine == "hf" and any(control.moves_probability for control in chain):

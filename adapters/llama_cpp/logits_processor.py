@@ -216,8 +216,8 @@ def logits_processors(
     _refuse_drafts(llama)
     if any("trial" in control.statistics for control in controls):
         raise UnsupportedControl(
-            "a control needs a fork for trial answers, which a logits processor cannot make: use LlamaCppEngine, or another rule "
-            "of ConfidenceExit"
+            "a control needs a fork for trial answers, which a logits processor cannot make: use LlamaCppEngine, or "
+            "another rule of ConfidenceExit"
         )
     vocabulary = vocabulary_of(llama.model_path)
     program = compile_program(
