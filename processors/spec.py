@@ -41,10 +41,14 @@ def check_kept(control: Control) -> None:
     """
     try:
         back = control_from_json(json.loads(json.dumps(control.to_json())))
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise ValueError(
             f"{control!r} cannot be kept and sent as text ({error}): a class of your own is announced as an entry "
             f"point of the group {GROUP!r}, see docs/extending.md"
+        ) from None
+    except TypeError as error:
+        raise ValueError(
+            f"{control!r} cannot be kept and sent as text ({error}): its fields must be text, numbers or tuples"
         ) from None
     if type(back) is not type(control):
         raise ValueError(

@@ -49,9 +49,9 @@ def grade(
 ) -> None:
     """Grade recorded outputs: right, wrong, truncated, no_answer or error for each.
 
-    The answer is searched for after the thinking; a text whose thinking never closes is truncated. By default it is,
-    in this order: what follows "Final Answer:", the last \\boxed{}, what follows "####", "answer is" or a last line
-    "A:", or the whole text if it is one word. --rules chooses the rules and their order.
+    The answer is searched for after the thinking; a text whose thinking never closes is truncated. By default the
+    answer is, in this order: what follows "Final Answer:", the last \\boxed{}, what follows "####", "answer is" or a
+    last line "A:", or the whole text if it is one word. --rules chooses the rules and their order.
     """
     from dataclasses import replace
 

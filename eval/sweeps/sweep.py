@@ -9,6 +9,7 @@ from typing import Any
 
 from thinkpace.errors import MissingExtra
 from thinkpace.processors.core.control import Control
+from thinkpace.processors.spec import check_kept
 
 try:
     from rich.console import Console
@@ -75,6 +76,7 @@ def sweep(
     Raises:
         MissingExtra: without the extra `eval`, on import.
         UnsupportedControl: before anything is generated, if a control cannot work.
+        TypeError: for a `control` that is neither text nor a control.
         ValueError, OSError: where the command reports an error.
     """
     flags: dict[str, Any] = {
@@ -133,6 +135,8 @@ def _control_texts(control: Controls | Sequence[Controls]) -> list[str]:
     """One text per setting."""
     if isinstance(control, str | Control):
         return [_control_text(control)]
+    if not isinstance(control, Iterable):
+        raise TypeError(f"control must be text, a control, or lists of these, got {control!r}")
     parts = list(control)
     if parts and all(isinstance(part, Control) for part in parts):  # one setting of several controls
         return [_control_text([part for part in parts if isinstance(part, Control)])]
@@ -142,4 +146,9 @@ def _control_texts(control: Controls | Sequence[Controls]) -> list[str]:
 def _control_text(control: Controls) -> str:
     if isinstance(control, str):
         return control
-    return " + ".join(map(repr, [control] if isinstance(control, Control) else control))
+    parts: list[Any] = list(control) if isinstance(control, Iterable) else [control]
+    for part in parts:
+        if not isinstance(part, Control):
+            raise TypeError(f"control must be text, a control, or lists of these, got {part!r}")
+        check_kept(part)
+    return " + ".join(map(repr, parts))

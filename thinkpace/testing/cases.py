@@ -9,13 +9,19 @@ from thinkpace.engine import Engine, Request, Sampling
 from thinkpace.processors import Control, Markers
 from thinkpace.testing.vocabulary import MARKERS, VOCABULARY
 
+ENDS = ("natural", "forced", "open", "none")
+
 
 @dataclass(frozen=True)
 class Case:
     """A greedy generation. The model says a script, and continues it when controls write something in between.
 
     Texts are spelled with the words of `VOCABULARY`: `a`, `so`, `Wait`, `7`, `Q`, `?`, `;`, space, line break, the
-    markers `<t>` and `</t>`, the pieces `<`, `/`, `think`, `>` of longer ones, and `<eos>`.
+    markers `<t>` and `</t>`, the pieces `<`, `/`, `think`, `>` of longer ones, and `<eos>`. Where a control bans what
+    the model would say, `<` comes: of the other words, which are all equally likely, it has the lowest id.
+
+    Raises:
+        ValueError: for a text of other words, or an unknown `end`.
     """
 
     says: str  #: what the model would say after the prompt; then it ends
@@ -27,6 +33,14 @@ class Case:
     waits: int = 0  #: closes that a wait replaced
     markers: Markers = MARKERS[0]
     limit: int = 40  #: of output tokens
+
+    def __post_init__(self) -> None:
+        for name, text in (("says", self.says), ("text", self.text), ("prompt", self.prompt)):
+            if VOCABULARY.decode(VOCABULARY.encode(text)) != text:
+                words = ", ".join(map(repr, VOCABULARY.words))
+                raise ValueError(f"{name}={text!r} is not made of the words of VOCABULARY: {words}")
+        if self.end not in ENDS:
+            raise ValueError(f"end must be one of {', '.join(ENDS)}, got {self.end!r}")
 
     @property
     def model(self) -> Model:

@@ -89,7 +89,7 @@ def check_control(control: Control, *cases: Case, streams: int = 60, seed: int =
             prompt = [*VOCABULARY.encode("Q"), *random.choice([(), VOCABULARY.encode(markers.open)])]
             wishes = stream(random, markers, random.randint(0, 30))
             for program in programs:
-                _check_laws(program, prompt, wishes)
+                _check_laws(program, prompt, wishes, control if program is programs[0] else None)
         if device is None:
             device = _check_device(control, markers, random)
     if len(refused) == len(MARKERS):
@@ -99,13 +99,15 @@ def check_control(control: Control, *cases: Case, streams: int = 60, seed: int =
     return Checked(streams, len(cases), _check_cases(control, cases, skipped), tuple(skipped), tuple(refused))
 
 
-def _check_laws(program: Program, prompt: list[int], wishes: list[Wish]) -> None:
+def _check_laws(program: Program, prompt: list[int], wishes: list[Wish], alone: Control | None) -> None:
     try:
         program.start(prompt)
     except NoLegalToken:  # raised at the first token: nothing more to check
         return
     for law in _LAWS:
         law(program, prompt, wishes)
+    if alone is not None:
+        laws.declarations_hold(alone, program, prompt, wishes)
     try:
         laws.a_token_is_always_legal(program, prompt, [token for token, _ in wishes])
     except NoLegalToken as error:

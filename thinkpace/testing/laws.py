@@ -61,6 +61,15 @@ def idling_equals_stepping(program: Program, prompt: Sequence[int], wishes: Sequ
             assert log.state == states[length], f"rewound to {length} the state is {log.state}, not {states[length]}"
 
 
+def declarations_hold(control: Control, program: Program, prompt: Sequence[int], wishes: Sequence[Wish]) -> None:
+    """A control declares what engines prepare for: moved probability, and the statistics that it asks for."""
+    for state in run(program, prompt, wishes)[0]:
+        moves = control.moves_probability or not state.edit.redirect
+        assert moves, f"{control!r} redirects tokens: its property moves_probability must be True"
+        kinds = {statistic.kind for statistic in state.wants}
+        assert kinds <= control.statistics, f"{control!r} asks for {kinds}: its property statistics must hold them"
+
+
 def kinds_add_up(program: Program, prompt: Sequence[int], wishes: Sequence[Wish]) -> None:
     """The receipt counts every token once, in agreement with the kind of each."""
     states, tokens, history = run(program, prompt, wishes)
