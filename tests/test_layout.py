@@ -20,7 +20,9 @@ from thinkpace.processors import controls
 
 ROOT = Path(thinkpace.__file__).parent
 FOLDERS = ("processors", "controllers", "adapters", "prompts", "eval")
-MODULES = sorted(path for folder in (".", *FOLDERS) for path in (ROOT / folder).rglob("*.py"))
+#: where each folder is: beside `thinkpace` in a checkout or an unpacked archive without links
+PACKAGES = {folder: Path(importlib.import_module(f"thinkpace.{folder}").__path__[0]) for folder in FOLDERS}
+MODULES = sorted({path for folder in (ROOT, *PACKAGES.values()) for path in folder.rglob("*.py")})
 SLOW_TO_IMPORT = {
     "numpy", "torch", "transformers", "vllm", "llama_cpp", "matplotlib", "scipy", "pandas", "rich", "typer", "pydantic",
 }  # fmt: skip
@@ -118,12 +120,12 @@ def test_no_folder_is_imported_under_a_bare_name() -> None:
 
 def test_every_module_can_be_listed() -> None:
     for folder in FOLDERS:
-        assert (ROOT / folder / "__init__.py").is_file(), f"{folder} is missing from the package"
+        assert (PACKAGES[folder] / "__init__.py").is_file(), f"{folder} is missing from the package"
     for path in MODULES:
         assert (path.parent / "__init__.py").is_file(), f"{path.parent} would be left out of a wheel"
     assert (ROOT / "py.typed").is_file()
-    assert (ROOT / "eval" / "embedded" / "hf" / "model.safetensors").is_file(), "the embedded model is missing"
-    assert (ROOT / "eval" / "embedded" / "MODEL_CARD.md").is_file()
+    assert (PACKAGES["eval"] / "embedded" / "hf" / "model.safetensors").is_file(), "the embedded model is missing"
+    assert (PACKAGES["eval"] / "embedded" / "MODEL_CARD.md").is_file()
 
 
 def test_no_folder_holds_more_than_sixteen_modules() -> None:
