@@ -43,6 +43,10 @@ def _announced() -> dict[str, list[EntryPoint]]:
     return by_name
 
 
+class UnknownControl(ValueError):
+    """No control has this name here; it may be one of a package that is not installed."""
+
+
 def names() -> tuple[str, ...]:
     """The names of all control classes, ours first."""
     ours = [kind.__name__ for kind in CONTROLS]
@@ -63,7 +67,10 @@ def kind_of(name: str) -> type[Control]:
     if key in _OURS:
         return _OURS[key]
     if not points:
-        raise ValueError(f"unknown control {name!r}; known are {', '.join(names())}")
+        raise UnknownControl(
+            f"unknown control {name!r}; known are {', '.join(names())}, and those of other packages once these are "
+            "installed"
+        )
     return _load(points[0])
 
 
@@ -83,7 +90,7 @@ def _owner(point: EntryPoint) -> str:
 def _load(point: EntryPoint) -> type[Control]:
     try:
         kind = point.load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ValueError(f"control {point.name} of {_owner(point)} cannot be loaded: {error}") from error
     if not (isinstance(kind, type) and issubclass(kind, Control)):
         raise ValueError(f"{_owner(point)} announces {point.name} as a control, and it is {kind!r}")

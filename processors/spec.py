@@ -50,14 +50,21 @@ def check_kept(control: Control) -> None:
         raise ValueError(
             f"{control!r} cannot be kept and sent as text ({error}): its fields must be text, numbers or tuples"
         ) from None
+    try:
+        hash(control)
+        same = controls_from_text(repr(control)) == (control,)
+    except (ValueError, TypeError) as error:
+        raise ValueError(
+            f"{control!r} cannot be kept and sent as text ({error}): freeze it, and use finite numbers"
+        ) from None
     if type(back) is not type(control):
         raise ValueError(
             f"{control!r} comes back from its JSON as an object of another class of that name, in "
             f"{type(back).__module__}: give one of them another name"
         )
-    if back != control:
+    if back != control or not same:
         raise ValueError(
-            f"{control!r} comes back from its JSON as {back!r}: its fields must be text, numbers or tuples"
+            f"{control!r} comes back from its JSON as {back!r}: its fields must be text, numbers, or tuples of these"
         )
 
 

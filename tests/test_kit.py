@@ -47,7 +47,9 @@ class Undeclared(Control):
     machine: str = "moving"
 
     def compile(self, binding: Binding) -> Processor[Any]:
-        return Moving() if self.machine == "moving" else Asking()
+        machines: dict[str, Any] = {"moving": Moving(), "asking": Asking(), "none": 5}
+        machine: Processor[Any] = machines[self.machine]
+        return machine
 
 
 @pytest.mark.parametrize(
@@ -70,6 +72,16 @@ def test_a_control_that_no_package_registers() -> None:
 def test_fields_that_are_no_text_are_named_as_the_fault() -> None:
     with registered(), pytest.raises(ValueError, match="its fields must be text, numbers or tuples"):
         text_and_back(Strange(b"3"))  # type: ignore[arg-type]  # the mistake
+
+
+def test_numbers_that_no_text_holds() -> None:
+    with registered(), pytest.raises(ValueError, match="cannot be kept and sent as text"):
+        text_and_back(Strange(float("inf")))  # type: ignore[arg-type]  # the mistake
+
+
+def test_what_is_no_processor_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"Undeclared.compile must return a Processor, got 5"):
+        compile_program((Undeclared("none"),), VOCABULARY, MARKERS[0])
 
 
 def test_a_registered_control_passes() -> None:

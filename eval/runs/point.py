@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from thinkpace.engine import Sampling
+from thinkpace.eval.runs.absent import read_control
 from thinkpace.eval.runs.settings import Setting
-from thinkpace.processors.spec import control_from_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class RunPoint:
     def from_json(cls, data: Mapping[str, Any]) -> RunPoint:
         """The point that `to_json` wrote."""
         rest = dict(data)
-        controls = tuple(control_from_json(spec) for spec in rest.pop("controls"))
+        controls = tuple(read_control(spec) for spec in rest.pop("controls"))
         sampling, rules = Sampling(**rest.pop("sampling")), tuple(rest.pop("rules"))
         return cls(**rest, setting=Setting(controls), sampling=sampling, rules=rules)
 

@@ -20,7 +20,7 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtra("sweeps", "eval") from error
 
-Controls = str | Control | Sequence[Control]
+Controls = str | Path | Control | Sequence[str | Control]
 
 
 def sweep(
@@ -128,12 +128,14 @@ def _joined(value: str | int | Iterable[int | str | None] | None) -> str | None:
         return value
     if isinstance(value, int):
         return str(value)
+    if not isinstance(value, Iterable):
+        raise TypeError(f"budgets, waits and rules must be text, a number, or a list, got {value!r}")
     return ",".join("none" if item is None else str(item) for item in value)
 
 
 def _control_texts(control: Controls | Sequence[Controls]) -> list[str]:
     """One text per setting."""
-    if isinstance(control, str | Control):
+    if isinstance(control, str | Path | Control):
         return [_control_text(control)]
     if not isinstance(control, Iterable):
         raise TypeError(f"control must be text, a control, or lists of these, got {control!r}")
@@ -144,11 +146,16 @@ def _control_texts(control: Controls | Sequence[Controls]) -> list[str]:
 
 
 def _control_text(control: Controls) -> str:
-    if isinstance(control, str):
-        return control
+    if isinstance(control, str | Path):
+        return str(control)
     parts: list[Any] = list(control) if isinstance(control, Iterable) else [control]
-    for part in parts:
-        if not isinstance(part, Control):
-            raise TypeError(f"control must be text, a control, or lists of these, got {part!r}")
-        check_kept(part)
-    return " + ".join(map(repr, parts))
+    return " + ".join(map(_part_text, parts))
+
+
+def _part_text(part: Any) -> str:
+    if isinstance(part, str | Path):
+        return str(part)
+    if not isinstance(part, Control):
+        raise TypeError(f"control must be text, a control, or lists of these, got {part!r}")
+    check_kept(part)
+    return repr(part)

@@ -243,6 +243,9 @@ def compile_program(
     # a control that decides the end comes last, so that a ban of "Wait" leaves alone what it moves onto "Wait"
     ordered = sorted(controls, key=lambda control: control.decides_end)
     processors = [control.compile(binding) for control in ordered]
+    for control, processor in zip(ordered, processors, strict=True):
+        if not isinstance(processor, Processor):
+            raise TypeError(f"{type(control).__name__}.compile must return a Processor, got {processor!r}")
     pieces = lexicon(vocabulary)
     return Program(
         processor=chain(*processors, names=tuple(repr(control) for control in ordered)),

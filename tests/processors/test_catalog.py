@@ -92,6 +92,7 @@ def test_a_name_of_ours_cannot_be_taken(install: Install) -> None:
     ("announced", "name", "source", "message"),
     [
         ("Strange", None, "import nothing_of_that_name", "Strange of broken .* cannot be loaded: No module named"),
+        ("Strange", None, "raise SystemExit(3)", "Strange of broken .* cannot be loaded"),
         ("Strange", None, "x = 1", "Strange of broken .* cannot be loaded: .*no attribute 'Strange'"),
         ("Strange", None, "{name} = int", "announces Strange as a control, and it is <class 'int'>"),
         ("Strange", "Other", SOURCE, "announces Strange, and the class is called Other"),

@@ -104,10 +104,13 @@ def _check_laws(program: Program, prompt: list[int], wishes: list[Wish], alone: 
         program.start(prompt)
     except NoLegalToken:  # raised at the first token: nothing more to check
         return
-    for law in _LAWS:
-        law(program, prompt, wishes)
-    if alone is not None:
-        laws.declarations_hold(alone, program, prompt, wishes)
+    try:
+        for law in _LAWS:
+            law(program, prompt, wishes)
+        if alone is not None:
+            laws.declarations_hold(alone, program, prompt, wishes)
+    except (AttributeError, TypeError) as error:  # say, a `decide` that returns None
+        raise AssertionError(f"{' + '.join(program.armed)} fails along {wishes}: {error!r}") from error
     try:
         laws.a_token_is_always_legal(program, prompt, [token for token, _ in wishes])
     except NoLegalToken as error:

@@ -71,9 +71,11 @@ def declarations_hold(control: Control, program: Program, prompt: Sequence[int],
 
 
 def kinds_add_up(program: Program, prompt: Sequence[int], wishes: Sequence[Wish]) -> None:
-    """The receipt counts every token once, in agreement with the kind of each."""
+    """The receipt counts every token once, in agreement with the kind of each; events give their reason as text."""
     states, tokens, history = run(program, prompt, wishes)
-    usage = program.receipt(states[-1], len(prompt)).usage
+    receipt = program.receipt(states[-1], len(prompt))
+    assert all(isinstance(event.why, str) for event in receipt.events), f"a reason is no text: {receipt.events}"
+    usage = receipt.usage
     kinds = token_kinds(program, prompt, tokens, history)
     ended = next((i for i, state in enumerate(states) if state.track.ended), len(tokens))
     assert usage.completion == min(ended, len(tokens)), f"{usage} for {len(tokens)} tokens"

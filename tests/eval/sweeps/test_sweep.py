@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support.commands import typed
+from support.strange import Strange, registered
 from typer.main import get_command
 
 import thinkpace
@@ -87,6 +88,33 @@ def test_mistakes_are_errors_before_anything_runs(
     with pytest.raises(error, match=message):
         thinkpace.sweep(**{**SMALL, **options}, out=tmp_path / "s")
     assert not (tmp_path / "s" / "results.csv").exists()
+
+
+def test_results_stay_readable_without_the_package_of_a_control(tmp_path: Path) -> None:
+    """They were locked away once the package was gone."""
+    few: dict[str, Any] = {"limit": 2, "temperature": 0.0, "progress": False, "max_new_tokens": 100}
+    with registered():
+        before = thinkpace.sweep(**few, control=[Strange(4)], budgets=[None], out=tmp_path / "s")
+    after = SweepResults(tmp_path / "s")
+    assert [row.accuracy for row in after] == [row.accuracy for row in before]
+    assert after[-1].controls.startswith("Strange(tokens=4)")
+    assert after.report().is_file()
+    done = typed("resume", "s", "--samples", "2", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "unknown control 'Strange'" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"control": [3]}, "control must be text, a control, or lists of these, got 3"),
+        ({"control": LoopBreaker}, "control must be text"),
+        ({"budgets": 3.5}, "budgets, waits and rules must be text, a number, or a list, got 3.5"),
+    ],
+)
+def test_arguments_of_other_types_are_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        thinkpace.sweep(**options)
 
 
 def test_options_are_typed() -> None:
