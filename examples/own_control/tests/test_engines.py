@@ -57,6 +57,6 @@ def test_a_sweep_in_worker_processes(tmp_path: Path) -> None:
         [sys.executable, "-m", "thinkpace", "sweep", "--control", "wait_limit(1) + QuestionLimit(2)", *arguments],
         check=True,
     )
-    rows = list(csv.DictReader((tmp_path / "sweep" / "results.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "sweep" / "results.csv").read_text().splitlines()))
     assert any("WaitLimit+QuestionLimit" in row["control"] for row in rows), rows
     subprocess.run([sys.executable, "-m", "thinkpace", "doctor", "--control", "QuestionLimit(2)"], check=True)
