@@ -76,7 +76,7 @@ class SegmentedEngine:
         self._client = OpenAI(base_url=base_url, api_key=api_key, timeout=timeout)
         self._served = model or self._client.models.list().data[0].id
         self.vocabulary = HFVocabulary(tokenizer, tuple(eos_token_ids))
-        self.markers = markers or find_markers(tokenizer)
+        self.markers = find_markers(tokenizer, markers)
         self.context_tokens = context_tokens  #: the server's context length for one sequence, if known
         self._ids = ids
         self._parallel = parallel

@@ -7,6 +7,7 @@ from typing import Any
 
 from thinkpace.processors import controls
 from thinkpace.processors.budgeting.budget import EFFORTS, QWEN3_MESSAGE
+from thinkpace.processors.budgeting.closer import Closer
 from thinkpace.processors.controls import *
 from thinkpace.processors.controls import CONTROLS
 from thinkpace.processors.controls.gates import after, during
@@ -49,6 +50,7 @@ __all__ = [
     "Binding",
     "BoundMarkers",
     "Close",
+    "Closer",
     "Control",
     "Decision",
     "DrawHistory",

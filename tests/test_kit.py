@@ -103,7 +103,7 @@ def test_ours_pass() -> None:
     ("case", "message"),
     [
         (("b</t>7", "b</t>7<eos>", 1, "natural"), "says='b</t>7' is not made of the words of VOCABULARY: '<'"),
-        (("a</t>7", "a</t>7<eos>", 1, "Natural"), "end must be one of natural, forced, open, none, got 'Natural'"),
+        (("a</t>7", "a</t>7<eos>", 1, "Natural"), "end must be one of natural, forced, eos, open, none, got 'Natural'"),
     ],
 )
 def test_bad_cases(case: tuple[str, str, int, str], message: str) -> None:

@@ -17,6 +17,10 @@ class Phase(IntEnum):
     ANSWER = 3  #: outside any thinking block: before it opens, or after it closed
 
 
+#: how thinking ended; see `Receipt`
+End = Literal["natural", "forced", "eos", "open", "none"]
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Token counts of one generation; every token is counted once.
@@ -76,7 +80,8 @@ class Receipt:
         events: the actions of the controls, in order.
         usage: token counts by kind.
         thinking_tokens: what a budget counts: thinking and injected tokens, markers excluded.
-        end: how thinking ended: "natural", "forced", "open" (never closed), or "none" (never opened).
+        end: how thinking ended: "natural", "forced", "eos" (the model ended the sequence inside thinking, and the close
+            was written in place of that end), "open" (never closed), or "none" (never opened).
         finished: whether the sequence ended by itself (end-of-sequence token), not by the token limit.
         enforced_by: what enforced the limits: "thinkpace", or the engine with its own means.
     """
@@ -85,7 +90,7 @@ class Receipt:
     events: tuple[Event, ...]
     usage: Usage
     thinking_tokens: int
-    end: Literal["natural", "forced", "open", "none"]
+    end: End
     finished: bool
     enforced_by: str = "thinkpace"
 

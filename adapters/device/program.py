@@ -40,6 +40,7 @@ class TrackColumns(NamedTuple):
     answer_from: Ids
     ended: Mask
     missing: Ids
+    line: Ids
     max_new: Ids
 
 
@@ -80,8 +81,8 @@ class DeviceProgram:
         closes = program.tracker.close_matcher
         self._scripts = tables.scripts
         self._close = tables.ids(*(tables.script(program.closing.script("limit", c)) for c in range(len(closes))))
-        self._completions = tables.sets()
-        self._completing = self._completions.added(closes.completions(cursor) for cursor in range(len(closes)))
+        self._advances = tables.sets()
+        self._advancing = self._advances.added(closes.advances(cursor) for cursor in range(len(closes)))
         self._least = bounded(program.closing.min_tokens)
         self._begun = tables.ids(*(len(closes.partial_match(cursor)) for cursor in range(len(closes))))
         scripts = tables.scripts
@@ -125,9 +126,9 @@ class DeviceProgram:
         return {kind: mask & free for kind, mask in self._machine.wants(rows.inner, rows.track).items()}
 
     def likeliest_close(self, scores: torch.Tensor, rows: Rows) -> torch.Tensor:
-        """Float[rows]: for each row the largest score of an id that would complete a closing marker now."""
+        """Float[rows]: for each row the largest score of an id that would begin a closing marker, or continue one."""
         thinks = (rows.track.phase == Phase.THINKING) | (rows.track.phase == Phase.CLOSING)
-        ids, counts = self._completions.of(self._completing[torch.where(thinks, rows.track.cursor, START)])
+        ids, counts = self._advances.of(self._advancing[torch.where(thinks, rows.track.cursor, START)])
         return scores.gather(1, ids).masked_fill(~counts, -torch.inf).amax(1)
 
     def decide(self, rows: Rows, known: KnownStatistics) -> tuple[Rows, Ids, Decisions]:

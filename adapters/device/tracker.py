@@ -8,7 +8,8 @@ from thinkpace.adapters.device.columns import Columns, Ids, Mask, replace_where
 from thinkpace.adapters.device.tables import MatcherTable, known_ids, per_token
 from thinkpace.processors.core.tracker import Tracker
 from thinkpace.processors.text.automaton import START
-from thinkpace.processors.text.lexicon import lexicon
+from thinkpace.processors.text.lexicon import LineKind, lexicon
+from thinkpace.processors.text.openings import Line
 from thinkpace.processors.text.vocabulary import Vocabulary
 from thinkpace.types import Phase
 
@@ -24,7 +25,14 @@ class DeviceTracker:
 
     def __init__(self, tracker: Tracker, vocabulary: Vocabulary, device: torch.device) -> None:
         size = known_ids(vocabulary)
-        self.opens = MatcherTable(tracker.open_matcher, size, device)
+        openings = tracker.openings
+        self.opens = MatcherTable(openings.matcher, size, device)
+        self._lines_matter = bool(openings.kinds)
+        self._lengths = torch.tensor(openings.lengths, device=device)
+        self._at_line = torch.tensor(openings.at_line, device=device)
+        visible = {**dict.fromkeys(range(size - 1), LineKind.VISIBLE), **openings.kinds}
+        self._kinds = per_token(visible, size, device)
+        self._begins = per_token({**dict.fromkeys(range(size), LineKind.VISIBLE), **openings.begins}, size, device)
         self.closes = MatcherTable(tracker.close_matcher, size, device)
         self._eos = per_token(dict.fromkeys(tracker.eos, 1), size, device, torch.bool)
         self._missing = per_token(lexicon(vocabulary).partial, size, device)
@@ -35,7 +43,10 @@ class DeviceTracker:
         close_cursor = torch.where(thinks, track.cursor, START)
         open_cursor = torch.where(thinks, START, track.cursor)
         closes, opens = self.closes.step(close_cursor, token), self.opens.step(open_cursor, token)
-        length = torch.where(thinks, self.closes.found[closes], self.opens.found[opens])
+        lines, counts = self._lines(open_cursor, track.line, opens, token)
+        found = torch.where(counts, self.opens.found[opens], 0)
+        opens = torch.where(counts, opens, torch.where(self.opens.found[opens] > 0, START, opens))
+        length = torch.where(thinks, self.closes.found[closes], found)
         matched = length > 0
         cursor = torch.where(matched, START, torch.where(thinks, closes, opens))
         phase = torch.where(matched, torch.where(thinks, Phase.ANSWER, Phase.THINKING), track.phase)
@@ -60,7 +71,25 @@ class DeviceTracker:
             answer_from=torch.where(closed, emitted, torch.where(opened, -1, track.answer_from)),
             ended=ends,
             missing=self._still_missing(track, token),
+            line=torch.where(thinks, track.line, torch.where(matched, Line.BEGINS, lines)),
         )
+
+    def _lines(self, before: Ids, line: Ids, after: Ids, token: Ids) -> tuple[Ids, Mask]:
+        """`Openings.step`: the line after one more token, and where a marker that is complete now opens thinking."""
+        if not self._lines_matter:
+            return line, torch.ones_like(before, dtype=torch.bool)
+        length = self._lengths[after]
+        kind, begins = self._kinds[token], self._begins[token]
+        plain = torch.where(
+            kind == LineKind.BREAK,
+            Line.BEGINS,
+            torch.where((kind == LineKind.BLANK) & (before == START), line, Line.INSIDE),
+        )
+        visible = (begins == LineKind.VISIBLE) | ((begins == LineKind.BLANK) & (before != START))
+        started = torch.where(begins == LineKind.BREAK, Line.BEGINS, torch.where(visible, Line.INSIDE, line))
+        goes_on = (length > 1) & (length == self._lengths[before] + 1)
+        now = torch.where(length == 0, plain, torch.where(goes_on, line, started))
+        return now, ~self._at_line[after] | (now == Line.BEGINS)
 
     def _still_missing(self, track: Columns, token: Ids) -> Ids:
         missing = self._missing[token]
@@ -84,7 +113,14 @@ class DeviceTracker:
             closing=track.closing + 1 + replaced,
             forced_end=forced,
             missing=self._still_missing(track, token),
+            line=torch.where(track.answer_from >= 0, self._line_after(track, token), Line.BEGINS),
         )
+
+    def _line_after(self, track: Columns, token: Ids) -> Ids:
+        start = torch.full_like(token, START)
+        opens = self.opens.step(start, token)
+        line, counts = self._lines(start, track.line, opens, token)
+        return torch.where(counts & (self.opens.found[opens] > 0), Line.BEGINS, line)
 
     def after_divergence(self, track: Columns, mask: Mask) -> Columns:
         """`Tracker.after_divergence` where the mask is true."""

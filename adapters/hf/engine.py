@@ -76,7 +76,7 @@ class HFEngine:
             raise ValueError(f"batch_size must be >= 1, got {batch_size}")
         self.model = model.eval()
         self.tokenizer = tokenizer
-        self.markers = markers or find_markers(tokenizer)
+        self.markers = find_markers(tokenizer, markers)
         self.batch_size = batch_size
         self.name = name or f"hf:{model.name_or_path}"
         self._use_cache = model.generation_config.use_cache

@@ -207,7 +207,7 @@ def logits_processors(
     if not 0 <= temperature < float("inf"):
         raise ValueError(f"temperature must be >= 0 (0 is greedy), got {temperature}")
     vocabulary = HFVocabulary(tokenizer, eos_token_ids)
-    markers = markers or find_markers(tokenizer)
+    markers = find_markers(tokenizer, markers)
     compiled = {
         row: compile_program(row, vocabulary, markers, max_new_tokens=max_new_tokens, context_tokens=context_tokens)
         for row in dict.fromkeys(lists)

@@ -83,7 +83,7 @@ class LlamaCppEngine:
         vocabulary = vocabulary_of(self._file.path)
         self.vocabulary: Vocabulary = vocabulary
         self._tokenizer = vocabulary.file
-        self.markers = markers or find_markers(self._tokenizer)
+        self.markers = find_markers(self._tokenizer, markers)
         self.context_tokens = context_tokens or min(self._file.trained_tokens, CONTEXT_TOKENS)
         if self.context_tokens > self._file.trained_tokens:
             raise ValueError(f"the model holds {self._file.trained_tokens} tokens, not {self.context_tokens}")

@@ -223,7 +223,7 @@ def logits_processors(
     program = compile_program(
         controls,
         vocabulary,
-        markers or find_markers(vocabulary.file),
+        find_markers(vocabulary.file, markers),
         max_new_tokens=max_new_tokens,
         context_tokens=llama.n_ctx(),
     )

@@ -103,16 +103,23 @@ def read_gguf(path: str | Path) -> ModelFiles:
     )
 
 
-def find_markers(file: ModelFile) -> Markers:
+def find_markers(file: ModelFile, given: Markers | None = None) -> Markers:
     """The thinking markers of a GGUF file, found by rendering its chat template: see `Markers.from_chat_template`.
+
+    Args:
+        file: the file.
+        given: markers that are known; the template then only shows how its prompts end.
 
     Raises:
         UnsupportedControl: if there is no template, or no markers in it; then pass `Markers(open, close)`.
     """
     source = chat_template(file)
+    texts = native.special_texts(file.vocab)
+    if given is not None:
+        return given if source is None else given.of_template(source, **texts)
     if source is None:
         raise no_markers("this GGUF file has no chat template")
-    return replace(Markers.from_chat_template(source, **native.special_texts(file.vocab)), opened_by_prompt=None)
+    return replace(Markers.from_chat_template(source, **texts), opened_by_prompt=None)
 
 
 def render_chat(file: ModelFile, messages: Sequence[dict[str, str]], arguments: Mapping[str, object]) -> str:

@@ -114,8 +114,8 @@ class SequenceLog:
 
     @property
     def close_ids(self) -> tuple[int, ...]:
-        """The ids that would complete a closing marker now."""
-        return self.program.tracker.close_matcher.completions(self.state.track.cursor)
+        """The ids that would begin a closing marker now, or write the next token of one that is partly written."""
+        return tuple(self.program.tracker.close_matcher.advances(self.state.track.cursor))
 
     @property
     def ended(self) -> bool:

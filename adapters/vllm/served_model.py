@@ -108,7 +108,7 @@ class ServedModel:
         Raises:
             UnsupportedControl: if they cannot be found.
         """
-        return self.given or find_markers(self._tokenizer)
+        return find_markers(self._tokenizer, self.given)
 
     def _program(self, terms: WireRequest, max_tokens: int | None) -> Program:
         """Compile the controls of a request.

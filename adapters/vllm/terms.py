@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from thinkpace.processors.budgeting.budget import ALIASES
@@ -69,7 +69,7 @@ class WireRequest:
     def text(self) -> str:
         """The text that `terms_from` reads."""
         data: dict[str, Any] = {"controls": [control.to_json() for control in self.controls]}
-        data |= {"markers": asdict(self.markers)} if self.markers else {}
+        data |= {"markers": self.markers.to_json()} if self.markers else {}
         data |= {} if self.seed is None else {"seed": self.seed}
         data |= {"receipt": self.receipt} if self.receipt else {}
         data |= {"continued": self.continued, "drawn": self.drawn} if self.continued else {}

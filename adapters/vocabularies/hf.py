@@ -65,7 +65,7 @@ class HFVocabulary:
         return str(self._tokenizer.decode(list(tokens), skip_special_tokens=False, clean_up_tokenization_spaces=False))
 
 
-def find_markers(tokenizer: Any, **template_arguments: Any) -> Markers:
+def find_markers(tokenizer: Any, given: Markers | None = None, **template_arguments: Any) -> Markers:
     """The thinking markers of a tokenizer, found by rendering its chat template: see `Markers.from_chat_template`.
 
     Whether the prompt opens thinking is read from each prompt's ids, since it may depend on the arguments with which
@@ -73,13 +73,16 @@ def find_markers(tokenizer: Any, **template_arguments: Any) -> Markers:
 
     Args:
         tokenizer: with a chat template.
+        given: markers that are known; the template then only shows how its prompts end.
         template_arguments: passed on to the template.
 
     Raises:
         UnsupportedControl: if there is no template, or no markers in it; then pass `Markers(open, close)`.
     """
     template = getattr(tokenizer, "chat_template", None)
+    texts = {name: getattr(tokenizer, name, None) or "" for name in ("bos_token", "eos_token")}
+    if given is not None:
+        return given.of_template(template, **texts, **template_arguments) if isinstance(template, str) else given
     if not isinstance(template, str):
         raise no_markers("this tokenizer has no chat template")
-    given = {name: getattr(tokenizer, name, None) or "" for name in ("bos_token", "eos_token")}
-    return replace(Markers.from_chat_template(template, **given, **template_arguments), opened_by_prompt=None)
+    return replace(Markers.from_chat_template(template, **texts, **template_arguments), opened_by_prompt=None)

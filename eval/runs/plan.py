@@ -122,7 +122,7 @@ class Plan:
             rules=self.rules,
             engine=card.name,
             model=card.identity,
-            markers=asdict(card.markers),
+            markers=card.markers.to_json(),
             prompt=prompt.name,
             prompt_digest=prompt.digest,
             setting=setting,

@@ -11,6 +11,7 @@ from thinkpace.processors.core.processor import Processor
 from thinkpace.processors.core.tracker import Track
 from thinkpace.processors.text.automaton import START, matcher
 from thinkpace.processors.text.expressions import THOUGHT_SWITCHES
+from thinkpace.processors.text.openings import openings
 from thinkpace.processors.text.phrases import BEGIN, phrases
 from thinkpace.types import Phase
 
@@ -31,14 +32,14 @@ class Guard(Processor[GuardState]):
         binding: the vocabulary and markers.
     """
 
-    __slots__ = ("_edits", "_wake_tokens", "closes", "opens", "phrases", "tokens")
+    __slots__ = ("_edits", "_wake_tokens", "closes", "openings", "phrases", "tokens")
 
     def __init__(self, tokens: int, binding: Binding) -> None:
         self.tokens = tokens
         self.phrases = phrases(binding.vocabulary, THOUGHT_SWITCHES, apart=binding.markers.single)
         self.closes = matcher(binding.markers.close_spellings)
-        self.opens = matcher(binding.markers.open_spellings)
-        self._edits: dict[tuple[int, int, int], Edit] = {}
+        self.openings = openings(binding.vocabulary, binding.markers)
+        self._edits: dict[tuple[int, int, int, int], Edit] = {}
         self._wake_tokens = self.phrases.wake_inside_word.union(
             *binding.markers.close_spellings, *binding.markers.open_spellings
         )
@@ -63,12 +64,12 @@ class Guard(Processor[GuardState]):
         if state.since < 0 or track.phase is not Phase.ANSWER:
             return KEEP
         phrase, close = (state.phrase, state.close) if self._guards(state, track) else (-1, START)
-        cached = self._edits.get((phrase, close, track.cursor))
+        cached = self._edits.get((phrase, close, track.cursor, track.line))
         if cached is None:
-            banned = set(self.opens.completions(track.cursor))
+            banned = set(self.openings.completions(track.cursor, track.line))
             if phrase >= 0:
                 banned |= {*self.phrases.completions(phrase), *self.closes.completions(close)}
-            cached = self._edits[phrase, close, track.cursor] = Edit(ban=frozenset(banned))
+            cached = self._edits[phrase, close, track.cursor, track.line] = Edit(ban=frozenset(banned))
         return cached
 
     def idle_tokens(self, state: GuardState, track: Track) -> int:

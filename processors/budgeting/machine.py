@@ -14,12 +14,13 @@ from typing import NamedTuple
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.core.binding import Binding
 from thinkpace.processors.core.closing import ClosingSequence, check_phrases
-from thinkpace.processors.core.decisions import FOREVER, Close, Decision, Script
+from thinkpace.processors.core.decisions import END_OF_SEQUENCE, FOREVER, Close, Decision, Script
 from thinkpace.processors.core.edit import KEEP, KNOWN_EDITS, Edit, bias, redirect, redraw
 from thinkpace.processors.core.processor import Processor
 from thinkpace.processors.core.tracker import Track
 from thinkpace.processors.text.automaton import START, Matcher, matcher
 from thinkpace.processors.text.lexicon import lexicon
+from thinkpace.processors.text.openings import Line, openings
 from thinkpace.processors.text.sentences import Pause, Sentences
 from thinkpace.processors.text.vocabulary import TokenIds
 from thinkpace.types import Phase
@@ -64,7 +65,7 @@ class Limits:
         wait: ids written instead of closing; empty to write nothing.
         final_always: whether the final text is also written after a natural close.
         max_new_tokens: the request's limit on output tokens; None if there is none.
-        answer_reserve: output tokens reserved for the answer inside `max_new_tokens`.
+        answer_reserve: output tokens reserved for the answer inside `max_new_tokens`; None to close nothing for it.
         landing: size of the landing, the last thinking tokens before the limit, where thinking ends at the first pause.
         landing_boost: value added to the logit of closing at the end of the landing; it grows from 0.
     """
@@ -75,7 +76,7 @@ class Limits:
     wait: TokenIds
     final_always: bool
     max_new_tokens: int | None
-    answer_reserve: int
+    answer_reserve: int | None
     landing: int
     landing_boost: float
 
@@ -104,13 +105,14 @@ class BudgetMachine(Processor[BudgetState]):
         "eos",
         "finish",
         "limits",
-        "opens",
+        "openings",
+        "request_limit",
         "wait_script",
     )
 
     def __init__(self, limits: Limits, closing: ClosingSequence, binding: Binding) -> None:
         markers, eos = binding.markers, binding.vocabulary.eos
-        self.closes, self.opens = closes, opens = matcher(markers.close_spellings), matcher(markers.open_spellings)
+        self.closes = closes = matcher(markers.close_spellings)
         self.limits, self.eos, self.closing = limits, eos, closing
         self._check(binding, closes)
         self.wait_script = Script(limits.wait[1:], "wait") if len(limits.wait) > 1 else None
@@ -123,7 +125,7 @@ class BudgetMachine(Processor[BudgetState]):
         for cursor in range(len(closes)):
             typed = closes.partial_match(cursor)
             rest = rests.get(typed, ())
-            self.finish.append(Script(rest, "end of sequence", typed, ends_thinking=True, forced=False, replaced=1))
+            self.finish.append(Script(rest, END_OF_SEQUENCE, typed, ends_thinking=True, forced=False, replaced=1))
             self.complete.append(Script(rest, "begun close", typed, ends_thinking=True, forced=False))
             self._ramp.append(closes.advances(cursor))
             attempts = eos | set(closes.completions(cursor))
@@ -131,18 +133,23 @@ class BudgetMachine(Processor[BudgetState]):
             self._edits[OnClose.WAIT].append(redirect(attempts, limits.wait[0]) if limits.wait else KEEP)
             self._edits[OnClose.REDRAW].append(redraw(attempts))
             self._edits[OnClose.BAN].append(Edit(ban=frozenset(attempts)))
-        self._no_opening = [Edit(ban=frozenset(opens.completions(cursor))) for cursor in range(len(opens))]
+        self.openings = openings(binding.vocabulary, markers)
+        self._no_opening = {
+            (cursor, line): Edit(ban=frozenset(self.openings.completions(cursor, line)))
+            for cursor in range(len(self.openings.lengths))
+            for line in Line
+        }
         self._partial = lexicon(binding.vocabulary).partial
         self._sentences = Sentences(binding.vocabulary) if limits.landing else None
         self._known: dict[tuple[OnClose, int, int], Edit] = {}
         self._spent_turns = (FOREVER, *({limits.min_tokens} | _turns(limits.max_tokens, limits)))
-        latest = (
-            None if limits.max_new_tokens is None else limits.max_new_tokens - closing.length - limits.answer_reserve
-        )
+        reserves = limits.max_new_tokens is not None and limits.answer_reserve is not None
+        self.request_limit = limits.max_new_tokens if reserves else None
+        needed = closing.length + (limits.answer_reserve or 0)
+        latest = None if self.request_limit is None else self.request_limit - needed
         self._emitted_turns = tuple(_turns(latest, limits))
         self._wake_tokens = eos.union(limits.wait[:1], *markers.close_spellings, *markers.open_spellings)
-        needed = limits.min_tokens + closing.length + limits.answer_reserve
-        if limits.max_new_tokens is not None and needed > limits.max_new_tokens:
+        if latest is not None and limits.min_tokens > latest:
             raise UnsupportedControl(
                 f"max_new_tokens={limits.max_new_tokens} leaves no room for thinking: closing takes {closing.length} "
                 f"tokens, min_tokens={limits.min_tokens} are asked for and answer_reserve={limits.answer_reserve} are "
@@ -215,7 +222,7 @@ class BudgetMachine(Processor[BudgetState]):
                 return self.after_close
             over = self._over(track, 0)
             if over == "reserve" or (over and track.opened):
-                return self._no_opening[track.cursor]
+                return self._no_opening[track.cursor, Line(track.line)]
         return KEEP
 
     def _edit(self, state: BudgetState, track: Track) -> Edit:
@@ -248,7 +255,7 @@ class BudgetMachine(Processor[BudgetState]):
         edit = self._edits[mode][before.cursor]
         if drawn not in edit.redirect and drawn not in edit.redraw:
             return ""
-        return {OnClose.FREE: "end of sequence", OnClose.WAIT: "wait", OnClose.REDRAW: "ignored close"}.get(mode, "")
+        return {OnClose.FREE: END_OF_SEQUENCE, OnClose.WAIT: "wait", OnClose.REDRAW: "ignored close"}.get(mode, "")
 
     def idle_tokens(self, state: BudgetState, track: Track) -> int:
         if state.due is not PendingText.NOTHING:
@@ -282,16 +289,16 @@ class BudgetMachine(Processor[BudgetState]):
             and track.thinking_spent - self.closing.typed_marker(cursor) >= limits.max_tokens
         ):
             return "limit"
-        if limits.max_new_tokens is not None and self._room(track, cursor) <= 0:
+        if self.request_limit is not None and self._room(track, cursor) <= 0:
             return "reserve"
         return ""
 
     def _room(self, track: Track, cursor: int) -> int:
         """Output tokens that still fit before the closing sequence and the answer reserve."""
-        if self.limits.max_new_tokens is None:
+        if self.request_limit is None:
             return FOREVER
-        needed = len(self.closing.script("reserve", cursor).ids) + self.limits.answer_reserve
-        return self.limits.max_new_tokens - needed - track.emitted
+        needed = len(self.closing.script("reserve", cursor).ids) + (self.limits.answer_reserve or 0)
+        return self.request_limit - needed - track.emitted
 
     def left(self, track: Track) -> int:
         """Thinking tokens that still fit."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from thinkpace.processors.budgeting.closer import Closer
 from thinkpace.processors.core.binding import Binding
 from thinkpace.processors.core.control import Control
 from thinkpace.processors.core.decisions import (
@@ -43,7 +44,7 @@ RULES: Mapping[str, tuple[float | None, int]] = {
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class ConfidenceExit(Control):
+class ConfidenceExit(Closer):
     """Close thinking at the end of a step at which the model is confident.
 
     Each separator completed in thinking ends a step. A look is one test of the rule there:
@@ -53,7 +54,8 @@ class ConfidenceExit(Control):
     * "entropy": the variance of the entropy of the next token (nats), as an exponential moving average over the looks,
       is below `threshold`. This is EAT's rule, applied to the thinking itself; EAT looks behind a close that it tries.
     * "margin": closing is almost the likeliest: the largest log-probability is less than `threshold` above that of
-      the closing marker (ThinkBrake's rule).
+      the closing marker (ThinkBrake's rule). Of a close of several tokens it is that of the first one, or of the next
+      one where the close is partly written.
     * "trial": DEER's own rule: the model answers greedily after `trial`, with at most `trial_tokens` tokens, and the
       geometric mean of the probabilities of all tokens but the first is at least `threshold`. A trial leaves no trace
       in the text; its tokens are in the receipt's usage as `probe` and `reread`. It needs an engine that can fork.

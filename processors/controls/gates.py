@@ -39,6 +39,9 @@ class Gated(Control):
     def rules_answer(self) -> bool:  # type: ignore[override]  # depends on the inner control
         return self.inner.rules_answer
 
+    def ending(self, binding: Binding) -> Processor[Any] | None:
+        return self.inner.ending(binding) if "thinking" in self.phases else None
+
     @property
     def statistics(self) -> frozenset[str]:
         return self.inner.statistics

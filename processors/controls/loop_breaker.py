@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from thinkpace.processors.budgeting.closer import Closer
 from thinkpace.processors.core.binding import Binding
-from thinkpace.processors.core.control import Control
 from thinkpace.processors.core.decisions import FOREVER, Close, Decision
 from thinkpace.processors.core.edit import KEEP
 from thinkpace.processors.core.processor import Processor
@@ -19,7 +19,7 @@ STRIDE = 32  # thinking tokens between two checks
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class LoopBreaker(Control):
+class LoopBreaker(Closer):
     """Close thinking when it repeats itself.
 
     A loop is one sequence of at most `max_period` tokens that occurs at least `repeats` times in a row and covers at

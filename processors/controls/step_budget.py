@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+from thinkpace.processors.budgeting.closer import Closer
 from thinkpace.processors.core.binding import Binding
 from thinkpace.processors.core.control import Control
 from thinkpace.processors.core.decisions import FOREVER, NO_TOKENS, Close, Decision
@@ -20,7 +21,7 @@ from thinkpace.types import Phase
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class StepBudget(Control):
+class StepBudget(Closer):
     """Close thinking after `max_steps` steps.
 
     A step is the text between two separators, if it is more than white space. The close follows directly after the

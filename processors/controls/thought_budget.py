@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from thinkpace.processors.budgeting.closer import Closer
 from thinkpace.processors.controls._thoughts import ThoughtState, follow_thought, skip_thought
 from thinkpace.processors.core.binding import Binding
 from thinkpace.processors.core.control import Control
@@ -21,7 +22,7 @@ from thinkpace.types import Phase
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class ThoughtBudget(Control):
+class ThoughtBudget(Closer):
     """Close thinking instead of starting one thought too many.
 
     Once `max_thoughts` thoughts have started, a line break is written where the model would complete an expression

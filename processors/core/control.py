@@ -43,6 +43,13 @@ class Control(ABC):
         """How thinking is closed by force, by this or another control; None if this one does not decide its end."""
         return None
 
+    def ending(self, binding: Binding) -> Processor[Any] | None:
+        """What turns the end of the sequence inside thinking into a close where no control decides when thinking ends.
+
+        None for controls that never close thinking. `Closer` is the base class of those that do.
+        """
+        return None
+
     @property
     def moves_probability(self) -> bool:
         """Whether it moves probability from some tokens to others; the result then depends on the temperature."""

@@ -83,5 +83,8 @@ NOTHING: frozenset[RowStatistic] = frozenset()
 #: no tokens, such as no wake tokens
 NO_TOKENS: frozenset[int] = frozenset()
 
+#: why a close was written in place of an end of the sequence
+END_OF_SEQUENCE = "end of sequence"
+
 #: more tokens than any sequence has, for `idle_tokens`
 FOREVER = 1 << 40

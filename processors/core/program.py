@@ -12,18 +12,26 @@ from typing import Any, Literal, NamedTuple
 
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.core.binding import Binding
-from thinkpace.processors.core.chain import chain
+from thinkpace.processors.core.chain import Chain, chain
 from thinkpace.processors.core.closing import ClosingSequence
 from thinkpace.processors.core.control import Control
-from thinkpace.processors.core.decisions import FOREVER, NO_TOKENS, NOTHING, Close, RowStatistic, Script, Statistics
+from thinkpace.processors.core.decisions import (
+    END_OF_SEQUENCE,
+    FOREVER,
+    NO_TOKENS,
+    NOTHING,
+    Close,
+    RowStatistic,
+    Script,
+    Statistics,
+)
 from thinkpace.processors.core.edit import KEEP, Edit, force
 from thinkpace.processors.core.processor import Processor
 from thinkpace.processors.core.tracker import Track, Tracker
-from thinkpace.processors.text.automaton import START
 from thinkpace.processors.text.lexicon import lexicon
 from thinkpace.processors.text.markers import Markers
 from thinkpace.processors.text.vocabulary import Vocabulary
-from thinkpace.types import Event, Phase, Receipt, Usage
+from thinkpace.types import End, Event, Phase, Receipt, Usage
 
 
 class State(NamedTuple):
@@ -67,7 +75,7 @@ class Program:
         ends_trials: ids that end a trial: end-of-sequence ids and ids that hold a line break.
     """
 
-    processor: Processor[Any]
+    processor: Chain
     tracker: Tracker
     closing: ClosingSequence
     size: int
@@ -80,7 +88,9 @@ class Program:
 
         `skip` applies them later in one call.
         """
-        if state.script is not None or state.wants or state.track.cursor != START or state.edit.redraw:
+        if state.script is not None or state.wants or state.edit.redraw:
+            return 0
+        if not state.track.ended and not self.tracker.may_idle(state.track):
             return 0
         return FOREVER if state.track.ended else self.processor.idle_tokens(state.inner, state.track)
 
@@ -177,13 +187,15 @@ class Program:
             reread: tokens read again for trials.
         """
         track = state.track
-        end: Literal["natural", "forced", "open", "none"]
+        end: End
         if not track.opened:
             end = "none"
         elif track.phase in (Phase.THINKING, Phase.CLOSING):
             end = "open"
+        elif track.forced_end:
+            end = "forced"
         else:
-            end = "forced" if track.forced_end else "natural"
+            end = "eos" if any(_closed_by_eos(event, track) for event in state.events) else "natural"
         forced = track.injected + track.closing
         usage = Usage(
             prompt=prompt_tokens,
@@ -202,6 +214,12 @@ class Program:
             end=end,
             finished=track.ended,
         )
+
+
+def _closed_by_eos(event: Event, track: Track) -> bool:
+    """Whether this event wrote the last close, in place of an end of the sequence."""
+    written = 1 if event.what == "replaced" else len(event.tokens)
+    return event.why == END_OF_SEQUENCE and event.at + written == track.answer_from
 
 
 def compile_program(
@@ -246,10 +264,14 @@ def compile_program(
     for control, processor in zip(ordered, processors, strict=True):
         if not isinstance(processor, Processor):
             raise TypeError(f"{type(control).__name__}.compile must return a Processor, got {processor!r}")
+    names = [repr(control) for control in ordered]
+    if not deciding and (ending := next((e for c in ordered if (e := c.ending(binding)) is not None), None)):
+        processors.append(ending)
+        names.append("the end of the sequence as a close")
     pieces = lexicon(vocabulary)
     return Program(
-        processor=chain(*processors, names=tuple(repr(control) for control in ordered)),
-        tracker=Tracker(binding.markers, vocabulary.eos, pieces.partial),
+        processor=chain(*processors, names=tuple(names)),
+        tracker=Tracker(binding.markers, vocabulary),
         closing=next((sequence for control in deciding if (sequence := control.closing(binding))), None)
         or ClosingSequence(binding),
         size=vocabulary.size,

@@ -5,12 +5,14 @@ The parser, the budget and the report read the same track, so they cannot disagr
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from thinkpace.processors.text.automaton import START, matcher
+from thinkpace.processors.text.lexicon import lexicon
 from thinkpace.processors.text.markers import BoundMarkers
-from thinkpace.processors.text.vocabulary import TokenIds
+from thinkpace.processors.text.openings import Line, openings
+from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary
 from thinkpace.types import Phase
 
 
@@ -31,6 +33,7 @@ class Track(NamedTuple):
         answer_from: index of the output token where the answer starts, after the last close; -1 while there is none.
         ended: whether the last token was an end-of-sequence token.
         missing: number of bytes that the last character still lacks.
+        line: outside thinking, where the next token stands in its line (`Line`).
     """
 
     phase: Phase
@@ -46,6 +49,7 @@ class Track(NamedTuple):
     answer_from: int = -1
     ended: bool = False
     missing: int = 0
+    line: int = Line.BEGINS
 
     @property
     def thinking_spent(self) -> int:
@@ -58,8 +62,7 @@ class Tracker:
 
     Args:
         markers: the markers, bound to the vocabulary.
-        eos: ids that end a sequence.
-        partial: tokens that end inside a character or continue one, as `Lexicon.partial`.
+        vocabulary: the vocabulary.
     """
 
     __slots__ = (
@@ -69,17 +72,24 @@ class Tracker:
         "eos",
         "markers",
         "open_matcher",
+        "openings",
         "partial",
     )
 
-    def __init__(self, markers: BoundMarkers, eos: frozenset[int], partial: Mapping[int, int]) -> None:
+    def __init__(self, markers: BoundMarkers, vocabulary: Vocabulary) -> None:
         self.markers = markers
-        self.eos = eos
-        self.partial = partial
-        self.open_matcher = matcher(markers.open_spellings)
+        self.eos = vocabulary.eos
+        self.partial = lexicon(vocabulary).partial  # tokens that end inside a character or continue one
+        self.openings = openings(vocabulary, markers)
+        self.open_matcher = self.openings.matcher
         self.close_matcher = matcher(markers.close_spellings)
-        self._thinking_wake_tokens = eos.union(partial, *markers.close_spellings)
-        self._other_wake_tokens = eos.union(partial, *markers.open_spellings)
+        self._thinking_wake_tokens = self.eos.union(self.partial, *markers.close_spellings)
+        self._other_wake_tokens = self.eos.union(self.partial, self.openings.wake_tokens, *markers.open_spellings)
+
+    def may_idle(self, track: Track) -> bool:
+        """Whether tokens other than wake tokens only increase a count."""
+        within = track.line == Line.INSIDE or not self.openings.kinds or track.phase is Phase.THINKING
+        return track.cursor == START and within
 
     def wake_tokens(self, phase: Phase) -> frozenset[int]:
         """The tokens that do more in this phase than increase a count."""
@@ -89,31 +99,57 @@ class Tracker:
         """The track after the prompt.
 
         Only the current turn counts: an end-of-sequence id ends the turn before it, even with thinking still open.
+        Where the chat template's generation prompt is known, the text before it opens nothing.
         Thinking tokens in the prompt (a prefill) are prompt tokens: they do not count towards the budget.
         """
-        phase, cursor = Phase.ANSWER, START
-        for token in prompt:
-            phase, cursor, _ = self._follow(phase, cursor, token)
+        phase, cursor, begins = Phase.ANSWER, START, self._turn(prompt)
+        line: int = Line.BEGINS
+        for at in range(begins[0], len(prompt)):
+            token = prompt[at]
+            watch = self.close_matcher if phase is Phase.THINKING else self.open_matcher
+            cursor = watch.step(cursor, token)
+            if watch.found(cursor) is not None:
+                phase, cursor = Phase.ANSWER if phase is Phase.THINKING else Phase.THINKING, START
             if token in self.eos:
                 phase, cursor = Phase.ANSWER, START
+            if begins[0] < begins[1] <= at:  # a prefill of the answer
+                line = Line.BEGINS if phase is Phase.THINKING else self.openings.step(START, line, token)[1]
         if self.markers.opened_by_prompt is not None:
             wanted = Phase.THINKING if self.markers.opened_by_prompt else Phase.ANSWER
             phase, cursor = wanted, cursor if wanted is phase else START
         thinking = phase is Phase.THINKING
-        return Track(phase, cursor, opened=int(thinking), answer_from=-1 if thinking else 0)
+        return Track(
+            phase,
+            cursor,
+            opened=int(thinking),
+            answer_from=-1 if thinking else 0,
+            line=Line.BEGINS if thinking else line,
+        )
 
-    def _follow(self, phase: Phase, cursor: int, token: int) -> tuple[Phase, int, TokenIds | None]:
-        """The phase and cursor after one token outside a script, and the marker that it completes."""
-        watch = self.close_matcher if phase is Phase.THINKING else self.open_matcher
-        cursor = watch.step(cursor, token)
-        completed = watch.found(cursor)
+    def _turn(self, prompt: Sequence[int]) -> tuple[int, int]:
+        """Where the last generation prompt begins and ends; (0, 0) if there is none."""
+        ids, found = tuple(prompt), (0, 0)
+        for wanted in self.markers.generation_prompts:
+            for at in range(len(ids) - len(wanted), found[0] - 1, -1):
+                if ids[at] == wanted[0] and ids[at : at + len(wanted)] == wanted:
+                    found = max(found, (at, at + len(wanted)))
+                    break
+        return found
+
+    def _follow(self, phase: Phase, cursor: int, line: int, token: int) -> tuple[Phase, int, int, TokenIds | None]:
+        """The phase, cursor and line after one token outside a script, and the marker that it completes."""
+        if phase is not Phase.THINKING:
+            cursor, line, completed = self.openings.step(cursor, line, token)
+            return phase if completed is None else Phase.THINKING, cursor, line, completed
+        cursor = self.close_matcher.step(cursor, token)
+        completed = self.close_matcher.found(cursor)
         if completed is None:
-            return phase, cursor, None
-        return (Phase.ANSWER if phase is Phase.THINKING else Phase.THINKING), START, completed
+            return phase, cursor, line, None
+        return Phase.ANSWER, START, line, completed
 
     def after_token(self, track: Track, token: int, *, written: bool = False) -> Track:
         """The track after one more token, drawn by the model, or `written` by a script that does not close."""
-        phase, cursor, completed = self._follow(track.phase, track.cursor, token)
+        phase, cursor, line, completed = self._follow(track.phase, track.cursor, track.line, token)
         thinking, injected, closing = track.thinking, track.injected, track.closing
         marker, answer, opened = track.marker, track.answer, track.opened
         forced_end, answer_from = track.forced_end, track.answer_from
@@ -150,6 +186,7 @@ class Tracker:
             answer_from,
             token in self.eos,  # ended
             self._missing(track, token),  # missing
+            line,
         )
 
     def after_idle(self, track: Track, count: int) -> Track:
@@ -167,6 +204,9 @@ class Tracker:
             track.opened,
             track.forced_end,
             track.answer_from,
+            False,
+            0,
+            track.line,
         )
 
     def _missing(self, track: Track, token: int) -> int:
@@ -201,6 +241,7 @@ class Tracker:
             closing=track.closing + 1 + replaced,
             forced_end=forced,
             missing=self._missing(track, token),
+            line=self.openings.step(START, track.line, token)[1] if track.answer_from >= 0 else Line.BEGINS,
         )
 
     def after_divergence(self, track: Track) -> Track:

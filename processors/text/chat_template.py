@@ -154,6 +154,15 @@ def find_pair(source: str, arguments: Mapping[str, Any]) -> tuple[str, str, str,
     return *markers, tail.rfind(opened.strip()) > tail.rfind(closed.strip())
 
 
+def generation_prompts(source: str, arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    """The texts that follow the question in the prompts of a chat template, under every switch of thinking."""
+    template, found = ChatTemplate(source, arguments), dict[str, None]()
+    for switch in ({}, *({name: value} for name, value in SWITCHES)):
+        text = template.render([_message("user", _USER)], add_generation_prompt=True, **switch) or ""
+        found[text.rpartition(_USER)[2]] = None
+    return tuple(text for text in found if text.strip())
+
+
 def no_markers(reason: str) -> UnsupportedControl:
     """The error for thinking markers that cannot be determined."""
     return UnsupportedControl(

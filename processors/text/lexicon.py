@@ -62,6 +62,26 @@ def _length(first: int) -> int:
     return 1 if first < 0xC2 else 2 if first < 0xE0 else 3 if first < 0xF0 else 4 if first < 0xF5 else 1
 
 
+class LineKind(IntEnum):
+    """What a token does to the line."""
+
+    VISIBLE = 0  #: the line holds visible text after it
+    BLANK = 1  #: the line is as it was
+    BREAK = 2  #: a new line begins
+
+
+def line_kind(piece: bytes) -> LineKind:
+    r"""What a piece does to the line.
+
+    >>> [line_kind(piece).name for piece in (b"a", b" ", b"a\n  ", b"\na", b"")]
+    ['VISIBLE', 'BLANK', 'BREAK', 'VISIBLE', 'BLANK']
+    """
+    last = piece.rpartition(b"\n")[2]
+    if last.strip():
+        return LineKind.VISIBLE
+    return LineKind.BREAK if b"\n" in piece else LineKind.BLANK
+
+
 class Lexicon:
     """The pieces of one vocabulary. Built by `lexicon`.
 
@@ -93,6 +113,12 @@ class Lexicon:
     def line_ends(self) -> frozenset[int]:
         """Tokens that contain a line break."""
         return frozenset(i for i, piece in enumerate(self.texts) if b"\n" in piece)
+
+    @cached_property
+    def line_kinds(self) -> dict[int, LineKind]:
+        """What tokens do to the line, for those that leave no visible text in it."""
+        kinds = ((i, line_kind(piece)) for i, piece in enumerate(self.texts))
+        return {i: kind for i, kind in kinds if kind is not LineKind.VISIBLE}
 
     @cached_property
     def _sorted_words(self) -> list[tuple[bytes, int]]:

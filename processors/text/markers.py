@@ -6,13 +6,16 @@ more than the natural one.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from thinkpace.errors import UnsupportedControl
-from thinkpace.processors.text.chat_template import find_pair
+from thinkpace.errors import MissingExtra, UnsupportedControl
+from thinkpace.processors.text.chat_template import find_pair, generation_prompts
 from thinkpace.processors.text.spellings import marker_spellings
 from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary, spell
+
+#: values of `Markers.reopens`
+REOPENS = ("line", "anywhere")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +28,16 @@ class Markers:
         forced_close: text written to close thinking by force; it must contain `close`. Default: `close`.
         opened_by_prompt: whether the prompt has already opened thinking. None: read it from the prompt's ids (the last
             marker decides; an end-of-sequence id after it ends its turn).
+        reopens: where an opening marker opens thinking in the output: "line" only at the beginning of a line, with
+            nothing but white space before it, so that an answer may mention the marker; "anywhere". A marker of
+            several tokens whose first one is special always opens.
+        generation_prompts: texts with which the chat template ends a prompt. Of a prompt that holds one of them, only
+            the last one and what follows it can open thinking, not the conversation before.
 
     Raises:
         TypeError: if a marker is not a text.
-        ValueError: if a marker is empty, open and close are the same, or `forced_close` lacks `close`.
+        ValueError: if a marker is empty, open and close are the same, `forced_close` lacks `close`, or for another
+            `reopens`.
 
     >>> Markers("<think>", "</think>").forced_close
     '</think>'
@@ -38,6 +47,8 @@ class Markers:
     close: str
     forced_close: str = ""
     opened_by_prompt: bool | None = None
+    reopens: str = "line"
+    generation_prompts: tuple[str, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in ("open", "close", "forced_close"):
@@ -47,6 +58,9 @@ class Markers:
             raise ValueError(f"both markers need a text, got open={self.open!r}, close={self.close!r}")
         if self.open == self.close:
             raise ValueError(f"open and close must differ, both are {self.open!r}")
+        if self.reopens not in REOPENS:
+            raise ValueError(f"reopens must be one of {', '.join(REOPENS)}, got {self.reopens!r}")
+        object.__setattr__(self, "generation_prompts", tuple(self.generation_prompts))
         if not self.forced_close:
             object.__setattr__(self, "forced_close", self.close)
         if self.close not in self.forced_close:
@@ -73,7 +87,23 @@ class Markers:
         >>> Markers.from_chat_template(template).opened_by_prompt
         True
         """
-        return cls(*find_pair(template, render_kwargs))
+        return cls(*find_pair(template, render_kwargs), generation_prompts=generation_prompts(template, render_kwargs))
+
+    def of_template(self, template: str, **render_kwargs: Any) -> Markers:
+        """These markers, with the generation prompts of a chat template; unchanged if it cannot be read.
+
+        Args:
+            template, render_kwargs: as in `from_chat_template`.
+        """
+        try:
+            prompts = generation_prompts(template, render_kwargs)
+        except (UnsupportedControl, MissingExtra):
+            return self
+        return replace(self, generation_prompts=prompts)
+
+    def to_json(self) -> dict[str, Any]:
+        """The markers as a JSON object, without the generation prompts: those are the template's, not the markers'."""
+        return {name: value for name, value in asdict(self).items() if name != "generation_prompts"}
 
     def bind(self, vocabulary: Vocabulary) -> BoundMarkers:
         """The markers as ids of this vocabulary.
@@ -90,7 +120,10 @@ class Markers:
                 f"inside the forced close {self.forced_close!r} this vocabulary spells {self.close!r} in another way, "
                 "so that the end of thinking would not be seen: pass a forced_close without the text around the marker"
             )
-        return BoundMarkers(opens, closes, forced, self.opened_by_prompt)
+        prompts = (vocabulary.encode(text) for text in self.generation_prompts)
+        return BoundMarkers(
+            opens, closes, forced, self.opened_by_prompt, self.reopens, self.open, tuple(ids for ids in prompts if ids)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +134,18 @@ class BoundMarkers:
         open_spellings: every spelling of the opening marker.
         close_spellings: every spelling of the closing marker.
         forced_close: ids written to close by force; they contain one of `close_spellings`.
-        opened_by_prompt: as in `Markers`.
+        opened_by_prompt, reopens: as in `Markers`.
+        open_text: the opening marker.
+        generation_prompts: ids of the template's generation prompts.
     """
 
     open_spellings: tuple[TokenIds, ...]
     close_spellings: tuple[TokenIds, ...]
     forced_close: TokenIds
     opened_by_prompt: bool | None = None
+    reopens: str = "line"
+    open_text: str = ""
+    generation_prompts: tuple[TokenIds, ...] = ()
 
     @property
     def single(self) -> frozenset[int]:

@@ -73,10 +73,29 @@ CASES: dict[str, Case] = {
     "a natural wait is no extension": Case(
         "aWaita</t>7", "aWaitaWait</t>7<eos>", 4, "natural", _force(waits=1), waits=1
     ),
-    "the sequence ends while thinking": Case("aa", "aa</t><eos>", 2, "natural", _think(max_tokens=9)),
-    "and waits are left": Case("aa", "aaWait</t><eos>", 3, "natural", _force(waits=1), waits=1),
+    "the sequence ends while thinking": Case("aa", "aa</t><eos>", 2, "eos", _think(max_tokens=9)),
+    "and waits are left": Case("aa", "aaWait</t><eos>", 3, "eos", _force(waits=1), waits=1),
     "reopened within the budget": Case(
         "a</t><t>aaa</t>7", "a</t><t>aa</t>a</t>7<eos>", 3, "forced", _think(max_tokens=3)
+    ),
+    "reopened at a new line of the answer": Case(
+        "a</t>7\n<t>aaa</t>7", "a</t>7\n<t>aa</t>a</t>7<eos>", 3, "forced", _think(max_tokens=3)
+    ),
+    "a tag inside a line of the answer is text": Case(
+        "a</t>7 <t>aaa", "a</t>7 <t>aaa<eos>", 1, "natural", _think(max_tokens=3)
+    ),
+    "and is not barred either": Case("a</t>7<t>a", "</t>a</t>7<t>a<eos>", 0, "forced", _think(max_tokens=0)),
+    "a tag of many tokens inside a line is text": Case(
+        "7<think>aaa", "7<think>aaa<eos>", 0, "none", _think(max_tokens=1), prompt="Q", markers=MANY
+    ),
+    "unless it may open anywhere": Case(
+        "7<t>aaa</t>7",
+        "7<t>a</t>aa</t>7<eos>",
+        1,
+        "forced",
+        _think(max_tokens=1),
+        prompt="Q",
+        markers=Markers("<t>", "</t>", reopens="anywhere"),
     ),
     "close of many tokens": Case(
         "aa</think>7", "aa</think>7<eos>", 2, "natural", _think(max_tokens=9), prompt="Q<think>", markers=MANY
@@ -106,7 +125,7 @@ CASES: dict[str, Case] = {
         "a</think>7", "a</think>7<eos>", 1, "natural", _force(max_tokens=4), prompt="Q<think>", markers=MANY
     ),
     "minimum with a close of many tokens": Case(
-        "a</think>7", "a</think<>7</think><eos>", 7, "natural", _think(min_tokens=5), prompt="Q<think>", markers=MANY
+        "a</think>7", "a</think<>7</think><eos>", 7, "eos", _think(min_tokens=5), prompt="Q<think>", markers=MANY
     ),
     "closes are refused and nothing is written": Case(
         "a</t>7", "a<<</t>7<eos>", 3, "natural", _force(waits=2, wait=None), waits=2
@@ -115,7 +134,7 @@ CASES: dict[str, Case] = {
         "a</think>7",
         "a</thinkWait>7</think><eos>",
         7,
-        "natural",
+        "eos",
         _force(waits=1, final=None),
         prompt="Q<think>",
         markers=MANY,
@@ -144,11 +163,11 @@ CASES: dict[str, Case] = {
     ),
     "a character is not cut": Case("a漢1漢2漢3</t>7", "a<</t>漢1漢2漢3</t>7<eos>", 2, "forced", _think(max_tokens=2)),
     "guard: no going on untagged": Case("aWait7", "a</t><<<Wait7<eos>", 1, "forced", _think(max_tokens=1, guard=3)),
-    "guard: no reopening": Case("aa<t>a", "a</t>a<<<<", 1, "forced", _think(max_tokens=1, guard=1), limit=7),
+    "guard: no reopening": Case("aa\n<t>a", "a</t>a\n<<t>a", 1, "forced", _think(max_tokens=1, guard=1), limit=7),
     # ThinkBudget
     "no opening without room to close": Case(
-        "aaaaaaa<think>a</think>7",
-        "aaaaaaa<think<>a",
+        "aaaaaa\n<think>a</think>7",
+        "aaaaaa\n<think<>a",
         0,
         "none",
         (ThinkBudget(99, answer_reserve=2),),
@@ -266,6 +285,27 @@ CASES: dict[str, Case] = {
     "and where there is no thinking": Case("7a", "7<eos>", 0, "none", (StructuredAnswer(choices=("7",)),), prompt="Q"),
     "a model may still open thinking": Case(
         "<t>aa</t>a7", "<t>aa</t>so<eos>", 2, "natural", (StructuredAnswer(choices=("7", "so")),), prompt="Q"
+    ),
+    # whatever closes thinking: the end of the sequence inside it closes too, and an answer follows
+    "the end of the sequence closes: StepBudget": Case("aa", "aa</t><eos>", 2, "eos", (StepBudget(9, ("\n",)),)),
+    "the end of the sequence closes: LoopBreaker": Case("aa", "aa</t><eos>", 2, "eos", (LoopBreaker(),)),
+    "the end of the sequence closes: ThoughtBudget": Case("aa", "aa</t><eos>", 2, "eos", (ThoughtBudget(3, ("so",)),)),
+    "the end of the sequence closes: ConfidenceExit": Case(
+        "aa", "aa</t><eos>", 2, "eos", (ConfidenceExit("margin", separators=("\n",)),)
+    ),
+    "the end of the sequence closes: a gate": Case("aa", "aa</t><eos>", 2, "eos", (after(9, LoopBreaker()),)),
+    "the end of the sequence closes, written in many tokens": Case(
+        "aa", "aa</think><eos>", 2, "eos", (StepBudget(9, ("\n",)),), prompt="Q<think>", markers=MANY
+    ),
+    "and is the end where nothing closes": Case("aa", "aa<eos>", 2, "open", (SuppressExpressions(("so",)),)),
+    "sure by the margin, of a close of many tokens": Case(
+        "a\na</think>7",
+        "a\n</think>a</think>7<eos>",
+        2,
+        "forced",
+        (ConfidenceExit("margin", 11.0, separators=("\n",)),),
+        prompt="Q<think>",
+        markers=MANY,
     ),
     # gates
     "suppressed in the answer only": Case(

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from unittest import mock
 
-from thinkpace import Control, Phase
-from thinkpace.processors import KEEP, Binding, Close, Decision, Processor, Track, catalog
+from thinkpace import Phase
+from thinkpace.processors import KEEP, Binding, Close, Closer, Decision, Processor, Track, catalog
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class Strange(Control):
+class Strange(Closer):
     """Closes thinking after some tokens."""
 
     tokens: int = 3

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from thinkpace.adapters.scripted import Model, ScriptedEngine, says
 from thinkpace.engine import Engine, Request, Sampling
 from thinkpace.processors import Control, Markers
 from thinkpace.testing.vocabulary import MARKERS, VOCABULARY
+from thinkpace.types import End
 
-ENDS = ("natural", "forced", "open", "none")
+ENDS = get_args(End)
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Case:
     says: str  #: what the model would say after the prompt; then it ends
     text: str  #: the whole output
     thinking_tokens: int  #: thinking tokens, as a budget counts them
-    end: str  #: how thinking ends: "natural", "forced", "open" or "none"
+    end: str  #: how thinking ends: "natural", "forced", "eos", "open" or "none"
     controls: tuple[Control, ...] = ()
     prompt: str = "Q<t>"  #: ends with `<t>` where the prompt has opened thinking
     waits: int = 0  #: closes that a wait replaced

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from thinkpace.adapters.sequences.sequence_log import SequenceLog
 from thinkpace.engine import Request
 from thinkpace.processors import (
+    Close,
     Control,
     DrawHistory,
     Program,
@@ -62,12 +63,15 @@ def idling_equals_stepping(program: Program, prompt: Sequence[int], wishes: Sequ
 
 
 def declarations_hold(control: Control, program: Program, prompt: Sequence[int], wishes: Sequence[Wish]) -> None:
-    """A control declares what engines prepare for: moved probability, and the statistics that it asks for."""
+    """A control declares what engines prepare for: moved probability, the statistics that it asks for, closes."""
     for state in run(program, prompt, wishes)[0]:
-        moves = control.moves_probability or not state.edit.redirect
+        moves = control.moves_probability or state.edit.redirect.keys() <= program.tracker.eos
         assert moves, f"{control!r} redirects tokens: its property moves_probability must be True"
         kinds = {statistic.kind for statistic in state.wants}
         assert kinds <= control.statistics, f"{control!r} asks for {kinds}: its property statistics must hold them"
+        if not state.track.ended and isinstance(program.processor.decide(state.inner, state.track), Close):
+            closes = control.decides_end or len(program.armed) < len(program.processor.parts)
+            assert closes, f"{control!r} decides to close thinking: its base class must be Closer, not Control"
 
 
 def kinds_add_up(program: Program, prompt: Sequence[int], wishes: Sequence[Wish]) -> None:

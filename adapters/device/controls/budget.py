@@ -12,6 +12,7 @@ from thinkpace.processors.budgeting.machine import CHARACTER_BYTES, BudgetMachin
 from thinkpace.processors.core.decisions import FOREVER
 from thinkpace.processors.text.automaton import START
 from thinkpace.processors.text.lexicon import lexicon, shapes
+from thinkpace.processors.text.openings import Line
 from thinkpace.processors.text.sentences import Pause, Sentences
 from thinkpace.types import Phase
 
@@ -34,7 +35,9 @@ class DeviceBudget(DeviceMachine):
             bounded, (limits.min_tokens, limits.waits, limits.landing)
         )
         self._begun = tables.ids(*(len(closes.partial_match(cursor)) for cursor in cursors))
-        self._needed = tables.ids(*(len(closing.script("reserve", c).ids) + limits.answer_reserve for c in cursors))
+        self._reserves = limits.answer_reserve is not None
+        reserve = limits.answer_reserve or 0
+        self._needed = tables.ids(*(len(closing.script("reserve", c).ids) + reserve for c in cursors))
         self._close = tables.ids(*(tables.script(closing.script("limit", cursor)) for cursor in cursors))
         self._complete = tables.ids(*(tables.script(script) for script in ending.complete))
         self._finish = tables.ids(*(tables.script(script) for script in ending.finish))
@@ -51,7 +54,9 @@ class DeviceBudget(DeviceMachine):
         self._wait_id = tables.ids(wait)
         self._is_eos = per_token(dict.fromkeys(eos, 1), size, self._device, torch.bool)
         self._steps = MatcherTable(closes, size, self._device)
-        self._no_opening = self._sets.added(ending.opens.completions(cursor) for cursor in range(len(ending.opens)))
+        self._no_opening = self._sets.added(
+            ending.openings.completions(cursor, line) for cursor in range(len(ending.openings.lengths)) for line in Line
+        ).view(-1, len(Line))
         self._ramp = self._sets.added(closes.advances(cursor) for cursor in cursors)
         partial = lexicon(tables.vocabulary).partial
         self._fewest = min(partial.values(), default=0)
@@ -106,7 +111,7 @@ class DeviceBudget(DeviceMachine):
         room = self._room(track, torch.zeros_like(cursor))
         barred = answers & (script < 0) & torch.where(spent >= self._most, track.opened > 0, room <= 0)
         opening = torch.where(answers, track.cursor, START)
-        writes = [EditStep("ban", self._sets, torch.where(barred, self._no_opening[opening], 0))]
+        writes = [EditStep("ban", self._sets, torch.where(barred, self._no_opening[opening, track.line], 0))]
         landing = self._landing
         lands = left <= landing
         if landing:
@@ -128,6 +133,8 @@ class DeviceBudget(DeviceMachine):
         return decisions(track, *writes, script=script, close=close)
 
     def _room(self, track: Columns, cursor: Ids) -> Ids:
+        if not self._reserves:
+            return torch.full_like(cursor, FOREVER)
         room: Ids = track.max_new - self._needed[cursor] - track.emitted
         return room
 

@@ -9,6 +9,7 @@ from thinkpace.adapters.device.machine import Decisions, DeviceMachine, EditStep
 from thinkpace.adapters.device.tables import MatcherTable, bounded
 from thinkpace.processors.budgeting.guard import Guard, GuardState
 from thinkpace.processors.text.automaton import START
+from thinkpace.processors.text.openings import Line
 from thinkpace.processors.text.phrases import BEGIN
 from thinkpace.types import Phase
 
@@ -28,7 +29,10 @@ class DeviceGuard(DeviceMachine):
         self._table = tables.phrases(guard.phrases)
         self._closes = MatcherTable(guard.closes, size, tables.device)
         self._close_sets = self._sets.added(guard.closes.completions(cursor) for cursor in range(len(guard.closes)))
-        self._open_sets = self._sets.added(guard.opens.completions(cursor) for cursor in range(len(guard.opens)))
+        openings = guard.openings
+        self._open_sets = self._sets.added(
+            openings.completions(cursor, line) for cursor in range(len(openings.lengths)) for line in Line
+        ).view(-1, len(Line))
 
     def _guards(self, state: Columns, track: Columns) -> Mask:
         guards: Mask = (state.since >= 0) & (track.emitted - state.since < self._tokens)
@@ -54,7 +58,7 @@ class DeviceGuard(DeviceMachine):
         opening = torch.where(holds, track.cursor, START)
         return decisions(
             track,
-            EditStep("ban", self._sets, torch.where(holds, self._open_sets[opening], 0)),
+            EditStep("ban", self._sets, torch.where(holds, self._open_sets[opening, track.line], 0)),
             EditStep("ban", self._table.sets, torch.where(guards, self._table.completions[state.phrase], 0)),
             EditStep("ban", self._sets, torch.where(guards, self._close_sets[state.close], 0)),
         )

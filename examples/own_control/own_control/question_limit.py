@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from thinkpace import Control, Phase
+from thinkpace import Phase
 from thinkpace.processors import (
     FOREVER,
     KEEP,
     Binding,
     Close,
+    Closer,
     Decision,
     Processor,
     Track,
@@ -20,7 +21,7 @@ from thinkpace.processors import (
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class QuestionLimit(Control):
+class QuestionLimit(Closer):
     """Close the thinking block once `max_questions` question marks have been thought.
 
     Args:

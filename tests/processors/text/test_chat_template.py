@@ -173,3 +173,31 @@ def test_a_close_of_ordinary_tokens_is_seen_whatever_merges_with_one_end(before:
         return  # merged on both ends: the usual neighbours are covered, not every pair
     state = replay(program, words.encode("Q\n<think>\n"), words.encode(f"So{before}</think>{after}"))
     assert program.receipt(state, 1).end == "natural"
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    "file",
+    [
+        "Qwen-Qwen3-0.6B.jinja",
+        "deepseek-ai-DeepSeek-V3.1.jinja",
+        "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B.jinja",
+        "ByteDance-Seed-OSS.jinja",
+        "unsloth-mistral-Devstral-Small-2507.jinja",
+    ],
+)
+def test_a_marker_in_the_question_opens_nothing(file: str) -> None:
+    """The user's turn ends without an end-of-sequence id in some of these templates."""
+    from thinkpace.processors.text.chat_template import ChatTemplate
+
+    known, template = vocabulary("deepseek-v3-r1"), ChatTemplate(source(file), TOKENS)
+    try:
+        markers = Markers.from_chat_template(source(file), **TOKENS)
+    except UnsupportedControl:
+        markers = Markers("<think>", "</think>", opened_by_prompt=False).of_template(source(file), **TOKENS)
+    program = compile_program([], known, replace(markers, opened_by_prompt=None))
+    for question in (f"What is {markers.open}?", f"{markers.open} or {markers.close}", "What?"):
+        text = template.render([{"role": "user", "content": question}], add_generation_prompt=True)
+        assert text is not None
+        opened = program.start(known.encode(text)).track.opened
+        assert opened == (markers.opened_by_prompt is True), question
