@@ -10,7 +10,6 @@ and `logits.torch_writer` writes the edits.
 
 from __future__ import annotations
 
-import functools
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -19,11 +18,12 @@ from thinkpace.errors import MissingExtra, UnsupportedControl
 
 try:
     import torch
-    from transformers import GenerationMixin, LogitsProcessor, LogitsProcessorList
+    from transformers import LogitsProcessor, LogitsProcessorList
 except ModuleNotFoundError as error:
     raise MissingExtra("the Hugging Face adapter", "hf") from error
 
 from thinkpace.adapters.hf.rows import Rows
+from thinkpace.adapters.hf.wrapping import wrap_generation
 from thinkpace.adapters.logits.attribution import DrawAttribution
 from thinkpace.adapters.logits.torch_statistics import NO_TRIALS, Trials, row_statistics
 from thinkpace.adapters.logits.torch_writer import ScoreWriter, TorchSnapshot
@@ -68,8 +68,24 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         self.trials = trials
         self.calls = 0
         self._rows = Rows(programs, pad_token_id, seeds, continued)
+        self.beams = beams
+        self.prompt_decides = any(program.tracker.markers.opened_by_prompt is None for program in programs)
         self._writer = ScoreWriter(programs[0].size, temperature, programs[0].unused, beams=beams)
         self._scores_width = 0
+
+    def begin(self, attention_mask: torch.Tensor | None) -> None:
+        """A call of `generate` begins, whose prompts are padded as the mask says; None if it is not known."""
+        self._scores_width = 0
+        self._rows.begin(attention_mask)
+
+    def stop(self, stopped: torch.Tensor, length: int) -> None:
+        """Rows were stopped by something other than their end of sequence; `generate` pads them from now on.
+
+        Args:
+            stopped: Bool[rows].
+            length: number of ids of each row, prompts included.
+        """
+        self._rows.stop(stopped, length)
 
     def reset(self) -> None:
         """Forget the last call.
@@ -105,10 +121,16 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
 
     def _check_width(self, width: int) -> None:
         if width < self._writer.size or self._scores_width not in (0, width):
+            drafts = "assisted generation needs a draft model of the same vocabulary (not universal assisted decoding)"
+            if self._scores_width:
+                raise UnsupportedControl(
+                    f"the scores have {width} ids, and those before them {self._scores_width}: {drafts}; between two "
+                    "models call reset()"
+                )
             raise UnsupportedControl(
-                f"scores of {width} ids are not of this tokenizer ({self._writer.size}) or not of this call's model: "
-                "assisted generation needs a draft model of the same vocabulary (not universal assisted decoding); "
-                "between two models call reset()"
+                f"the scores have {width} ids, and this tokenizer {self._writer.size}: the embedding was not resized "
+                "after tokens were added (model.resize_token_embeddings), or the tokenizer is another model's; and "
+                + drafts
             )
         self._scores_width = width
 
@@ -214,7 +236,7 @@ def logits_processors(
     }
     if any("trial" in control.statistics for row in lists for control in row):
         raise UnsupportedControl(NO_TRIALS)
-    _refuse_continuous_batching()
+    wrap_generation()
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     processor = ThinkpaceLogitsProcessor([compiled[row] for row in lists], pad, temperature, seed, beams=beams)
     return ThinkpaceLogitsProcessorList(processor)
@@ -224,19 +246,3 @@ _NEVER_CALLED = (
     "generate never called these controls: continuous batching (generate_batch, cache_implementation='paged') ignores "
     "logits processors; call model.generate without it"
 )
-
-
-def _refuse_continuous_batching() -> None:
-    """Make `generate_batch` raise for our processors, which it silently ignores (transformers 5.19)."""
-    original = GenerationMixin.generate_batch
-    if hasattr(original, "__wrapped_by_thinkpace__"):
-        return
-
-    @functools.wraps(original)
-    def generate_batch(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if any(isinstance(p, ThinkpaceLogitsProcessor) for p in kwargs.get("logits_processor") or ()):
-            raise UnsupportedControl("generate_batch ignores logits processors: use model.generate for these controls")
-        return original(self, *args, **kwargs)
-
-    generate_batch.__wrapped_by_thinkpace__ = True  # type: ignore[attr-defined]  # marks the wrapper
-    GenerationMixin.generate_batch = generate_batch  # type: ignore[method-assign]  # the point of this function

@@ -45,10 +45,33 @@ class Rows:
         self._seeds = seeds
         self._given = tuple(continued)
         self._started = 0  # calls of `generate` so far
+        self._mask: torch.Tensor | None = None
         self.reset()
+
+    def begin(self, mask: torch.Tensor | None) -> None:
+        """A call begins.
+
+        Args:
+            mask: its attention mask, Long[prompts, width]; None if it is not known.
+        """
+        self.reset()
+        self._mask = mask
+
+    def stop(self, stopped: torch.Tensor, length: int) -> None:
+        """Rows were stopped by something other than their end of sequence: what follows is padding.
+
+        Args:
+            stopped: Bool[rows].
+            length: number of ids of each row, prompts included.
+        """
+        if len(self._logs) == 1 or len(self._logs) != stopped.shape[0]:  # a single row gets no padding
+            return
+        for row in torch.nonzero(stopped).flatten().tolist():
+            self._stops.setdefault(row, length - self._width)
 
     def reset(self) -> None:
         """Forget the last call."""
+        self._stops: dict[int, int] = {}  # rows that were stopped -> number of tokens that `generate` added to them
         self._width = 0  # of the padded prompt
         self._prompts: list[list[int]] = []  # padded, one per row
         self._logs: list[SequenceLog] = []  # one per row
@@ -82,7 +105,8 @@ class Rows:
             for row, (token, wake_tokens, marks) in enumerate(
                 zip(newest, self._wake_tokens, self._marker_wake_tokens, strict=True)
             )
-            if token in wake_tokens or token in marks or (due and self._until[row] < length)
+            if (token in wake_tokens or token in marks or (due and self._until[row] < length))
+            and not self._stops.get(row, length) < length
         ]
         for row in woken:
             log = self._logs[row]
@@ -98,7 +122,9 @@ class Rows:
 
     def _output(self, row: int, ids: list[int]) -> list[int]:
         """The output of a row, extracted from its ids."""
-        return self._continued[row] + _until_end(ids[self._width :], self._programs[0])
+        stop = self._stops.get(row)
+        end = None if stop is None else self._width + stop
+        return self._continued[row] + _until_end(ids[self._width : end], self._programs[0])
 
     def _told_all(self, length: int) -> None:
         """Restart the columns: every log now holds all `length` output tokens."""
@@ -135,7 +161,8 @@ class Rows:
         """The logs of all rows, brought up to date."""
         for row, log in enumerate(self._logs):
             if not log.ended:
-                log.append_idle([column[row] for column in self._columns[self._seen(row) - self._since :]])
+                end = self._stops[row] - self._since if row in self._stops else None
+                log.append_idle([column[row] for column in self._columns[self._seen(row) - self._since : end]])
         return self._logs
 
     def __getitem__(self, row: int) -> SequenceLog:
@@ -252,13 +279,22 @@ class Rows:
         self._continued = [[] for _ in rows]
         seeds = self._row_seeds(count, device)
         self._started += 1
-        for row, ids in enumerate(rows):
-            pads = 0
-            while pads < len(ids) - 1 and ids[pads] == self._pad:
-                pads += 1
+        for row, (ids, pads) in enumerate(zip(rows, self._pads(rows), strict=True)):
             program = self._programs[row * len(self._programs) // count]
             self._logs.append(SequenceLog(program, tuple(ids[pads:]), seeds[row]))
         self._told_all(0)
+
+    def _pads(self, rows: list[list[int]]) -> list[int]:
+        """Number of ids of each row that pad it on the left: by the attention mask, else by the pad id."""
+        mask, count = self._mask, len(rows)
+        if mask is not None and mask.dim() == 2 and mask.shape[1] == self._width and count % len(mask) == 0:
+            first: list[int] = mask.long().argmax(1).tolist()  # of the ones
+            return [first[row * len(mask) // count] for row in range(count)]
+        pads = []
+        for ids in rows:
+            padded = next((at for at, token in enumerate(ids) if token != self._pad), len(ids))
+            pads.append(min(padded, max(0, len(ids) - 1)))
+        return pads
 
     def _row_seeds(self, count: int, device: torch.device) -> Sequence[int]:
         if self._seeds is None:

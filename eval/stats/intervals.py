@@ -64,7 +64,8 @@ def wilson(share: float, questions: int, confidence: float) -> tuple[float, floa
     z = float(stats.norm.ppf((1 + confidence) / 2))
     middle = (share + z * z / (2 * questions)) / (1 + z * z / questions)
     half = z * math.sqrt(share * (1 - share) / questions + (z / (2 * questions)) ** 2) / (1 + z * z / questions)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    # at the ends rounding would leave the share outside its own interval
+    return 0.0 if share == 0 else max(0.0, middle - half), 1.0 if share == 1 else min(1.0, middle + half)
 
 
 def resampled(questions: int, seed: int, statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]]) -> Any:

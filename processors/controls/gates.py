@@ -150,6 +150,9 @@ class Gate(Processor[Any]):
     def init(self, track: Track) -> Any:
         return self.inner.init(track)
 
+    def read(self, state: Any, prompt: Sequence[int]) -> Any:
+        return self.inner.read(state, prompt)
+
     def observe(self, state: Any, before: Track, after: Track, token: int, drawn: int) -> Any:
         return self.inner.observe(state, before, after, token, drawn)
 

@@ -135,7 +135,7 @@ class PhasedSpeedMachine(Processor[PhasedSpeedState]):
         separator, completed = self.separators.step(state.separator, token)
         phrase, _ = self.phrases.step(state.phrase, token)
         at_break = completed is not None and drawn >= 0
-        over = state.over or self._replaced(state, before, token, drawn)
+        over = self._replaced(state, before, token, drawn)
         next_state = PhasedSpeedState(separator, phrase, at_break, False, over)
         return state if next_state == state else next_state
 

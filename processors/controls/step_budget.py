@@ -25,7 +25,7 @@ class StepBudget(Closer):
     """Close thinking after `max_steps` steps.
 
     A step is the text between two separators, if it is more than white space. The close follows directly after the
-    separator that ends the last step.
+    separator that ends the last step, or a later one if it has to wait (for a gate, or for a minimum).
 
     Args:
         max_steps: maximum of steps, 1 or more, over all thinking blocks.
@@ -66,6 +66,7 @@ class StepBudgetState(NamedTuple):
     steps: int = 0  #: steps completed so far
     has_text: bool = False  #: whether the current step has more than white space
     cursor: int = BEGIN  #: cursor in the separators
+    at_end: bool = False  #: whether a separator has just ended, or the block has just begun
 
 
 class StepBudgetMachine(Processor[StepBudgetState]):
@@ -85,22 +86,22 @@ class StepBudgetMachine(Processor[StepBudgetState]):
         if after.phase is not Phase.THINKING:
             return state
         if before.phase is not Phase.THINKING:
-            return StepBudgetState(state.steps)
+            return StepBudgetState(state.steps, at_end=True)
         cursor, completed = self.separators.step(state.cursor, token)
         has_text = state.has_text or bool(self.texts[token].strip())
         if completed is not None and has_text:
-            return StepBudgetState(state.steps + 1, False, cursor)
-        unchanged = (cursor, has_text) == (state.cursor, state.has_text)
-        return state if unchanged else StepBudgetState(state.steps, has_text, cursor)
+            return StepBudgetState(state.steps + 1, False, cursor, True)
+        next_state = StepBudgetState(state.steps, has_text, cursor, completed is not None)
+        return state if next_state == state else next_state
 
     def decide(self, state: StepBudgetState, track: Track) -> Decision:
-        over = track.phase is Phase.THINKING and state.steps >= self.most
+        over = track.phase is Phase.THINKING and state.at_end and state.steps >= self.most
         return Close("steps") if over else KEEP
 
     def idle_tokens(self, state: StepBudgetState, track: Track) -> int:
         if track.phase is not Phase.THINKING:
             return FOREVER
-        return 0 if state.steps >= self.most else FOREVER
+        return 0 if state.at_end else FOREVER
 
     def wake_tokens(self, state: StepBudgetState, track: Track) -> frozenset[int]:
         return self.separators.wake_tokens_from(state.cursor) if track.phase is Phase.THINKING else NO_TOKENS

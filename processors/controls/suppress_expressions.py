@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from thinkpace.processors.core.binding import Binding
@@ -111,6 +112,11 @@ class SuppressExpressionsMachine(Processor[int]):
 
     def init(self, track: Track) -> int:
         return BEGIN
+
+    def read(self, state: int, prompt: Sequence[int]) -> int:
+        for token in prompt:
+            state = self.phrases.step(state, token)[0]
+        return state
 
     def observe(self, state: int, before: Track, after: Track, token: int, drawn: int) -> int:
         return self.phrases.step(state, token)[0]

@@ -82,7 +82,10 @@ class ThoughtBudgetMachine(Processor[ThoughtState]):
 
     def observe(self, state: ThoughtState, before: Track, after: Track, token: int, drawn: int) -> ThoughtState:
         followed = follow_thought(state, self.phrases, before, after, token, own=drawn == token)
-        return followed._replace(over=True) if self._replaced(state, before, token, drawn) else followed
+        over = self._replaced(state, before, token, drawn)
+        if after.phase is Phase.THINKING is not before.phase:
+            over = followed.thoughts > self.most
+        return followed if over == followed.over else followed._replace(over=over)
 
     def _replaced(self, state: ThoughtState, before: Track, token: int, drawn: int) -> bool:
         return (
@@ -104,7 +107,7 @@ class ThoughtBudgetMachine(Processor[ThoughtState]):
         if track.phase is not Phase.THINKING:
             return KEEP
         edit = self._edit(state)
-        return Close("thoughts", edit) if state.over or state.thoughts > self.most else edit
+        return Close("thoughts", edit) if state.over else edit
 
     def explain(self, state: ThoughtState, before: Track, token: int, drawn: int) -> str:
         return "thoughts" if self._replaced(state, before, token, drawn) else ""
@@ -112,7 +115,7 @@ class ThoughtBudgetMachine(Processor[ThoughtState]):
     def idle_tokens(self, state: ThoughtState, track: Track) -> int:
         if track.phase is not Phase.THINKING:
             return FOREVER
-        if state.over or state.thoughts > self.most:
+        if state.over:
             return 0
         ready = self.phrases.is_idle_any_word if state.thoughts < self.most else self.phrases.is_idle
         return FOREVER if ready(state.cursor) else 0

@@ -45,6 +45,9 @@ class Chain(Processor[States]):
     def init(self, track: Track) -> States:
         return tuple([part.init(track) for part in self.parts])
 
+    def read(self, state: States, prompt: Sequence[int]) -> States:
+        return tuple([part.read(inner, prompt) for part, inner in zip(self.parts, state, strict=True)])
+
     def observe(self, state: States, before: Track, after: Track, token: int, drawn: int) -> States:
         return tuple(
             [part.observe(inner, before, after, token, drawn) for part, inner in zip(self.parts, state, strict=True)]

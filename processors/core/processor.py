@@ -15,6 +15,8 @@ from thinkpace.processors.core.tracker import Track
 
 S = TypeVar("S")
 
+PROMPT_END = 64  # ids of a prompt's end that processors read
+
 
 class Processor(ABC, Generic[S]):
     """A control compiled for one vocabulary. Pure: equal arguments give equal results, and nothing is modified."""
@@ -26,6 +28,15 @@ class Processor(ABC, Generic[S]):
     @abstractmethod
     def init(self, track: Track) -> S:
         """The state after the prompt."""
+
+    def read(self, state: S, prompt: Sequence[int]) -> S:
+        """The state after `init`, where the end of the prompt matters: a word may begin there.
+
+        Args:
+            state: the state that `init` returned.
+            prompt: the last ids of the prompt, `PROMPT_END` at most.
+        """
+        return state
 
     def observe(self, state: S, before: Track, after: Track, token: int, drawn: int) -> S:
         """The state after one more token.

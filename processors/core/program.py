@@ -26,7 +26,7 @@ from thinkpace.processors.core.decisions import (
     Statistics,
 )
 from thinkpace.processors.core.edit import KEEP, Edit, force
-from thinkpace.processors.core.processor import Processor
+from thinkpace.processors.core.processor import PROMPT_END, Processor
 from thinkpace.processors.core.tracker import Track, Tracker
 from thinkpace.processors.text.lexicon import lexicon
 from thinkpace.processors.text.markers import Markers
@@ -108,7 +108,8 @@ class Program:
     def start(self, prompt: Sequence[int]) -> State:
         """The state after the prompt."""
         track = self.tracker.start(prompt)
-        return self._decided(track, self.processor.init(track), ())
+        inner = self.processor.read(self.processor.init(track), prompt[-PROMPT_END:])
+        return self._decided(track, inner, ())
 
     def receive(self, state: State, statistics: Statistics) -> State:
         """The state after the row statistics that it needed; the next token is decided again."""

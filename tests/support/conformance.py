@@ -207,6 +207,9 @@ CASES: dict[str, Case] = {
     # SuppressExpressions
     "whole words are suppressed": Case("a so", "a <<<<", 6, "open", (SuppressExpressions(("so",)),), limit=6),
     "and parts of words are not": Case("aso</t>7", "aso</t>7<eos>", 2, "natural", (SuppressExpressions(("so",)),)),
+    "a word that begins in the prompt": Case(
+        " so a", " <so a<eos>", 5, "open", (SuppressExpressions(("a so",)),), prompt="Q<t>a"
+    ),
     "a Wait that is written is not suppressed": Case(
         "a</t>7",
         "aWait</t>7<eos>",
@@ -310,6 +313,23 @@ CASES: dict[str, Case] = {
     # gates
     "suppressed in the answer only": Case(
         "a so</t>7", "a so</t>7<eos>", 3, "natural", (during("answer", SuppressExpressions(("so",))),)
+    ),
+    "a step that ended before the gate opened: the close waits for the end of the next": Case(
+        "a\naaaa\na</t>7", "a\naaaa\n</t>a</t>7<eos>", 7, "forced", (after(4, StepBudget(1, ("\n",))),)
+    ),
+    "and so it does below a minimum": Case(
+        "a\naaaa\na</t>7",
+        "a\naaaa\n</t>a</t>7<eos>",
+        7,
+        "forced",
+        (StepBudget(1, ("\n",)), *_think(min_tokens=4)),
+    ),
+    "thoughts before the gate opened: the close waits for the next": Case(
+        "so so a so a</t>7",
+        "so so a \n</t>so a</t>7<eos>",
+        7,
+        "forced",
+        (after(4, ThoughtBudget(1, ("so",))),),
     ),
     "suppressed from the fourth token on": Case(
         "so so so", "so so <", 5, "open", (after(3, SuppressExpressions(("so",))),), limit=5

@@ -49,7 +49,7 @@ class DevicePhasedSpeed(DeviceMachine):
             self._replacing.table.step(state.phrase, token),
             self._separators.found(state.separator, token) & (drawn >= 0),
             never,
-            state.over | replaced,
+            replaced & (before.phase == Phase.THINKING),
         )
         begin = torch.full_like(token, BEGIN)
         return where(opens, build(PhasedSpeedState, begin, begin, never, never, never), where(inside, on, state))

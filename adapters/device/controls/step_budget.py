@@ -30,10 +30,14 @@ class DeviceStepBudget(DeviceMachine):
         inside = after.phase == Phase.THINKING
         opens = inside & (before.phase != Phase.THINKING)
         started = state.has_text | self._holds[token]
-        ended = self._table.found(state.cursor, token) & started
-        on = build(StepBudgetState, state.steps + ended.long(), started & ~ended, self._table.step(state.cursor, token))
-        anew = build(StepBudgetState, state.steps, torch.zeros_like(started), torch.full_like(token, BEGIN))
+        found = self._table.found(state.cursor, token)
+        ended = found & started
+        on = build(
+            StepBudgetState, state.steps + ended.long(), started & ~ended, self._table.step(state.cursor, token), found
+        )
+        never, begin = torch.zeros_like(started), torch.full_like(token, BEGIN)
+        anew = build(StepBudgetState, state.steps, never, begin, torch.ones_like(started))
         return where(opens, anew, where(inside, on, state))
 
     def decide(self, state: Columns, track: Columns) -> Decisions:
-        return decisions(track, close=(track.phase == Phase.THINKING) & (state.steps >= self._most))
+        return decisions(track, close=(track.phase == Phase.THINKING) & state.at_end & (state.steps >= self._most))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from thinkpace.adapters.device.columns import Columns, Ids, replace_where
+import torch
+
+from thinkpace.adapters.device.columns import Columns, Ids
 from thinkpace.adapters.device.controls._line_break import LineBreakInstead
 from thinkpace.adapters.device.controls._thoughts import follow_thought
 from thinkpace.adapters.device.machine import Decisions, DeviceMachine, Tables, decisions
@@ -27,9 +29,10 @@ class DeviceThoughtBudget(DeviceMachine):
         replaced = self._replacing.replaced(state.cursor, token, drawn)
         replaced &= (before.phase == Phase.THINKING) & (state.thoughts >= self._most)
         followed = follow_thought(state, self._replacing.table, before, after, token, drawn == token)
-        return replace_where(followed, replaced, over=True)
+        opens = (after.phase == Phase.THINKING) & (before.phase != Phase.THINKING)
+        return followed._replace(over=torch.where(opens, followed.thoughts > self._most, replaced))
 
     def decide(self, state: Columns, track: Columns) -> Decisions:
         thinks = track.phase == Phase.THINKING
         write = self._replacing.write(state.cursor, thinks & (state.thoughts >= self._most))
-        return decisions(track, write, close=thinks & (state.over | (state.thoughts > self._most)))
+        return decisions(track, write, close=thinks & state.over)

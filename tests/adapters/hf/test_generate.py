@@ -153,10 +153,10 @@ def test_repeated_calls_draw_anew_whether_a_wait_was_natural() -> None:
 def test_padding_with_an_ordinary_token_ends_nothing() -> None:
     tokenizer = WordTokenizer(VOCABULARY)
     tokenizer.pad_token_id = VOCABULARY.words.index("7")
-    fake = ScriptedHF(says(VOCABULARY.encode("a</t>7so<t>aaaaaa</t>7"), VOCABULARY.size, 8), VOCABULARY, 2)
+    fake = ScriptedHF(says(VOCABULARY.encode("a</t>7\n<t>aaaaaa</t>7"), VOCABULARY.size, 8), VOCABULARY, 2)
     hf = HFEngine(fake, tokenizer, markers=Markers("<t>", "</t>"))
     [made] = hf.generate([Request(VOCABULARY.encode("Q<t>"), (ThinkBudget(3, answer_reserve=0),), 40, Sampling(0.0))])
-    assert made.text == "a</t>7so<t>aa</t>aaaa</t>7<eos>"
+    assert made.text == "a</t>7\n<t>aa</t>aaaa</t>7<eos>"
     assert made.receipt.thinking_tokens == 3
 
 
