@@ -6,7 +6,7 @@ text and continues it after controls have inserted tokens.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,6 +19,7 @@ from thinkpace.adapters.logits.statistics import confidence, row_statistic
 from thinkpace.adapters.sequences.requests import begin, compile_requests, completion, is_done
 from thinkpace.adapters.sequences.sequence_log import SequenceLog
 from thinkpace.engine import Completion, Request, Sampling
+from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.core.decisions import RowStatistic
 from thinkpace.processors.text.markers import Markers
 from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary
@@ -116,7 +117,16 @@ class ScriptedEngine:
         self.vocabulary = vocabulary
         self.markers = markers
 
-    def chat(self, messages: Sequence[dict[str, str]]) -> TokenIds:
+    def chat(
+        self, messages: Sequence[dict[str, str]], template_arguments: Mapping[str, object] | None = None
+    ) -> TokenIds:
+        """The contents of the messages, one after another; a script has no chat template, and takes no arguments.
+
+        Raises:
+            UnsupportedControl: for template arguments.
+        """
+        if template_arguments:
+            raise UnsupportedControl("a scripted model has no chat template", field="template_arguments")
         return self.vocabulary.encode("".join(message["content"] for message in messages))
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:

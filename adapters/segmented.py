@@ -91,8 +91,10 @@ class SegmentedEngine:
         """Close the connection."""
         self._client.close()
 
-    def chat(self, messages: Sequence[Mapping[str, str]]) -> TokenIds:
-        return self.vocabulary.chat(messages)
+    def chat(
+        self, messages: Sequence[Mapping[str, str]], template_arguments: Mapping[str, object] | None = None
+    ) -> TokenIds:
+        return self.vocabulary.chat(messages, template_arguments)
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """One completion per request, in their order.

@@ -60,7 +60,7 @@ def check_model(
     findings = list(_vocabulary(vocabulary))
     try:
         if markers is not None:
-            findings += _markers(vocabulary, markers)
+            findings += [*_markers(vocabulary, markers), *_foreign(markers, chat_template)]
         elif chat_template is None:
             raise no_markers("there is no chat template")
         else:
@@ -117,6 +117,16 @@ def _markers(vocabulary: Vocabulary, markers: Markers) -> Iterator[Finding]:
         yield Finding("markers", "works", name, says)
     forced = bound.forced_close
     yield Finding("markers", "works", "written to close", f"{markers.forced_close!r} is {_ids(forced)}")
+
+
+def _foreign(markers: Markers, chat_template: str | None) -> Iterator[Finding]:
+    """A note on markers that the chat template does not name: the model may never write them."""
+    if chat_template is None or markers.open not in chat_template:
+        says = (
+            f"{markers.open!r} is not in the chat template: a model that was not trained with it never opens thinking, "
+            "and controls of thinking then have nothing to act on; --prefill opens it"
+        )
+        yield Finding("markers", "note", "open", says)
 
 
 def _ids(ids: Sequence[int]) -> str:

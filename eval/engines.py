@@ -35,8 +35,8 @@ def engine_kind(name: str | None, model: str) -> str:
     if name is not None and name not in ENGINES:
         raise ValueError(f"--engine must be one of {', '.join(ENGINES)}, got {name!r}")
     is_gguf = model.endswith(".gguf")
-    if name in (HF, VLLM) and is_gguf:
-        raise ValueError(f"{model!r} is a GGUF file: that is for --engine {LLAMA_CPP}")
+    if name == VLLM and is_gguf:
+        raise ValueError(f"{model!r} is a GGUF file: that is for --engine {LLAMA_CPP}, or {HF}, which makes it larger")
     inside = sorted(Path(model).glob("*.gguf")) if Path(model).is_dir() else []
     if inside and not (Path(model) / "config.json").is_file():
         raise ValueError(f"{model!r} is a folder of GGUF files: name one of them, such as {str(inside[0])!r}")
@@ -48,7 +48,16 @@ def engine_kind(name: str | None, model: str) -> str:
     return LLAMA_CPP if is_gguf or (no_torch and model == embedded.NAME) else HF
 
 
-def open_engine(model: str, kind: str, markers: Markers | None, parallel: int | None = None) -> Engine:
+def open_engine(
+    model: str,
+    kind: str,
+    markers: Markers | None,
+    parallel: int | None = None,
+    *,
+    context_tokens: int | None = None,
+    threads: int = 0,
+    gpu_layers: int = 0,
+) -> Engine:
     """Open an engine and load its model.
 
     Args:
@@ -56,22 +65,37 @@ def open_engine(model: str, kind: str, markers: Markers | None, parallel: int | 
         kind: one of `ENGINES`.
         markers: of thinking; None to find them in the chat template.
         parallel: sequences at once; None for the engine's default.
+        context_tokens: maximum length of one sequence; None for the engine's default.
+        threads: of the CPU; 0 for the engine's default.
+        gpu_layers: layers kept on a GPU by llama.cpp; -1 for all.
 
     Raises:
         MissingExtra: if the engine is not installed.
-        ValueError: if there is no such model.
+        ValueError: if there is no such model, or the engine has no such option.
         UnsupportedControl: if the markers cannot be found.
     """
     if kind == LLAMA_CPP:
-        return open_llama_cpp(model, markers, parallel)
+        return open_llama_cpp(model, markers, parallel, context_tokens, threads, gpu_layers)
+    if gpu_layers:
+        raise ValueError(f"--gpu-layers is an option of --engine {LLAMA_CPP}, not of {kind}")
     if kind == VLLM:
-        return _open_vllm(model, markers, parallel)
+        if threads:
+            raise ValueError("--threads is no option of --engine vllm: it binds threads by VLLM_CPU_OMP_THREADS_BIND")
+        return _open_vllm(model, markers, parallel, context_tokens)
+    if context_tokens is not None:
+        raise ValueError(f"--context is no option of --engine {HF}: its cache grows with the sequence")
+    return _open_hf(model, markers, parallel, threads)
+
+
+def _open_hf(model: str, markers: Markers | None, parallel: int | None, threads: int) -> Engine:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
-        from thinkpace.adapters.hf.engine import HFEngine
+        from thinkpace.adapters.hf.engine import HFEngine, set_threads
     except ModuleNotFoundError as error:
         raise MissingExtra("generating with transformers", "hf") from error
+    if threads:
+        set_threads(threads)
     size = {} if parallel is None else {"batch_size": parallel}
     if model == embedded.NAME:
         return HFEngine.from_path(embedded.path("hf"), markers=markers, name=embedded.ENGINE_NAMES[HF], **size)
@@ -79,7 +103,7 @@ def open_engine(model: str, kind: str, markers: Markers | None, parallel: int | 
         raise ValueError(f"there is no model in the folder {model!r}: it has no config.json")
     try:
         return HFEngine.from_path(model, markers=markers, **size)
-    except UnsupportedControl:
+    except (UnsupportedControl, MissingExtra):
         raise
     except (OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
@@ -103,7 +127,7 @@ def open_llama_cpp(
         markers: of thinking; None to find them in the chat template.
         parallel: sequences at once; None for the default: 4, or 32 for the embedded model.
         context_tokens: of one sequence; None for the engine's default.
-        threads: 0 for one per CPU that this process may use.
+        threads: 0 for one per CPU that is free when the model is loaded.
         gpu_layers: layers kept on a GPU; -1 for all.
     """
     from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
@@ -129,7 +153,7 @@ def open_llama_cpp(
     )
 
 
-def _open_vllm(model: str, markers: Markers | None, parallel: int | None) -> VLLMEngine:
+def _open_vllm(model: str, markers: Markers | None, parallel: int | None, context_tokens: int | None) -> VLLMEngine:
     spec = importlib.util.find_spec("vllm")
     if spec is None or spec.origin is None:  # a mere folder named vllm has no origin
         raise MissingExtra("generating with vLLM", "vllm")
@@ -139,6 +163,8 @@ def _open_vllm(model: str, markers: Markers | None, parallel: int | None) -> VLL
     path, arguments = model, dict[str, Any]()
     if parallel is not None:
         arguments["max_num_seqs"] = parallel
+    if context_tokens is not None:
+        arguments["max_model_len"] = context_tokens
     if model == embedded.NAME:  # float32, so that it agrees with transformers; eager, since compiling takes longer
         path = str(embedded.path("hf"))
         arguments |= {"name": embedded.ENGINE_NAMES[VLLM], "dtype": "float32", "enforce_eager": True}

@@ -30,6 +30,7 @@ class Prompt:
         shot_template: the format of one example, with `{question}` and `{answer}`.
         prefill: the start of the model's turn, after what the chat template puts there. `<think>` and `</think>` in it
             stand for the model's own markers.
+        template_arguments: passed on to the chat template, as (name, value), such as `("enable_thinking", False)`.
 
     Raises:
         ValueError: if the template lacks `{question}`, or has shots without `{shots}` or the reverse.
@@ -43,6 +44,7 @@ class Prompt:
     shots: tuple[Shot, ...] = ()
     shot_template: str = "Q: {question}\nA: {answer}\n"
     prefill: str = ""
+    template_arguments: tuple[tuple[str, object], ...] = ()
 
     def __post_init__(self) -> None:
         if "{question}" not in self.template:
@@ -71,7 +73,9 @@ class Prompt:
     @property
     def digest(self) -> str:
         """A hash that tells apart prompts of the same name."""
-        return hashlib.blake2b(repr(astuple(self)).encode(), digest_size=8).hexdigest()
+        values = astuple(self)
+        values = values if self.template_arguments else values[:-1]  # as it was before there were such arguments
+        return hashlib.blake2b(repr(values).encode(), digest_size=8).hexdigest()
 
 
 def _filled(template: str, **values: str) -> str:
@@ -85,6 +89,22 @@ def _filled(template: str, **values: str) -> str:
         out += rest[:at] + values[name]
         rest = rest[at + len(name) + 2 :]
     return out + rest
+
+
+def load_prompt(path: Path) -> Prompt:
+    """Load a prompt of your own: a text file with `{question}` in it, named after the file.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: if it is no text, or lacks `{question}`.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no prompt file {path}")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is no UTF-8 text ({error.reason} at byte {error.start})") from None
+    return Prompt(path.stem, text.removesuffix("\n"), str(path.name))
 
 
 def load_shots(path: Path) -> tuple[Shot, ...]:

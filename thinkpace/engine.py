@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Literal, Protocol
@@ -183,8 +183,18 @@ class Engine(Protocol):
         """Whether it can continue from given output (`Request.continue_from`), which replays need."""
         ...
 
-    def chat(self, messages: Sequence[dict[str, str]]) -> TokenIds:
-        """The prompt ids of a conversation, ready for the model to answer."""
+    def chat(
+        self, messages: Sequence[dict[str, str]], template_arguments: Mapping[str, object] | None = None
+    ) -> TokenIds:
+        """The prompt ids of a conversation, ready for the model to answer.
+
+        Args:
+            messages: role and content of each.
+            template_arguments: passed on to the chat template, such as `{"enable_thinking": False}`.
+
+        Raises:
+            UnsupportedControl: if the template refuses them.
+        """
         ...
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:

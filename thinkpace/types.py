@@ -84,6 +84,7 @@ class Receipt:
             was written in place of that end), "open" (never closed), or "none" (never opened).
         finished: whether the sequence ended by itself (end-of-sequence token), not by the token limit.
         enforced_by: what enforced the limits: "thinkpace", or the engine with its own means.
+        notes: what was asked for and could not act, as sentences; empty if all controls could.
     """
 
     armed: tuple[str, ...]
@@ -93,10 +94,16 @@ class Receipt:
     end: End
     finished: bool
     enforced_by: str = "thinkpace"
+    notes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The receipt as a JSON object, with its fields by name."""
         return asdict(self)
+
+    @property
+    def held(self) -> Literal["held", "not held"]:
+        """Whether every control could act: "held", or "not held" with the reasons in `notes`."""
+        return "not held" if self.notes else "held"
 
     def _repr_html_(self) -> str:
         """For notebooks: the counts, then one line per event."""
@@ -107,6 +114,7 @@ class Receipt:
             ("end", f"thinking {self.end}, sequence {'finished' if self.finished else 'at its limit'}"),
             ("tokens", usage),
             *((f"token {event.at}", f"{event.what} ({event.why})") for event in self.events),
+            *(("note", note) for note in self.notes),
         ]
         cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(text)}</td></tr>" for name, text in rows)
         return f"<table>{cells}</table>"

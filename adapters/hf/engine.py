@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from thinkpace.adapters.logits.torch_writer import ScoreWriter
 from thinkpace.adapters.sequences.requests import begin, compile_requests, completion, is_done
 from thinkpace.adapters.sequences.sequence_log import SequenceLog
 from thinkpace.adapters.vocabularies.hf import HFVocabulary, find_markers
+from thinkpace.adapters.vocabularies.hf_files import gguf_of
 from thinkpace.engine import Completion, Request, Sampling
 from thinkpace.processors.core.decisions import RowStatistic
 from thinkpace.processors.core.program import Program
@@ -88,14 +89,20 @@ class HFEngine:
 
     @classmethod
     def from_path(cls, path: str | Path, **arguments: Any) -> HFEngine:
-        """Load a model and its tokenizer from a folder or a name on the hub.
+        """Load a model and its tokenizer from a folder, a name on the hub, or a GGUF file, which is dequantised.
+
+        Args:
+            path: the folder, name or file.
+            arguments: as in the class.
 
         Raises:
+            MissingExtra: for a GGUF file, without gguf and accelerate.
             OSError: if there is no such model.
         """
-        tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
-        model = AutoModelForCausalLM.from_pretrained(path)
-        return cls(model, tokenizer, **arguments)
+        where, file = gguf_of(path)
+        tokenizer = AutoTokenizer.from_pretrained(where, padding_side="left", **file)
+        model = AutoModelForCausalLM.from_pretrained(where, **file)
+        return cls(model, tokenizer, **{"name": f"hf:{file['gguf_file']}", **arguments} if file else arguments)
 
     @property
     def identity(self) -> str:
@@ -106,8 +113,10 @@ class HFEngine:
             digest.update(name.encode() + some)
         return digest.hexdigest()
 
-    def chat(self, messages: Sequence[dict[str, str]]) -> TokenIds:
-        return self.vocabulary.chat(messages)
+    def chat(
+        self, messages: Sequence[dict[str, str]], template_arguments: Mapping[str, object] | None = None
+    ) -> TokenIds:
+        return self.vocabulary.chat(messages, template_arguments)
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """One completion per request, in their order.
@@ -228,6 +237,11 @@ class HFEngine:
         ids = [[self._pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
         mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
         return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+def set_threads(threads: int) -> None:
+    """Let torch use this many threads of the CPU."""
+    torch.set_num_threads(threads)
 
 
 class _Barred(LogitsProcessor):

@@ -39,7 +39,7 @@ class LlamaCppEngine:
         cells: tokens that all sequences hold together. Default: `parallel` times `context_tokens`. Prefixes that
             sequences share are stored once.
         batch: maximum number of tokens per decode.
-        threads: 0 for one per CPU that this process may use.
+        threads: 0 for one per CPU that is free, by the load of the last minute.
         gpu_layers: number of layers kept on a GPU; -1 for all.
         cache_type: type of keys and values: "f16", "f32" or "q8_0".
         flash_attention: None for llama.cpp's own choice; without it sums are more exact.

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -45,24 +45,35 @@ class ThinkpaceProcessor:
     """Applies a program to successive `generate` calls. Made by `logits_processors`.
 
     Args:
-        program: the program of all sequences.
+        program: gives the program for a limit on output tokens.
+        limit: the `max_tokens` of the calls; None for what the context leaves.
         model: key of the GGUF file the program was compiled for, from `file_key`.
         seed: for attribution, combined with the seed of the call.
     """
 
-    def __init__(self, program: Program, model: tuple[str, int, int], seed: int) -> None:
-        self.program = program
+    def __init__(
+        self, program: Callable[[int], Program], limit: int | None, model: tuple[str, int, int], seed: int
+    ) -> None:
+        self._program = program
+        self._limit = limit
         self.model = model
         self.seed = seed
         self.log: SequenceLog | None = None  # of the last call
         self._error: BaseException | None = None
         self._asked = False  # whether the edit of the next token was applied
-        self._unused = np.array(sorted(program.unused), dtype=np.int64)
+        self._unused = np.array([], dtype=np.int64)
         self._writer = RowWriter(1.0, BARRED_LOGIT)
 
-    def begin(self, prompt: Sequence[int], temperature: float, seed: int) -> None:
-        """Start a new call, which has its own seed."""
-        self.log = SequenceLog(self.program, tuple(prompt), (self.seed << 32) + seed)
+    def begin(self, prompt: Sequence[int], temperature: float, seed: int, context_tokens: int) -> None:
+        """Start a new call, which has its own seed.
+
+        Raises:
+            UnsupportedControl: if what the prompt leaves of the context is not enough.
+        """
+        room = context_tokens - len(prompt)
+        program = self._program(max(1, room if self._limit is None else min(room, self._limit)))
+        self.log = SequenceLog(program, tuple(prompt), (self.seed << 32) + seed)
+        self._unused = np.array(sorted(program.unused), dtype=np.int64)
         self._error = None
         self._asked = False
         if self._writer.temperature != temperature:
@@ -200,7 +211,8 @@ def logits_processors(
     Args:
         llama: the object on which the calls are made; `Llama.generate` is wrapped.
         controls: in order.
-        max_new_tokens: the `max_tokens` of the calls, so that room for an answer is reserved inside it.
+        max_new_tokens: the `max_tokens` of the calls, so that room for an answer is reserved inside it. None: inside
+            what each prompt leaves of the context.
         markers: the model's thinking markers. Default: found in the chat template.
         seed: for the random choice whether a "Wait" was the model's own, combined with the seed of the call; greedy
             decoding needs none.
@@ -220,16 +232,16 @@ def logits_processors(
             "another rule of ConfidenceExit"
         )
     vocabulary = vocabulary_of(llama.model_path)
-    program = compile_program(
-        controls,
-        vocabulary,
-        find_markers(vocabulary.file, markers),
-        max_new_tokens=max_new_tokens,
-        context_tokens=llama.n_ctx(),
-    )
+    found = find_markers(vocabulary.file, markers)
+
+    @functools.lru_cache(maxsize=8)
+    def program(limit: int) -> Program:
+        return compile_program(controls, vocabulary, found, max_new_tokens=limit, context_tokens=llama.n_ctx())
+
+    program(min(llama.n_ctx(), max_new_tokens or llama.n_ctx()))  # raises if a control can never work here
     _wrap_generate()
     return LlamaLogitsProcessors(
-        ThinkpaceProcessor(program, file_key(llama.model_path), seed), vocabulary, max_new_tokens
+        ThinkpaceProcessor(program, max_new_tokens, file_key(llama.model_path), seed), vocabulary, max_new_tokens
     )
 
 
@@ -271,11 +283,22 @@ def _wrap_generate() -> None:
         temperature = float(call.arguments["temp"])
         if call.arguments["mirostat_mode"] or temperature < 0:
             temperature = 1.0  # both sample from unscaled scores
-        ours[0].begin(tokens, temperature, int(getattr(llama, "_seed", 0)))
+        _grow_ids(llama)
+        ours[0].begin(tokens, temperature, int(getattr(llama, "_seed", 0)), llama.n_ctx())
         return _followed(ours[0], original(llama, tokens, *args, **kwargs))
 
     generate.__wrapped_by_thinkpace__ = True  # type: ignore[attr-defined]  # marks the wrapper
     Llama.generate = generate
+
+
+def _grow_ids(llama: Any) -> None:
+    """Give the library's array of ids the size of its context, which llama.cpp rounds up to a multiple of 256.
+
+    Otherwise ids beyond the requested size are lost, and processors see too few (llama-cpp-python 0.3.36).
+    """
+    missing = llama.n_ctx() - len(llama.input_ids)
+    if missing > 0:
+        llama.input_ids = np.concatenate([llama.input_ids, np.zeros(missing, dtype=llama.input_ids.dtype)])
 
 
 def _followed(processor: ThinkpaceProcessor, tokens: Any) -> Generator[int, Any, None]:

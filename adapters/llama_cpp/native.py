@@ -143,8 +143,16 @@ class Feed:
     wanted: bool = True
 
 
-def _usable_cpus() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def free_cpus() -> int:
+    """Number of CPUs that this process may use and that others do not keep busy; at least 1.
+
+    llama.cpp's threads wait for each other in busy loops: with more threads than free CPUs it gets many times slower.
+    """
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if not hasattr(os, "getloadavg"):
+        return usable
+    busy = os.getloadavg()[0] - ((os.cpu_count() or usable) - usable)  # others may be busy on CPUs that we may not use
+    return max(1, usable - max(0, round(busy)))
 
 
 class Context:
@@ -155,7 +163,8 @@ class Context:
         sequences: number of sequences, at least 1.
         cells: tokens that all sequences hold together; a copied prefix is shared.
         batch: maximum number of tokens per decode.
-        threads: for decoding; 0 for one per CPU that this process may use (llama.cpp's default is always 4).
+        threads: for decoding; 0 for one per CPU that is free, by the load of the last minute (llama.cpp's own default
+            is always 4).
         cache_type: type of keys and values.
         flash_attention: whether to use it; None for llama.cpp's own choice.
 
@@ -179,7 +188,7 @@ class Context:
         params.n_seq_max, params.kv_unified = sequences, True
         params.type_k = params.type_v = _CACHE_TYPES[cache_type]
         params.no_perf = True
-        params.n_threads = params.n_threads_batch = threads or _usable_cpus()
+        params.n_threads = params.n_threads_batch = threads or free_cpus()
         if flash_attention is not None:
             params.flash_attn_type = int(flash_attention)
         pointer = llama_cpp.llama_init_from_model(model.pointer, params)

@@ -11,7 +11,7 @@ from thinkpace.adapters.llama_cpp import native
 from thinkpace.adapters.llama_cpp.native import ModelFile
 from thinkpace.adapters.vocabularies.model_files import ModelFiles
 from thinkpace.errors import UnsupportedControl
-from thinkpace.processors.text.chat_template import ChatTemplate, no_markers
+from thinkpace.processors.text.chat_template import ChatTemplate, check_template_arguments, no_markers
 from thinkpace.processors.text.markers import Markers
 from thinkpace.processors.text.vocabulary import TokenIds
 
@@ -133,12 +133,7 @@ def render_chat(file: ModelFile, messages: Sequence[dict[str, str]], arguments: 
     Raises:
         UnsupportedControl: if the file has no chat template or it refuses the messages, or an argument is set here.
     """
-    reserved = [name for name in ("messages", "add_generation_prompt") if name in arguments]
-    if reserved:
-        raise UnsupportedControl(
-            f"{reserved[0]} is no argument that can be passed on to the chat template: it is set here",
-            field="template_arguments",
-        )
+    arguments = check_template_arguments(arguments)
     source = chat_template(file)
     if source is None:
         raise UnsupportedControl("this GGUF file has no chat template: give the prompt's ids instead of messages")

@@ -216,7 +216,7 @@ class SequenceLog:
 
     def receipt(self) -> Receipt:
         generated, read = self.trials
-        return self.program.receipt(self.state, len(self.prompt), probe=generated, reread=read)
+        return self.program.receipt(self.state, len(self.prompt), self.tokens, probe=generated, reread=read)
 
 
 def common(one: Sequence[int], other: Sequence[int]) -> int:

@@ -142,8 +142,10 @@ class VLLMEngine:
         """Hash that distinguishes models of the same name."""
         return self._backend.identity
 
-    def chat(self, messages: Sequence[Mapping[str, str]]) -> TokenIds:
-        return self._backend.model.vocabulary.chat(messages)
+    def chat(
+        self, messages: Sequence[Mapping[str, str]], template_arguments: Mapping[str, object] | None = None
+    ) -> TokenIds:
+        return self._backend.model.vocabulary.chat(messages, template_arguments)
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """Generate one completion per request, in order.

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from thinkpace.adapters.vocabularies.hf_pieces import token_pieces
-from thinkpace.processors.text.chat_template import no_markers
+from thinkpace.processors.text.chat_template import check_template_arguments, no_markers
 from thinkpace.processors.text.markers import Markers
 from thinkpace.processors.text.vocabulary import TokenIds
 
@@ -53,9 +53,18 @@ class HFVocabulary:
         """
         return token_pieces(self._tokenizer, self.size)
 
-    def chat(self, messages: Sequence[Mapping[str, str]]) -> TokenIds:
-        """The prompt ids of a conversation, including the generation prompt."""
-        text = self._tokenizer.apply_chat_template(list(messages), tokenize=False, add_generation_prompt=True)
+    def chat(
+        self, messages: Sequence[Mapping[str, str]], template_arguments: Mapping[str, object] | None = None
+    ) -> TokenIds:
+        """The prompt ids of a conversation, including the generation prompt.
+
+        Raises:
+            UnsupportedControl: for an argument that is set here.
+        """
+        arguments = check_template_arguments(template_arguments)
+        text = self._tokenizer.apply_chat_template(
+            list(messages), tokenize=False, add_generation_prompt=True, **arguments
+        )
         return self.encode(text)
 
     def encode(self, text: str) -> TokenIds:

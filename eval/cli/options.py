@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -97,4 +98,46 @@ Close = Annotated[
         show_default="found in the chat template",
         rich_help_panel=MODEL,
     ),
+]
+PromptFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="Text file with your own prompt, in which {question} stands for the question; instead of --prompt.",
+        rich_help_panel=QUESTIONS,
+    ),
+]
+Prefill = Annotated[
+    str | None,
+    typer.Option(
+        help="Start of the model's turn, such as '<think>\\n' (\\n is a line break): opens thinking where a model "
+        "does not open it itself.",
+        rich_help_panel=QUESTIONS,
+    ),
+]
+TemplateArguments = Annotated[
+    str | None,
+    typer.Option(
+        "--chat-template-kwargs",
+        help="Arguments of the chat template as a JSON object, such as '{\"enable_thinking\": false}'.",
+        rich_help_panel=QUESTIONS,
+    ),
+]
+Context = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Maximum tokens of one sequence, prompt included (llama.cpp and vllm).",
+        show_default="what the model was trained with; on llama.cpp 8192 at most",
+        rich_help_panel=MODEL,
+    ),
+]
+Threads = Annotated[
+    int,
+    typer.Option(
+        min=0, help="CPU threads (llama.cpp and hf); 0 takes one per CPU that is free.", rich_help_panel=MODEL
+    ),
+]
+GpuLayers = Annotated[
+    int,
+    typer.Option(min=-1, help="Layers kept on a GPU (llama.cpp); -1 keeps all there.", rich_help_panel=MODEL),
 ]

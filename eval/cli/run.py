@@ -31,12 +31,18 @@ def run(
     engine: options.EngineName = None,
     open_marker: options.Open = None,
     close_marker: options.Close = None,
+    context: options.Context = None,
+    threads: options.Threads = 0,
+    gpu_layers: options.GpuLayers = 0,
     prompt: Annotated[
         str,
         typer.Option(
             help=f"Published prompt around the question: {', '.join(PROMPT_NAMES)}.", rich_help_panel=options.QUESTIONS
         ),
     ] = "step-by-step",
+    prompt_file: options.PromptFile = None,
+    prefill: options.Prefill = None,
+    chat_template_kwargs: options.TemplateArguments = None,
     budget: Annotated[
         str, typer.Option(help="Maximum thinking tokens, or none.", rich_help_panel=options.THINKING)
     ] = "none",
@@ -66,9 +72,16 @@ def run(
     from thinkpace.engine import Request, Sampling
     from thinkpace.eval.engines import engine_kind, open_engine
     from thinkpace.eval.runs.unit import prompt_ids
-    from thinkpace.eval.sweeps.parse import controls_of, markers_of, new_tokens_of, number_of, reserve_of
+    from thinkpace.eval.sweeps.parse import (
+        controls_of,
+        markers_of,
+        new_tokens_of,
+        number_of,
+        prompts_named,
+        reserve_of,
+        template_arguments_of,
+    )
     from thinkpace.processors import BudgetForcing
-    from thinkpace.prompts.published import named
 
     is_embedded = model == embedded.NAME
     controls = tuple(item for text in control or () for item in controls_of(text))
@@ -85,7 +98,10 @@ def run(
     elif budget != "none" or min_tokens or waits:
         raise ValueError("--control decides when thinking ends: leave out --budget, --min-tokens and --waits")
     sampling = Sampling(temperature, top_p, top_k, min_p)
-    style = named(prompt)
+    if prompt_file is not None and prompt != "step-by-step":
+        raise ValueError("give --prompt or --prompt-file, not both")
+    arguments = template_arguments_of(chat_template_kwargs)
+    [style] = prompts_named([prompt], prompt_file, prefill, arguments)
     if question == "-":
         question = sys.stdin.read().strip()
     if not question.strip():
@@ -94,7 +110,14 @@ def run(
         question.encode()
     except UnicodeEncodeError:
         raise ValueError("the question is no text: it holds bytes that are not UTF-8") from None
-    generates = open_engine(model, engine_kind(engine, model), markers_of(open_marker, close_marker))
+    generates = open_engine(
+        model,
+        engine_kind(engine, model),
+        markers_of(open_marker, close_marker),
+        context_tokens=context,
+        threads=threads,
+        gpu_layers=gpu_layers,
+    )
     ids = prompt_ids(generates, style, question)
     new_tokens = new_tokens_of(max_new_tokens, is_embedded, generates.context_tokens, len(ids))
     [completion] = generates.generate([Request(ids, controls, new_tokens, sampling, seed)])
@@ -139,3 +162,5 @@ def show(console: Console, completion: Completion, engine: Engine) -> None:
         tokens = engine.vocabulary.decode(event.tokens)
         shown = f"fired      token {event.at}: {event.what} ({event.why}) {tokens!r}"
         console.print(shown, highlight=False, markup=False, soft_wrap=True)
+    for note in receipt.notes:
+        console.print(f"[bold red]NOT HELD[/]   {note}", highlight=False, soft_wrap=True)

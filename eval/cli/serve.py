@@ -18,20 +18,9 @@ def serve(
         typer.Option(help="Engine: only llama.cpp; vLLM has its own server.", rich_help_panel=options.MODEL),
     ] = "llama.cpp",
     parallel: options.Parallel = None,
-    context: Annotated[
-        int | None,
-        typer.Option(
-            help="Maximum tokens of one sequence, prompt included.",
-            show_default="what the model was trained with, 8192 at most",
-            rich_help_panel=options.MODEL,
-        ),
-    ] = None,
-    threads: Annotated[
-        int, typer.Option(help="CPU threads; 0 takes one per usable CPU.", rich_help_panel=options.MODEL)
-    ] = 0,
-    gpu_layers: Annotated[
-        int, typer.Option(help="Layers kept on a GPU; -1 keeps all there.", rich_help_panel=options.MODEL)
-    ] = 0,
+    context: options.Context = None,
+    threads: options.Threads = 0,
+    gpu_layers: options.GpuLayers = 0,
     open_marker: options.Open = None,
     close_marker: options.Close = None,
     control: options.Controls = None,

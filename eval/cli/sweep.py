@@ -41,6 +41,9 @@ def sweep(
     parallel: options.Parallel = None,
     open_marker: options.Open = None,
     close_marker: options.Close = None,
+    context: options.Context = None,
+    threads: options.Threads = 0,
+    gpu_layers: options.GpuLayers = 0,
     task: Annotated[
         str,
         typer.Option(
@@ -70,6 +73,9 @@ def sweep(
             rich_help_panel=options.QUESTIONS,
         ),
     ] = ["step-by-step"],  # noqa: B006  # typer copies it
+    prompt_file: options.PromptFile = None,
+    prefill: options.Prefill = None,
+    chat_template_kwargs: options.TemplateArguments = None,
     budgets: Annotated[
         str | None,
         typer.Option(
@@ -155,6 +161,8 @@ def sweep(
     from thinkpace.eval.sweeps.config import merged
     from thinkpace.eval.sweeps.perform import Stopped, perform
 
+    if prompt_file is not None and _was_given(ctx, "prompt"):
+        raise ValueError("give --prompt or --prompt-file, not both")
     given = {
         _LISTS.get(name, name): value
         for name, value in ctx.params.items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -36,7 +36,7 @@ def publish(journal: Journal, folder: Path, console: Console) -> list[Result]:
         raise ValueError(
             f"every sample failed, the first with: {entries[0].row['error']} ({folder}/samples.jsonl has all)"
         )
-    title, note = title_of(points, len(journal.questions)), note_of(points)
+    title, note = title_of(points, len(journal.questions)), note_of(points, entries)
     plot.draw(rows, folder, title, note)
     html.write(points, entries, rows, folder / "report.html", title, note)
     console.print(terminal.fitting(rows, title, console))
@@ -44,8 +44,8 @@ def publish(journal: Journal, folder: Path, console: Console) -> list[Result]:
     if failed:
         what = f"{len(failed)} samples failed, the first with: {failed[0].row['error']}"
         console.print(f"{what}; thinkpace resume {folder} tries them again", style="bold red", soft_wrap=True)
-    if note:
-        console.print(note, style="dim")
+    for line in note.splitlines():
+        console.print(line, style="dim" if line == plot.EMBEDDED_NOTE else "bold red", highlight=False, soft_wrap=True)
     for name in _formats(journal):
         for path in exports.FORMATS[name](journal, folder):
             console.print(str(path), highlight=False, soft_wrap=True)
@@ -83,10 +83,28 @@ def title_of(points: list[RunPoint], questions: int) -> str:
     return f"{points[0].task}: {questions} questions, {engines}, temperature {points[0].sampling.temperature:g}"
 
 
-def note_of(points: list[RunPoint]) -> str:
-    """What readers need to know beside the numbers; may be empty."""
+def note_of(points: Sequence[RunPoint], entries: Iterable[Entry]) -> str:
+    """What readers need to know beside the numbers, a line each: what could not act, and that a model is a toy."""
     is_embedded = any(point.engine in embedded.ENGINE_NAMES.values() for point in points)
-    return plot.EMBEDDED_NOTE if is_embedded else ""
+    return "\n".join([*_not_opened(points, entries), *([plot.EMBEDDED_NOTE] if is_embedded else [])])
+
+
+def _not_opened(points: Sequence[RunPoint], entries: Iterable[Entry]) -> Iterator[str]:
+    """One line per engine and prompt whose controls met samples without thinking."""
+    asked = {p.id: p for p in points if any(control.asks_something for control in p.setting.controls)}
+    opened: dict[tuple[str, str], list[bool]] = {}
+    for entry in entries:
+        if entry.point in asked and "end" in entry.row:
+            point = asked[entry.point]
+            opened.setdefault((point.engine, point.prompt), []).append(entry.row["end"] != "none")
+    for (engine, prompt), found in opened.items():
+        if not all(found):
+            where = f" ({engine}, {prompt})" if len(opened) > 1 else ""
+            rest = "" if not any(found) else " in the others"
+            yield (
+                f"thinking was opened in {sum(found)} of {len(found)} samples{where}: budgets and waits had nothing to "
+                f"act on{rest}; see 'Models without thinking of their own' in the documentation (--prefill)"
+            )
 
 
 def verify_folder(journal: Journal, folder: Path) -> Iterator[str]:

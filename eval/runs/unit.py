@@ -136,7 +136,9 @@ def failed_samples(unit: WorkUnit, why: Exception) -> list[RawSample]:
 
 def prompt_ids(engine: Engine, prompt: Prompt, question: str) -> TokenIds:
     """The ids of a question inside a prompt, followed by the prompt's prefill of the model's turn, if it has one."""
-    ids = engine.chat(prompt.render(question))
+    arguments = dict(prompt.template_arguments)
+    messages = prompt.render(question)
+    ids = engine.chat(messages, arguments) if arguments else engine.chat(messages)
     if not prompt.prefill:
         return ids
     markers, begins = engine.markers, prompt.prefill

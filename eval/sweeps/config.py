@@ -16,6 +16,7 @@ except ModuleNotFoundError as error:
     raise MissingExtra("sweeps", "eval") from error
 
 from thinkpace.eval import embedded
+from thinkpace.eval.sweeps.parse import template_arguments_of
 
 
 class Config(BaseModel):
@@ -35,6 +36,9 @@ class Config(BaseModel):
     wait: str = "Wait"
     final: str = "Final Answer:"
     prompts: list[str] = Field(["step-by-step"], min_length=1)
+    prompt_file: str | None = None
+    prefill: str | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: StrictInt = 0
@@ -47,9 +51,23 @@ class Config(BaseModel):
     open_marker: str | None = None
     close_marker: str | None = None
     replay: StrictBool = False
+    context: StrictInt | None = Field(None, ge=1)
+    threads: StrictInt = Field(0, ge=0)
+    gpu_layers: StrictInt = Field(0, ge=-1)
     parallel: StrictInt | None = Field(None, ge=1)
     executor: Literal["here", "processes", "ray"] = "here"
     workers: StrictInt = Field(2, ge=1)
+
+    @field_validator("prompt_file", mode="before")
+    @classmethod
+    def _path(cls, value: Any) -> Any:
+        return str(value) if isinstance(value, Path) else value
+
+    @field_validator("chat_template_kwargs", mode="before")
+    @classmethod
+    def _object(cls, value: Any) -> Any:
+        """Parse the text that the flag takes."""
+        return template_arguments_of(value) if isinstance(value, str) else value
 
     @field_validator("budgets", "waits", "rules", mode="before")
     @classmethod
@@ -74,7 +92,7 @@ OTHER_NAMES = {
 }
 _FLAGS = {name: flag for flag, name in OTHER_NAMES.items()}
 #: fields that decide where and how fast the work runs, and do not change its results
-ELSEWHERE = {"executor", "workers", "parallel"}
+ELSEWHERE = {"executor", "workers", "parallel", "threads", "gpu_layers"}
 
 
 def merged(file: Path | None, flags: Mapping[str, Any], kept: str | None = None) -> Config:
@@ -93,7 +111,7 @@ def merged(file: Path | None, flags: Mapping[str, Any], kept: str | None = None)
     if file is not None:
         table = {name.replace("-", "_"): value for name, value in _read(file).items()}
         given |= {OTHER_NAMES.get(name, name): value for name, value in table.items()}
-        for name in ("task", "data"):  # such a path is relative to the TOML file
+        for name in ("task", "data", "prompt_file"):  # such a path is relative to the TOML file
             if isinstance(given.get(name), str) and (file.parent / given[name]).is_file():
                 given[name] = str(file.parent / given[name])
     given |= {name: value for name, value in flags.items() if value is not None}

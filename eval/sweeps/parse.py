@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +12,10 @@ from thinkpace.eval.runs.settings import Setting, grid
 from thinkpace.processors.budgeting.budget import ANSWER_RESERVE
 from thinkpace.processors.core.control import Control
 from thinkpace.processors.spec import controls_from_text, controls_from_toml
+from thinkpace.processors.text.chat_template import check_template_arguments
 from thinkpace.processors.text.markers import Markers
+from thinkpace.prompts.base import Prompt, load_prompt
+from thinkpace.prompts.published import named
 
 EMBEDDED_BUDGETS = "0,16,32,64,96,128,none"
 EMBEDDED_WAITS = "0,1,2,3"
@@ -137,3 +143,57 @@ def markers_of(open_marker: str | None, close_marker: str | None) -> Markers | N
     if (open_marker is None) != (close_marker is None):
         raise ValueError("give both --open and --close, or neither")
     return Markers(open_marker, close_marker) if open_marker is not None and close_marker is not None else None
+
+
+def template_arguments_of(text: str | None) -> dict[str, Any]:
+    """Parse the value of --chat-template-kwargs, a JSON object.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if text is None:
+        return {}
+    try:
+        arguments = json.loads(text)
+    except ValueError:
+        arguments = None
+    if not isinstance(arguments, dict):
+        raise ValueError(
+            f'--chat-template-kwargs takes a JSON object, such as {{"enable_thinking": false}}, got {text!r}'
+        )
+    return arguments
+
+
+def prompts_named(
+    names: Sequence[str], file: Path | None, prefill: str | None, arguments: Mapping[str, Any]
+) -> tuple[Prompt, ...]:
+    """The prompts of a command.
+
+    Args:
+        names: of published prompts.
+        file: a prompt of the user's own, instead of these; None for none.
+        prefill: the start of the model's turn, in which backslash and n stand for a line break; None for the prompts'.
+        arguments: of the chat template.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: for an unknown name, a file that is no prompt, or a prefill beside a prompt that has its own.
+    """
+    prompts = tuple(named(name) for name in names) if file is None else (load_prompt(file),)
+    given = tuple(sorted(check_template_arguments(arguments).items()))
+    if prefill == "":
+        raise ValueError("--prefill is empty: leave it out")
+    own = next((prompt.name for prompt in prompts if prompt.prefill), None)
+    if prefill is not None and own is not None:
+        raise ValueError(f"--prefill: the prompt {own!r} has a prefill of its own")
+    text = None if prefill is None else prefill.replace("\\n", "\n")
+    return tuple(_changed(prompt, text, given) for prompt in prompts)
+
+
+def _changed(prompt: Prompt, prefill: str | None, arguments: tuple[tuple[str, Any], ...]) -> Prompt:
+    """The prompt with a prefill and template arguments, which its name tells."""
+    parts = [] if prefill is None else [repr(prefill)]
+    name = " + ".join([prompt.name, *parts, *(f"{name}={value!r}" for name, value in arguments)])
+    return replace(
+        prompt, name=name, prefill=prompt.prefill if prefill is None else prefill, template_arguments=arguments
+    )

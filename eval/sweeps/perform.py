@@ -57,7 +57,17 @@ def perform(config: Config, out: Path | None, console: Console) -> Path:
         console.print("temperature 0: all samples of a question are the same; one would do")
     markers, limit = markers_of(config.open_marker, config.close_marker), config.max_new_tokens
     for model, kind in models_of(config):
-        with _executor(config, functools.partial(open_engine, model, kind, markers, config.parallel)) as executor:
+        opener = functools.partial(
+            open_engine,
+            model,
+            kind,
+            markers,
+            config.parallel,
+            context_tokens=config.context,
+            threads=config.threads,
+            gpu_layers=config.gpu_layers,
+        )
+        with _executor(config, opener) as executor:
             card = executor.call(EngineInfo.of, prompts, task.examples)
             # all engines get the same limit, so that they can be compared
             limit = new_tokens_of(limit, model == embedded.NAME, card.context_tokens, card.longest)

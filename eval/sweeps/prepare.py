@@ -16,13 +16,12 @@ from thinkpace.eval.grading.extract import rules_for, rules_of
 from thinkpace.eval.runs.plan import Plan
 from thinkpace.eval.runs.settings import Setting, with_controls
 from thinkpace.eval.sweeps.config import ELSEWHERE, Config
-from thinkpace.eval.sweeps.parse import controls_of, markers_of, new_tokens_of, reserve_of, settings_of
+from thinkpace.eval.sweeps.parse import controls_of, markers_of, new_tokens_of, prompts_named, reserve_of, settings_of
 from thinkpace.eval.task import Task
 from thinkpace.eval.tasks.registry import task_of
 from thinkpace.processors.core.program import compile_program
 from thinkpace.processors.text.markers import Markers
 from thinkpace.prompts.base import Prompt
-from thinkpace.prompts.published import named
 
 
 def models_of(config: Config) -> list[tuple[str, str]]:
@@ -38,7 +37,8 @@ def task_for(config: Config) -> Task:
 
 def prompts_of(config: Config) -> tuple[Prompt, ...]:
     """The prompts that the questions are put into."""
-    return tuple(named(name) for name in config.prompts)
+    file = None if config.prompt_file is None else Path(config.prompt_file)
+    return prompts_named(config.prompts, file, config.prefill, config.chat_template_kwargs or {})
 
 
 def settings_for(config: Config) -> tuple[Setting, ...]:
@@ -79,7 +79,8 @@ def absolute(config: Config) -> Config:
     Paths become absolute; the controls of a .toml file are written out as they are now.
     """
     controls = [" + ".join(map(repr, controls_of(text))) for text in config.control]
-    paths = {name: value and str(Path(value).resolve()) for name, value in (("data", config.data),)}
+    given = {"data": config.data, "prompt_file": config.prompt_file}
+    paths = {name: value and str(Path(value).resolve()) for name, value in given.items()}
     if Path(config.task).is_file():
         paths["task"] = str(Path(config.task).resolve())
     models = [str(Path(model).resolve()) if Path(model).exists() else model for model in config.models]

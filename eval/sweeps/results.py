@@ -37,10 +37,11 @@ class SweepResults(Sequence[Result]):
         self.folder = folder
         with Journal(folder / JOURNAL, must_exist=True) as journal:
             points = journal.points
-            self.rows: list[Result] = results(points, journal.entries())
+            entries = [*journal.entries()]
+            self.rows: list[Result] = results(points, entries)
             if not self.rows:
                 raise ValueError(f"{folder} holds no samples yet")
-            self.title, self.note = title_of(points, len(journal.questions)), note_of(points)
+            self.title, self.note = title_of(points, len(journal.questions)), note_of(points, entries)
 
     @overload
     def __getitem__(self, place: int) -> Result: ...

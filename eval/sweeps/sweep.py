@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,12 +29,18 @@ def sweep(
     model: str | Path | Sequence[str | Path] | None = None,
     engine: str | Sequence[str] | None = None,
     parallel: int | None = None,
+    context: int | None = None,
+    threads: int | None = None,
+    gpu_layers: int | None = None,
     open: str | None = None,  # noqa: A002  # the name of the option
     close: str | None = None,
     task: str | Path | None = None,
     data: str | Path | None = None,
     limit: int | None = None,
     prompt: str | Sequence[str] | None = None,
+    prompt_file: str | Path | None = None,
+    prefill: str | None = None,
+    chat_template_kwargs: Mapping[str, Any] | None = None,
     budgets: str | int | Iterable[int | None] | None = None,
     waits: str | int | Iterable[int] | None = None,
     control: Controls | Sequence[Controls] | None = None,
@@ -91,7 +97,13 @@ def sweep(
         "data": None if data is None else str(data),
     }
     flags |= {
+        "prompt_file": None if prompt_file is None else str(prompt_file),
+        "prefill": prefill,
+        "chat_template_kwargs": None if chat_template_kwargs is None else dict(chat_template_kwargs),
         "parallel": parallel,
+        "context": context,
+        "threads": threads,
+        "gpu_layers": gpu_layers,
         "open_marker": open,
         "close_marker": close,
         "limit": limit,

@@ -90,6 +90,10 @@ class Budget(Control):
     def _final(self) -> str | None:
         return None
 
+    @property
+    def asks_something(self) -> bool:
+        return self.max_tokens is not None or self.min_tokens > 0 or self.context_share is not None
+
     def closing(self, binding: Binding) -> ClosingSequence:
         """The closing sequence, used by this control and by all others that close thinking."""
         vocabulary = binding.vocabulary

@@ -67,6 +67,10 @@ class BudgetForcing(Budget):
             raise ValueError("final_always needs a final text")
 
     @property
+    def asks_something(self) -> bool:
+        return self.waits > 0 or self.final_always or Budget.asks_something.fget(self)  # type: ignore[attr-defined]  # slots: no zero-argument super()
+
+    @property
     def _final(self) -> str | None:
         return self.final
 

@@ -51,6 +51,11 @@ class Control(ABC):
         return None
 
     @property
+    def asks_something(self) -> bool:
+        """Whether it can ever change what is generated; False for a budget without any limit."""
+        return True
+
+    @property
     def moves_probability(self) -> bool:
         """Whether it moves probability from some tokens to others; the result then depends on the temperature."""
         return False

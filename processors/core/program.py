@@ -6,7 +6,7 @@ was called: engines replay, preempt, reorder beams, verify drafts and compute ro
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -28,6 +28,7 @@ from thinkpace.processors.core.decisions import (
 from thinkpace.processors.core.edit import KEEP, Edit, force
 from thinkpace.processors.core.processor import PROMPT_END, Processor
 from thinkpace.processors.core.tracker import Track, Tracker
+from thinkpace.processors.text.automaton import START
 from thinkpace.processors.text.lexicon import lexicon
 from thinkpace.processors.text.markers import Markers
 from thinkpace.processors.text.vocabulary import Vocabulary
@@ -72,6 +73,7 @@ class Program:
         size: ids from here on stand for no token; adapters never allow them, however wide the logits are.
         unused: ids below `size` that stand for no token; never allowed either.
         armed: the controls, as they print.
+        on_thinking: those of them that act on thinking only.
         ends_trials: ids that end a trial: end-of-sequence ids and ids that hold a line break.
     """
 
@@ -81,6 +83,7 @@ class Program:
     size: int
     unused: frozenset[int]
     armed: tuple[str, ...]
+    on_thinking: tuple[str, ...]
     ends_trials: frozenset[int]
 
     def idle_tokens(self, state: State) -> int:
@@ -178,12 +181,15 @@ class Program:
             return State(track, inner, force(decision.ids[0]), decision, 0, events, wants)
         return State(track, inner, decision, None, 0, events, wants)
 
-    def receipt(self, state: State, prompt_tokens: int, *, probe: int = 0, reread: int = 0) -> Receipt:
+    def receipt(
+        self, state: State, prompt_tokens: int, tokens: Sequence[int] = (), *, probe: int = 0, reread: int = 0
+    ) -> Receipt:
         """What the controls did to this sequence so far.
 
         Args:
             state: the state of the sequence.
             prompt_tokens: number of tokens of its prompt.
+            tokens: its output, in which a close without an opening is looked for.
             probe: tokens generated in trials.
             reread: tokens read again for trials.
         """
@@ -214,13 +220,30 @@ class Program:
             thinking_tokens=track.thinking_spent,
             end=end,
             finished=track.ended,
+            notes=() if track.opened else tuple(self._notes(tokens)),
         )
+
+    def _notes(self, tokens: Sequence[int]) -> Iterator[str]:
+        """What could not act in a sequence that never opened thinking."""
+        if self.on_thinking:
+            yield f"thinking was never opened: {' + '.join(self.on_thinking)} had nothing to act on"
+        cursor, matcher = START, self.tracker.close_matcher
+        for token in tokens:
+            cursor = matcher.step(cursor, token)
+            if matcher.found(cursor) is not None:
+                yield "the closing marker came though thinking had not been opened: what stands before it is answer"
+                return
 
 
 def _closed_by_eos(event: Event, track: Track) -> bool:
     """Whether this event wrote the last close, in place of an end of the sequence."""
     written = 1 if event.what == "replaced" else len(event.tokens)
     return event.why == END_OF_SEQUENCE and event.at + written == track.answer_from
+
+
+def _on_thinking(control: Control) -> bool:
+    """Whether a control acts on thinking only, and was asked for something."""
+    return control.asks_something and (control.decides_end or "answer" not in control.phases)
 
 
 def compile_program(
@@ -278,5 +301,6 @@ def compile_program(
         size=vocabulary.size,
         unused=vocabulary.unused,
         armed=tuple(repr(control) for control in controls),
+        on_thinking=tuple(repr(control) for control in controls if _on_thinking(control)),
         ends_trials=vocabulary.eos | pieces.line_ends,
     )

@@ -163,6 +163,21 @@ def generation_prompts(source: str, arguments: Mapping[str, Any]) -> tuple[str, 
     return tuple(text for text in found if text.strip())
 
 
+def check_template_arguments(arguments: Mapping[str, object] | None) -> dict[str, object]:
+    """The arguments, if they may be passed on to a chat template.
+
+    Raises:
+        UnsupportedControl: for one that engines set themselves.
+    """
+    reserved = [name for name in arguments or {} if name in ("messages", "add_generation_prompt", "tokenize")]
+    if reserved:
+        raise UnsupportedControl(
+            f"{reserved[0]} is no argument that can be passed on to the chat template: it is set here",
+            field="template_arguments",
+        )
+    return dict(arguments or {})
+
+
 def no_markers(reason: str) -> UnsupportedControl:
     """The error for thinking markers that cannot be determined."""
     return UnsupportedControl(

@@ -138,8 +138,8 @@ def test_nothinking_speaks_with_the_models_own_markers(template_opens: bool) -> 
     """The published prefill; where the chat template has opened thinking already it is not opened twice."""
 
     class Chatty(ScriptedEngine):
-        def chat(self, messages):  # type: ignore[no-untyped-def]  # as above it
-            asked = super().chat(messages)
+        def chat(self, messages, template_arguments=None):  # type: ignore[no-untyped-def]  # as above it
+            asked = super().chat(messages, template_arguments)
             return (*asked, *WORDS.encode("<t>\n")) if template_opens else asked
 
     engine = Chatty(says((), WORDS.size, 0), WORDS, Markers("<t>", "</t>"))

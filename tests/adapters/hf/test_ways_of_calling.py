@@ -141,7 +141,7 @@ def test_calls_that_ignore_controls_are_refused() -> None:
 
 
 def test_the_width_of_scores_names_the_likelier_cause() -> None:
-    ours = processors(0)
+    ours: Any = processors(0)
     with pytest.raises(UnsupportedControl, match="embedding was not resized"):
         ours(torch.tensor([VOCABULARY.encode("Q<t>")]), torch.zeros(1, VOCABULARY.size - 1))
     ours = processors(0)
