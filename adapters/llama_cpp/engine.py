@@ -10,7 +10,13 @@ from typing import Any
 from thinkpace.adapters.llama_cpp.loop import TRIAL_CELLS, Job, Loop
 from thinkpace.adapters.llama_cpp.native import CacheType, Context, ModelFile, Sampler
 from thinkpace.adapters.llama_cpp.stream import Piece, Pieces
-from thinkpace.adapters.llama_cpp.vocabulary import find_markers, render_chat, vocabulary_of
+from thinkpace.adapters.llama_cpp.vocabulary import (
+    chat_template,
+    find_markers,
+    render_chat,
+    render_continued,
+    vocabulary_of,
+)
 from thinkpace.adapters.logits.numpy_writer import RowWriter
 from thinkpace.adapters.sequences.requests import begin, compile_requests, completion
 from thinkpace.engine import Completion, Request
@@ -120,18 +126,29 @@ class LlamaCppEngine:
         return digest.hexdigest()
 
     def chat(
-        self, messages: Sequence[dict[str, str]], template_arguments: Mapping[str, object] | None = None
+        self,
+        messages: Sequence[dict[str, str]],
+        template_arguments: Mapping[str, object] | None = None,
+        *,
+        continues: bool = False,
     ) -> TokenIds:
         """The prompt ids of a conversation, including the generation prompt.
 
         Args:
             messages: role and content of each.
             template_arguments: passed on to the chat template, such as `{"enable_thinking": False}`.
+            continues: whether the last message, one of the assistant, is to be continued.
 
         Raises:
             UnsupportedControl: if there is no template, or it refuses the messages or an argument; a ValueError.
         """
-        return self.vocabulary.encode(render_chat(self._tokenizer, messages, template_arguments or {}))
+        render = render_continued if continues else render_chat
+        return self.vocabulary.encode(render(self._tokenizer, messages, template_arguments or {}))
+
+    @property
+    def chat_template(self) -> str | None:
+        """Source of the chat template; None if the file has none."""
+        return chat_template(self._tokenizer)
 
     def text_prompt(self, text: str) -> TokenIds:
         """The ids of plain text, with a beginning-of-sequence token if the model uses one."""

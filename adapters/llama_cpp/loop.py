@@ -8,15 +8,17 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 
+from thinkpace.adapters.llama_cpp.adjustment import Adjustment
 from thinkpace.adapters.llama_cpp.native import Candidates, Context, Feed, Logits, Sampler
 from thinkpace.adapters.logits.attribution import DrawAttribution
 from thinkpace.adapters.logits.draw_then_edit import draw_then_edit
 from thinkpace.adapters.logits.numpy_writer import RowWriter
 from thinkpace.adapters.logits.randomness import uniform
-from thinkpace.adapters.logits.statistics import confidence, row_statistic
+from thinkpace.adapters.logits.statistics import confidence, log_probabilities, row_statistic
 from thinkpace.adapters.sequences.sequence_log import SequenceLog, common
 from thinkpace.engine import Request
 from thinkpace.errors import UnsupportedControl
@@ -26,6 +28,13 @@ from thinkpace.processors.text.vocabulary import TokenIds
 
 TRIAL_CELLS = 512  # maximum length of a trial in tokens, suffix included
 SHARED = 8  # a prompt waits for one being read if that lets it share this many more tokens
+
+
+class TokenLogprobs(NamedTuple):
+    """Log-probabilities of the model at one place of the output, at temperature 1, before any control."""
+
+    chosen: float  #: of the token that is there
+    likeliest: tuple[tuple[int, float], ...]  #: (id, log-probability), the likeliest first
 
 
 @dataclass(eq=False, slots=True)
@@ -41,6 +50,9 @@ class Job:
         slot: slot in the context; -1 while it waits and after it is done.
         start: creation time.
         times: time of each generated token, in seconds since `start`.
+        adjustment: biases and penalties of the client; None for none.
+        top: how many of the likeliest tokens to report with their log-probabilities; -1 reports nothing.
+        logprobs: output index -> log-probabilities there. Tokens of a phrase after its first one have none.
         done: whether it has ended.
         error: what ended it, if it failed.
     """
@@ -53,6 +65,9 @@ class Job:
     slot: int = -1
     start: float = field(default_factory=time.perf_counter)
     times: list[float] = field(default_factory=list)
+    adjustment: Adjustment | None = None
+    top: int = -1
+    logprobs: dict[int, TokenLogprobs] = field(default_factory=dict)
     done: bool = False
     error: Exception | None = None
 
@@ -230,11 +245,19 @@ class Loop:
         """Choose the next token of a sequence, and append the tokens that are certain after it."""
         log = job.log
         row[self._unused] = -np.inf
+        if job.adjustment is not None:
+            job.adjustment.apply(row, log.tokens)
+        logs = log_probabilities(row) if job.top >= 0 else None
         if log.wants:
             log.receive({need: self._number(job, need, row) for need in log.wants})
+        at = len(log.tokens)
         if not log.pending:
             job.take(self._drawn(job, row))
         self._write(job)
+        if logs is not None and at < len(log.tokens):
+            best = np.argsort(-logs, kind="stable")[: job.top]
+            likeliest = tuple((int(i), float(logs[i])) for i in best)
+            job.logprobs[at] = TokenLogprobs(float(logs[log.tokens[at]]), likeliest)
 
     def _write(self, job: Job) -> None:
         """Append the tokens that are certain; they need no logits."""

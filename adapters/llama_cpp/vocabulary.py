@@ -133,12 +133,38 @@ def render_chat(file: ModelFile, messages: Sequence[dict[str, str]], arguments: 
     Raises:
         UnsupportedControl: if the file has no chat template or it refuses the messages, or an argument is set here.
     """
+    return _rendered(file, messages, arguments, add_generation_prompt=True)
+
+
+def render_continued(file: ModelFile, messages: Sequence[dict[str, str]], arguments: Mapping[str, object]) -> str:
+    """The prompt of a conversation whose last message is to be continued, up to the end of that message's text.
+
+    Args:
+        file, messages, arguments: as for `render_chat`.
+
+    Raises:
+        UnsupportedControl: as `render_chat`, or if the template does not show the message as it is.
+    """
+    content = str(messages[-1].get("content", "")).rstrip()
+    text = _rendered(file, messages, arguments, add_generation_prompt=False)
+    at = text.rfind(content)
+    if not content or at < 0:
+        raise UnsupportedControl(
+            "the last message of the assistant cannot be continued: it is empty, or the chat template changes it",
+            field="messages",
+        )
+    return text[: at + len(content)]
+
+
+def _rendered(
+    file: ModelFile, messages: Sequence[dict[str, str]], arguments: Mapping[str, object], **settings: bool
+) -> str:
     arguments = check_template_arguments(arguments)
     source = chat_template(file)
     if source is None:
         raise UnsupportedControl("this GGUF file has no chat template: give the prompt's ids instead of messages")
     template = ChatTemplate(source, native.special_texts(file.vocab))
-    text = template.render(list(messages), add_generation_prompt=True, **arguments)
+    text = template.render(list(messages), **settings, **arguments)
     if text is None:
         roles = ", ".join(str(message.get("role")) for message in messages) or "none"
         raise UnsupportedControl(f"the model's chat template refuses these messages (roles: {roles})", field="messages")

@@ -18,12 +18,18 @@ def row_statistic(row: NDArray[np.floating], kind: str, closes: Sequence[int]) -
     """
     if kind == "close_margin":  # equal for logits and log-probabilities
         return float(row.max()) - max((float(row[i]) for i in closes), default=-np.inf)
-    shifted = np.subtract(row, row.max(), dtype=np.float64)
-    logs = shifted - np.log(np.exp(shifted).sum())
+    logs = log_probabilities(row)
     if kind == "entropy":
         finite = logs[np.isfinite(logs)]
         return float(-(np.exp(finite) * finite).sum())
     return float(np.exp(logs.max()))
+
+
+def log_probabilities(row: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The log-probabilities of a row of logits at temperature 1, shape (vocabulary,)."""
+    shifted = np.subtract(row, row.max(), dtype=np.float64)
+    logs: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum())
+    return logs
 
 
 def confidence(log_probabilities: Sequence[float]) -> float:

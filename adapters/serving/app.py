@@ -9,24 +9,28 @@ Thinking is returned in `reasoning_content`, separate from `content`. Budgets an
 from __future__ import annotations
 
 import secrets
-import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
 from thinkpace.adapters.serving.answers import error_response, streamed, whole
 from thinkpace.adapters.serving.choices import ChoiceBuilder
-from thinkpace.adapters.serving.openai_schema import ChatBody, CompletionBody, FieldError, refusal, requests_of
+from thinkpace.adapters.serving.field_error import FieldError
+from thinkpace.adapters.serving.gate import Access, Gate
+from thinkpace.adapters.serving.metrics import Metrics
+from thinkpace.adapters.serving.openai_schema import ELSEWHERE, ChatBody, CompletionBody, RequestBody
+from thinkpace.adapters.serving.request_controls import Policy
+from thinkpace.adapters.serving.request_log import TOLD, Form, RequestLog
+from thinkpace.adapters.serving.requests import jobs_of, refusal
 from thinkpace.adapters.serving.runner import Runner
 from thinkpace.engine import Request as Generation
-from thinkpace.errors import MissingExtra, UnsupportedControl
+from thinkpace.errors import MissingExtra
 from thinkpace.processors.core.control import Control
 
 try:
-    import uvicorn
-    from fastapi import FastAPI, Request
+    from fastapi import FastAPI, Request, Response
     from fastapi.concurrency import run_in_threadpool
     from fastapi.exceptions import RequestValidationError
     from fastapi.responses import JSONResponse, StreamingResponse
@@ -35,27 +39,34 @@ except ModuleNotFoundError as error:
     raise MissingExtra("serving", "serve") from error
 
 
-Body = ChatBody | CompletionBody
-
-
-LAST_WORDS_S = 5  # seconds that open connections get to finish after a stop signal
-
-
-def make_app(engine: LlamaCppEngine, *, controls: Sequence[Control] = (), name: str | None = None) -> FastAPI:
+def make_app(
+    engine: LlamaCppEngine,
+    *,
+    controls: Sequence[Control] = (),
+    name: str | None = None,
+    max_thinking_tokens: int | None = None,
+    access: Access = Access(),  # noqa: B008  # frozen
+    log: Form = "none",
+) -> FastAPI:
     """The server as an ASGI application.
 
     Args:
         engine: the engine; nothing else may use it while the application runs.
-        controls: default controls; those of a request take precedence (`openai_schema.request_controls`).
+        controls: default controls; those of a request take precedence (`request_controls`).
         name: model name that clients see; None for the engine's name.
+        max_thinking_tokens: maximum of thinking tokens of every request, whatever it asks for; None for no ceiling.
+        access: API keys, hosts, origins, and the size of bodies.
+        log: one line per request on stderr: "text", "json" or "none".
 
     Raises:
         UnsupportedControl: if the controls cannot work with this model.
+        ValueError: for a negative ceiling.
     """
+    if max_thinking_tokens is not None and max_thinking_tokens < 0:
+        raise ValueError(f"max_thinking_tokens must be >= 0, got {max_thinking_tokens}")
     engine.jobs([Generation((0,), tuple(controls), max(1, engine.context_tokens // 2))])  # raises if they cannot work
-    runner = Runner(engine)
-    name = name or engine.name
-    eos, special = engine.vocabulary.eos, engine.vocabulary.special
+    runner, policy, name = Runner(engine), Policy(tuple(controls), max_thinking_tokens), name or engine.name
+    metrics, eos, special = Metrics(runner), engine.vocabulary.eos, engine.vocabulary.special
 
     @asynccontextmanager
     async def life(_app: FastAPI) -> AsyncIterator[None]:
@@ -64,62 +75,85 @@ def make_app(engine: LlamaCppEngine, *, controls: Sequence[Control] = (), name: 
         await run_in_threadpool(runner.stop)
 
     app = FastAPI(title="thinkpace", lifespan=life, docs_url=None, redoc_url=None)
-
+    app.state.runner, app.state.stopping = runner, False
     _handle_errors(app)
+    app.add_middleware(Gate, access=access, stopping=lambda: bool(app.state.stopping))
+    paths = frozenset(("/v1/chat/completions", "/v1/completions", "/v1/models"))
+    app.add_middleware(RequestLog, metrics=metrics, form=log, paths=paths)
+    card = {"id": name, "object": "model", "created": 0, "owned_by": "thinkpace"}
 
     @app.get("/health")
     async def health() -> dict[str, Any]:
-        return {"status": "ok", "sequences": runner.under_way}
+        return {"status": "stopping" if app.state.stopping else "ok", "sequences": runner.under_way}
+
+    @app.get("/metrics")
+    async def counted() -> Response:
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     @app.get("/v1/models")
     async def models() -> dict[str, Any]:
-        return {"object": "list", "data": [{"id": name, "object": "model", "created": 0, "owned_by": "thinkpace"}]}
+        return {"object": "list", "data": [card]}
+
+    @app.get("/v1/models/{asked:path}", response_model=None)
+    async def model(asked: str) -> dict[str, Any] | JSONResponse:
+        return card if asked == name else _no_model(name)
+
+    @app.post("/v1/responses", response_model=None)
+    async def responses() -> JSONResponse:
+        return error_response(404, f"there is no /v1/responses here: {ELSEWHERE}", None)
 
     @app.post("/v1/chat/completions", response_model=None)
     async def chat(body: ChatBody, request: Request) -> JSONResponse | StreamingResponse:
-        def prepared() -> Any:
-            try:
-                prompt = engine.chat(body.plain_messages(), body.chat_template_kwargs)
-            except UnsupportedControl as error:
-                field = "chat_template_kwargs" if error.field == "template_arguments" else "messages"
-                raise FieldError(field, str(error)) from None
-            return engine.jobs(requests_of(body, prompt, controls, engine.context_tokens))
-
-        return await answered(body, request, prepared, special, "chat.completion")
+        return await answered(body, request, special, "chat.completion")
 
     @app.post("/v1/completions", response_model=None)
     async def complete(body: CompletionBody, request: Request) -> JSONResponse | StreamingResponse:
-        def prepared() -> Any:
-            try:
-                prompt = engine.text_prompt(body.prompt) if isinstance(body.prompt, str) else tuple(body.prompt)
-            except ValueError as error:
-                raise FieldError("prompt", f"prompt: {error}") from None
-            if any(not 0 <= token < engine.vocabulary.size for token in prompt):
-                raise FieldError("prompt", "prompt holds ids that this vocabulary does not have")
-            return engine.jobs(requests_of(body, prompt, controls, engine.context_tokens))
-
-        return await answered(body, request, prepared, eos, "text_completion")
+        return await answered(body, request, eos, "text_completion")
 
     async def answered(
-        body: Body, request: Request, prepared: Any, hidden: frozenset[int], kind: str
+        body: RequestBody, request: Request, hidden: frozenset[int], kind: str
     ) -> JSONResponse | StreamingResponse:
         if body.model is not None and body.model != name:
-            return error_response(404, f"model: there is only {name!r} here", "model", "model_not_found")
-        stops, _ = body.stops, body.include_usage  # invalid fields raise here, before generation
+            return _no_model(name)
         try:
-            jobs = await run_in_threadpool(prepared)
+            jobs = await run_in_threadpool(jobs_of, body, engine, policy)
         except (ValueError, TypeError, MissingExtra) as error:
             raise refusal(error, body) from None
-        answers = [ChoiceBuilder(ticket, stops, hidden, isinstance(body, ChatBody)) for ticket in runner.submit(jobs)]
+        is_chat = isinstance(body, ChatBody)
+        tickets = runner.submit(jobs)
+        answers = [ChoiceBuilder(ticket, body.stops, hidden, is_chat, engine.vocabulary) for ticket in tickets]
         head = {"id": f"{kind.split('.')[0]}-{secrets.token_hex(12)}", "created": int(time.time()), "model": name}
+
+        def done(finished: list[ChoiceBuilder]) -> None:
+            metrics.generated(finished)
+            request.scope[TOLD] = {"id": head["id"], **_told(finished)}
+
         if body.stream:
-            is_chat = isinstance(body, ChatBody)
             head |= {"object": kind + ".chunk" if is_chat else kind}
-            events = streamed(answers, runner, head, is_chat=is_chat, with_usage=body.include_usage)
+            events = streamed(answers, runner, head, is_chat=is_chat, with_usage=body.include_usage, done=done)
             return StreamingResponse(events, media_type="text/event-stream")
-        return await whole(answers, runner, request, {**head, "object": kind})
+        return await whole(answers, runner, request, {**head, "object": kind}, done)
 
     return app
+
+
+def _told(answers: list[ChoiceBuilder]) -> dict[str, Any]:
+    """What the log says of a generation."""
+    receipts = [answer.receipt for answer in answers]
+    times = answers[0].ticket.job.times
+    return {
+        "prompt_tokens": receipts[0].usage.prompt,
+        "thinking_tokens": sum(receipt.thinking_tokens for receipt in receipts),
+        "completion_tokens": sum(receipt.usage.completion for receipt in receipts),
+        "end": "/".join(receipt.end for receipt in receipts),
+        "finish_reason": "/".join(answer.finish_reason for answer in answers),
+        "controls": "/".join(receipt.held for receipt in receipts),
+        "first_token_s": round(times[0], 3) if times else None,
+    }
+
+
+def _no_model(name: str) -> JSONResponse:
+    return error_response(404, f"model: there is only {name!r} here", "model", "model_not_found")
 
 
 def _handle_errors(app: FastAPI) -> None:
@@ -143,26 +177,3 @@ def _handle_errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def refused_early(_request: Request, error: HTTPException) -> JSONResponse:
         return error_response(error.status_code, str(error.detail), None)
-
-
-def run_app(app: FastAPI, host: str, port: int, ready: Callable[[str], None]) -> None:
-    """Serve until interrupted.
-
-    Args:
-        app: the application, from `make_app`.
-        host: address to listen on.
-        port: port to listen on; 0 for any free one.
-        ready: called with the URL once the server listens.
-
-    Raises:
-        OSError: if the server cannot listen on this address.
-    """
-    try:
-        listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-    except OSError as error:
-        message = f"cannot listen on {host} port {port} ({error.strerror}): choose another --host or --port"
-        raise OSError(message) from None
-    config = uvicorn.Config(app, log_level="warning", lifespan="on", timeout_graceful_shutdown=LAST_WORDS_S)
-    server = uvicorn.Server(config)
-    ready(f"http://{host}:{listener.getsockname()[1]}")
-    server.run(sockets=[listener])

@@ -1,19 +1,12 @@
-"""Parses request bodies of OpenAI's API into our requests; errors name the invalid or unsupported field."""
+"""Request bodies of OpenAI's API, with the fields of other servers; errors name the invalid or unsupported field."""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from thinkpace.engine import Request, Sampling
-from thinkpace.errors import MissingExtra, UnsupportedControl
-from thinkpace.processors.budgeting.budget import ALIASES, ANSWER_RESERVE, EFFORTS, Budget
-from thinkpace.processors.controls.structured_answer import StructuredAnswer
-from thinkpace.processors.controls.think_budget import ThinkBudget
-from thinkpace.processors.core.control import Control
-from thinkpace.processors.spec import control_from_json, controls_from_text
-from thinkpace.processors.text.vocabulary import TokenIds
+from thinkpace.adapters.serving.field_error import FieldError
+from thinkpace.adapters.serving.thinking_fields import Reasoning, Thinking
+from thinkpace.errors import MissingExtra
 
 try:
     from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
@@ -21,35 +14,24 @@ except ModuleNotFoundError as error:
     raise MissingExtra("serving", "serve") from error
 
 MOST_CHOICES = 64
+MOST_LOGPROBS = 20
 Count = Annotated[StrictInt, Field(ge=1)]
-_NO_TOOLS = "tools cannot be called here: leave them out"
-
-
-class FieldError(ValueError):
-    """A field of a request is invalid or not supported.
-
-    Args:
-        field: its name.
-        message: what is wrong, and what to do.
-        code: machine-readable error code.
-    """
-
-    def __init__(self, field: str | None, message: str, code: str | None = None) -> None:
-        super().__init__(message)
-        self.field = field
-        self.code = code
+Penalty = Annotated[float, Field(strict=True, ge=-2, le=2)]
+ELSEWHERE = "this server is small, and has none: for tools and the Responses API take vLLM or llama-server"
+_NO_TOOLS = f"tools cannot be called here: leave them out ({ELSEWHERE})"
 
 
 class StreamOptions(BaseModel):
-    """Options of a streamed response."""
+    """Options of a streamed response. `include_obfuscation` changes nothing here: there is no encryption to protect."""
 
     model_config = ConfigDict(extra="forbid")
 
     include_usage: StrictBool = False
+    include_obfuscation: StrictBool | None = None
 
 
-class _Body(BaseModel):
-    """Fields that both kinds of requests share. Penalties and biases are accepted only if they have no effect."""
+class RequestBody(BaseModel):
+    """Fields that both kinds of requests share."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -64,17 +46,30 @@ class _Body(BaseModel):
     stop: StrictStr | list[StrictStr] | None = None
     stream: StrictBool | None = False
     stream_options: StreamOptions | None = None
-    logit_bias: None = None
-    user: str | None = None
-    presence_penalty: Literal[0] | None = 0
-    frequency_penalty: Literal[0] | None = 0
+    logit_bias: dict[str, Annotated[float, Field(strict=True, ge=-100, le=100)]] | None = None
+    presence_penalty: Penalty | None = 0
+    frequency_penalty: Penalty | None = 0
     controls: StrictStr | list[dict[str, Any]] | None = None
+    # how much to think, in the words of many APIs: see `thinking_fields`
     reasoning_effort: StrictStr | None = None
+    reasoning: Reasoning | None = None
+    thinking: Thinking | None = None
+    enable_thinking: StrictBool | None = None
+    think: StrictBool | StrictStr | None = None
     thinking_token_budget: StrictInt | None = None
     thinking_budget: StrictInt | None = None
     reasoning_budget: StrictInt | None = None
+    thinking_budget_tokens: StrictInt | None = None
     max_thinking_tokens: StrictInt | None = None
     budget_tokens: StrictInt | None = None
+    # what stock clients send and that changes nothing in a response
+    user: str | None = None
+    metadata: dict[str, str] | None = None
+    service_tier: StrictStr | None = None
+    store: StrictBool | None = None
+    prompt_cache_key: StrictStr | None = None
+    prompt_cache_retention: StrictStr | None = None
+    safety_identifier: StrictStr | None = None
 
     @property
     def stops(self) -> tuple[str, ...]:
@@ -96,6 +91,24 @@ class _Body(BaseModel):
         """Name and value of the field that limits the output tokens."""
         return "max_tokens", self.max_tokens
 
+    @property
+    def top(self) -> int:
+        """How many of the likeliest tokens to report at each place; -1 reports no log-probabilities."""
+        return -1
+
+    def bias(self, size: int) -> dict[int, float]:
+        """`logit_bias` by id.
+
+        Args:
+            size: of the vocabulary.
+        """
+        out = dict[int, float]()
+        for text, value in (self.logit_bias or {}).items():
+            if not text.isdecimal() or int(text) >= size:
+                raise FieldError("logit_bias", f"logit_bias: {text!r} is no token id of this model (0 to {size - 1})")
+            out[int(text)] = value
+        return out
+
 
 class Message(BaseModel):
     """One message of a conversation. Other fields are passed to the chat template."""
@@ -106,16 +119,22 @@ class Message(BaseModel):
     content: StrictStr | list[dict[str, Any]] | None = None
 
 
-class ChatBody(_Body):
+class ChatBody(RequestBody):
     """The body of a chat completion."""
 
     messages: Annotated[list[Message], Field(min_length=1)]
     max_completion_tokens: Count | None = None
     chat_template_kwargs: dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
-    logprobs: Literal[False] | None = False
+    logprobs: StrictBool | None = False
+    top_logprobs: Annotated[StrictInt, Field(ge=0, le=MOST_LOGPROBS)] | None = None
+    modalities: list[Literal["text"]] | None = None
+    verbosity: Literal["medium"] | None = None
     tools: list[Any] | None = None
-    tool_choice: None = None
+    tool_choice: Any = None
+    parallel_tool_calls: StrictBool | None = None
+    functions: list[Any] | None = None
+    function_call: Any = None
 
     @property
     def limit(self) -> tuple[str, int | None]:
@@ -125,14 +144,36 @@ class ChatBody(_Body):
             return "max_completion_tokens", self.max_completion_tokens
         return "max_tokens", self.max_tokens
 
+    @property
+    def top(self) -> int:
+        if self.top_logprobs and not self.logprobs:
+            raise FieldError("top_logprobs", "top_logprobs needs logprobs=true")
+        return (self.top_logprobs or 0) if self.logprobs else -1
+
+    @property
+    def continues(self) -> bool:
+        """Whether the last message is one of the assistant, which is then continued."""
+        return self.messages[-1].role == "assistant"
+
+    def refuse_tools(self) -> None:
+        """Refuse tools, in all their forms, the field that matters first.
+
+        Raises:
+            FieldError: naming the field.
+        """
+        for name in ("tools", "functions"):
+            if getattr(self, name):
+                raise FieldError(name, _NO_TOOLS)
+        for name, harmless in (("tool_choice", ("auto", "none", None)), ("function_call", ("auto", "none", None))):
+            if getattr(self, name) not in harmless:
+                raise FieldError(name, _NO_TOOLS)
+
     def plain_messages(self) -> list[dict[str, Any]]:
         """Messages in the form that chat templates take; text parts are joined.
 
         Raises:
-            FieldError: for parts that are not text, or tools.
+            FieldError: for parts that are not text.
         """
-        if self.tools:
-            raise FieldError("tools", _NO_TOOLS)
         out = []
         for i, message in enumerate(self.messages):
             plain = message.model_dump(exclude_none=True)
@@ -144,130 +185,15 @@ class ChatBody(_Body):
         return out
 
 
-class CompletionBody(_Body):
+class CompletionBody(RequestBody):
     """The body of a text completion."""
 
     prompt: StrictStr | list[StrictInt]
     echo: Literal[False] | None = False
-    logprobs: None = None
+    best_of: Literal[1] | None = None
+    suffix: None = None
+    logprobs: Annotated[StrictInt, Field(ge=0, le=MOST_LOGPROBS)] | None = None
 
-
-def request_controls(body: _Body, standing: Sequence[Control], limit: int) -> tuple[Control, ...]:
-    """The controls that apply to a request: its own, and those of the server that it does not replace.
-
-    Args:
-        body: the request body.
-        standing: the server's controls. One that decides when thinking ends is dropped if the request has such a
-            control too; likewise one that sets rules for the answer.
-        limit: maximum number of output tokens. A budget without an answer reserve gets a quarter of it, 100 at most.
-
-    Raises:
-        FieldError: if a field is wrong, or two fields contradict each other.
-    """
-    requested = [*_given_controls(body), *_budget(body), *_answer(body)]
-    ends = any(control.decides_end for control in requested)
-    rules = any(control.rules_answer for control in requested)
-    defaults = [c for c in standing if not (c.decides_end and ends) and not (c.rules_answer and rules)]
-    return tuple(_reserving(control, min(ANSWER_RESERVE, limit // 4)) for control in (*defaults, *requested))
-
-
-def _reserving(control: Control, reserve: int) -> Control:
-    """The control; if it is a budget with the default answer reserve, with `reserve` instead."""
-    data = control.to_json()
-    if not isinstance(control, Budget) or data.get("answer_reserve", ANSWER_RESERVE) != ANSWER_RESERVE:
-        return control
-    return control_from_json({**data, "answer_reserve": reserve})
-
-
-def _given_controls(body: _Body) -> list[Control]:
-    given = body.controls
-    try:
-        if isinstance(given, str):
-            return list(controls_from_text(given))
-        return [control_from_json(data) for data in given or ()]
-    except RecursionError:
-        raise FieldError("controls", "controls: nested too deep") from None
-    except (ValueError, TypeError, MissingExtra) as error:
-        raise FieldError("controls", f"controls: {error}") from None
-
-
-def _budget(body: _Body) -> list[Control]:
-    named = {name: getattr(body, name) for name in ALIASES if getattr(body, name) is not None}
-    if body.reasoning_effort is not None:
-        named["reasoning_effort"] = body.reasoning_effort
-    if len(named) > 1:
-        raise FieldError(next(iter(named)), f"{' and '.join(named)} say the same thing: give one")
-    for name, value in named.items():
-        if name == "reasoning_effort" and value not in ("none", *EFFORTS):
-            raise FieldError(name, f"reasoning_effort must be one of none, {', '.join(EFFORTS)}, got {value!r}")
-        number = value if name != "reasoning_effort" else 0 if value == "none" else EFFORTS[value]
-        if isinstance(number, int) and number < -1:
-            raise FieldError(name, f"{name} must be at least 0, or -1 for no limit, got {number}")
-        return [ThinkBudget(number)]
-    return []
-
-
-def _answer(body: _Body) -> list[Control]:
-    response_format = getattr(body, "response_format", None)
-    if response_format is None or response_format.get("type") == "text":
-        return []
-    schema = (
-        response_format.get("json_schema", {}).get("schema")
-        if isinstance(response_format.get("json_schema"), dict)
-        else None
-    )
-    if response_format.get("type") != "json_schema" or not isinstance(schema, dict):
-        raise FieldError("response_format", "response_format must be text, or json_schema with a schema")
-    try:
-        return [StructuredAnswer(json_schema=schema)]
-    except (ValueError, TypeError, MissingExtra) as error:
-        raise FieldError("response_format", f"response_format: {error}") from None
-
-
-def requests_of(body: _Body, prompt: TokenIds, standing: Sequence[Control], context_tokens: int) -> list[Request]:
-    """Build one request per choice.
-
-    Args:
-        body: the request body.
-        prompt: ids of its prompt.
-        standing: the server's controls.
-        context_tokens: maximum number of tokens of a sequence.
-
-    Raises:
-        FieldError: if a field is wrong.
-    """
-    name, limit = body.limit
-    field = "messages" if isinstance(body, ChatBody) else "prompt"
-    if not prompt:
-        raise FieldError(field, f"{field}: the prompt is empty")
-    room = context_tokens - len(prompt)
-    if room < 1 or (limit is not None and limit > room):
-        message = f"the prompt has {len(prompt)} tokens, and the model holds {context_tokens}"
-        if room >= 1:
-            message += f": {name}={limit} does not fit"
-        raise FieldError(field if room < 1 else name, message, "context_length_exceeded")
-    limit = limit or room
-    controls = request_controls(body, standing, limit)
-    seed = secrets.randbits(31) if body.seed is None else body.seed
-    given = {name: getattr(body, name) for name in ("temperature", "top_p", "top_k", "min_p")}
-    sampling = Sampling(**{name: value for name, value in given.items() if value is not None})
-    return [Request(prompt, controls, limit, sampling, seed + i) for i in range(body.n or 1)]
-
-
-def refusal(error: Exception, body: _Body) -> FieldError:
-    """The error of the field that made the engine refuse a request.
-
-    Args:
-        error: raised by the engine. If it names no other field, controls are at fault: the rest was checked before.
-        body: the request body.
-    """
-    if isinstance(error, FieldError):
-        return error
-    name, _ = body.limit
-    field = error.field if isinstance(error, UnsupportedControl) else None
-    if field == "temperature":
-        return FieldError("temperature", str(error))
-    if field == "max_new_tokens":
-        return FieldError(name, str(error).replace("max_new_tokens", name))
-    sent = [field for field in ("controls", "response_format", *ALIASES) if getattr(body, field, None) is not None]
-    return FieldError(sent[0] if sent else "controls", str(error))
+    @property
+    def top(self) -> int:
+        return -1 if self.logprobs is None else self.logprobs

@@ -22,12 +22,14 @@ class ClientRequest:
         pieces: yields the new pieces of its output.
         loop: the client's event loop.
         queue: the pieces in order, and None after the last.
+        interrupted: whether the server was shut down before its end.
     """
 
     job: Job
     pieces: Pieces
     loop: asyncio.AbstractEventLoop
     queue: asyncio.Queue[Piece | None] = field(default_factory=asyncio.Queue)
+    interrupted: bool = False
 
     def put(self, found: Sequence[Piece | None]) -> None:
         """Put pieces into the queue, from the decoding thread."""
@@ -61,6 +63,11 @@ class Runner:
         """Number of sequences that are being generated or are waiting."""
         return len(self._tickets) + len(self._inbox)
 
+    @property
+    def waiting(self) -> int:
+        """Number of these that have no slot yet."""
+        return sum(ticket.job.slot < 0 for ticket in [*self._tickets.values(), *self._inbox])
+
     def start(self) -> None:
         """Start the decoding thread."""
         self._thread.start()
@@ -85,6 +92,14 @@ class Runner:
         """Cancel a job that no client waits for; its slot is free after the current decode."""
         with self._wake:
             self._gone.append(ticket)
+            self._wake.notify()
+
+    def interrupt(self) -> None:
+        """End all jobs after the current decode; their clients get what there is."""
+        with self._wake:
+            for ticket in (*self._tickets.values(), *self._inbox):
+                ticket.interrupted = True
+                self._gone.append(ticket)
             self._wake.notify()
 
     def _run(self) -> None:

@@ -20,7 +20,7 @@ from thinkpace.processors.text.vocabulary import TokenIds, spell
 ANSWER_RESERVE = 100  # output tokens; s1's evaluation code reserves as many for the answer when its budget is "auto"
 
 #: maximum of thinking tokens per level of effort; engines and services share no common table, this one is ours
-EFFORTS: Mapping[str, int] = {"low": 1024, "medium": 4096, "high": 16384}
+EFFORTS: Mapping[str, int] = {"minimal": 256, "low": 1024, "medium": 4096, "high": 16384, "xhigh": 65536}
 
 #: the text that Qwen's own two-call procedure writes before the close when it cuts thinking (Qwen3 documentation; the
 #: technical report, arXiv 2505.09388, section 4.7, prints a full stop after the close)
@@ -33,6 +33,7 @@ ALIASES: Mapping[str, str] = {
     "thinking_token_budget": "vLLM, TensorRT-LLM",
     "thinking_budget": "SGLang, Qwen, Gemini",
     "reasoning_budget": "llama.cpp",
+    "thinking_budget_tokens": "llama-server",
     "max_thinking_tokens": "NIM",
     "budget_tokens": "Anthropic",
 }
@@ -54,6 +55,7 @@ class Budget(Control):
     thinking_token_budget: InitVar[int | None] = field(default=None, kw_only=True)
     thinking_budget: InitVar[int | None] = field(default=None, kw_only=True)
     reasoning_budget: InitVar[int | None] = field(default=None, kw_only=True)
+    thinking_budget_tokens: InitVar[int | None] = field(default=None, kw_only=True)
     max_thinking_tokens: InitVar[int | None] = field(default=None, kw_only=True)
     budget_tokens: InitVar[int | None] = field(default=None, kw_only=True)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from thinkpace.errors import MissingExtra
 from thinkpace.processors.controls._json_schema import not_enforced
+from thinkpace.processors.controls._ranges import without_ranges
 from thinkpace.processors.core.binding import Binding
 from thinkpace.processors.core.control import Control
 from thinkpace.processors.core.decisions import FOREVER
@@ -36,7 +37,7 @@ class StructuredAnswer(Control):
     Args:
         regex: a regular expression that the whole answer must match.
         json_schema: a JSON schema, as JSON text or as a mapping (stored as text); keywords that outlines would not
-            enforce (`minimum`, `uniqueItems`, ...) are refused.
+            enforce (`uniqueItems`, `multipleOf`, ...) are refused. Bounds of numbers must be whole numbers.
         choices: the answer is one of these texts.
 
     Raises:
@@ -79,6 +80,7 @@ class StructuredAnswer(Control):
                 schema = json.loads(self.json_schema)
             except ValueError as error:
                 raise ValueError(f"json_schema is no JSON: {error}") from None
+            without_ranges(schema)  # raises for a bound that cannot be enforced
             for keyword in not_enforced(schema):
                 raise ValueError(
                     f"json_schema uses {keyword}, which outlines would not enforce: leave it out, or write a regex"
@@ -96,10 +98,15 @@ class StructuredAnswer(Control):
             from outlines_core.json_schema import build_regex_from_schema
         except ModuleNotFoundError as error:
             raise MissingExtra("StructuredAnswer", "structured") from error
+        assert isinstance(self.json_schema, str)
+        schema, ranges = without_ranges(json.loads(self.json_schema))
         try:
-            return str(build_regex_from_schema(self.json_schema))
+            pattern = str(build_regex_from_schema(json.dumps(schema)))
         except Exception as error:
             raise ValueError(f"outlines cannot read this json_schema: {error}") from error
+        for constant, numbers in ranges.items():
+            pattern = pattern.replace(constant, numbers)
+        return pattern
 
 
 class StructuredAnswerState(NamedTuple):

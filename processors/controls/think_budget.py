@@ -35,7 +35,8 @@ class ThinkBudget(Budget):
         guard: number of answer tokens after a forced close during which the model can neither write an expression
             that starts another thought ("Wait", "Alternatively", ...) nor close again. Any guard above 0 also
             prevents thinking from being opened again, without a time limit.
-        effort: instead of `max_tokens`: "low", "medium" or "high" (1,024, 4,096, 16,384).
+        effort: instead of `max_tokens`: "minimal", "low", "medium", "high" or "xhigh" (256, 1,024, 4,096,
+            16,384, 65,536).
         thinking_token_budget, thinking_budget, reasoning_budget, max_thinking_tokens, budget_tokens: other names of
             `max_tokens`, accepted by the constructor only; give at most one of all of these, and read `max_tokens`.
 

@@ -58,6 +58,10 @@ def ask(client: Any, messages: Any = QUESTIONS[0], **fields: Any) -> Any:
     return client.chat.completions.create(messages=messages, **given, extra_body=fields)
 
 
+def content_of(client: Any, messages: Any = QUESTIONS[0], **fields: Any) -> str:
+    return str(ask(client, messages, **fields).choices[0].message.content)
+
+
 def sequences(served: str) -> int:
     with urllib.request.urlopen(f"{served}/health") as answer:
         return int(json.load(answer)["sequences"])
@@ -72,7 +76,7 @@ def test_what_comes_is_what_the_engine_says(client: Any, llama_engine: LlamaCppE
         [expected] = llama_engine.generate([Request(prompt, controls, 200, Sampling(0))])
         [choice] = made.choices
         assert choice.message.reasoning_content == expected.thinking
-        assert choice.message.content == expected.answer
+        assert choice.message.content == expected.answer.lstrip()
         assert choice.finish_reason == expected.finish_reason
         assert choice.receipt["end"] == expected.receipt.end
         assert made.usage.prompt_tokens == len(prompt)
@@ -110,11 +114,11 @@ def test_choices_and_stops(client: Any) -> None:
     again = ask(client, n=3, temperature=1.0, seed=4)
     assert [c.message.content for c in again.choices] == [c.message.content for c in made.choices]
     stopped = ask(client, stop=["Answer", "never"])
-    assert stopped.choices[0].message.content == "\nFinal "
+    assert stopped.choices[0].message.content == "Final "
     assert stopped.choices[0].finish_reason == "stop"
     assert "Answer" not in stopped.choices[0].message.content
     text = "".join(c.choices[0].delta.content or "" for c in ask(client, stop="Answer", stream=True))
-    assert text == "\nFinal "
+    assert text == "Final "
 
 
 def test_completions_of_texts_and_of_ids(client: Any, llama_engine: LlamaCppEngine) -> None:
@@ -159,10 +163,21 @@ def test_completions_of_texts_and_of_ids(client: Any, llama_engine: LlamaCppEngi
         ({"top_k": -1}, "top_k"),
         ({"n": 0}, "n"),
         ({"stop": ""}, "stop"),
-        ({"logit_bias": {"5": 3}}, "logit_bias"),
-        ({"presence_penalty": 0.5}, "presence_penalty"),
+        ({"logit_bias": {"99999": 3}}, "logit_bias"),
+        ({"logit_bias": {"Wait": 3}}, "logit_bias"),
+        ({"presence_penalty": 3}, "presence_penalty"),
         ({"tools": [{"type": "function"}]}, "tools"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"tools": [{"type": "function"}], "tool_choice": "required"}, "tools"),
+        ({"functions": [{"name": "f"}]}, "functions"),
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"top_logprobs": 3}, "top_logprobs"),
+        ({"logprobs": True, "top_logprobs": 99}, "top_logprobs"),
+        ({"response_format": {"type": "grammar"}}, "response_format"),
+        ({"reasoning": {"effort": "low", "max_tokens": 9}}, "reasoning.max_tokens"),
+        ({"thinking": {"type": "sometimes"}}, "thinking"),
+        ({"think": "hard"}, "think"),
+        ({"thinking": {"type": "enabled", "budget_tokens": -7}}, "thinking"),
+        ({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": " "}]}, "messages"),
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages.0.content"),
         ({"messages": [{"role": "user", "content": "a" * 9000}]}, "messages"),
@@ -310,3 +325,171 @@ def test_serve_on_the_command_line() -> None:
     finally:
         process.terminate()
         process.communicate(timeout=20)
+
+
+def test_a_stop_that_begins_with_a_line_break(client: Any) -> None:
+    """The line break after the close is no part of the answer, and no stop is found in it."""
+    plain = content_of(client, thinking_token_budget=8)
+    assert plain == plain.lstrip() != ""
+    assert content_of(client, thinking_token_budget=8, stop="\n") == plain.partition("\n")[0]
+
+
+def test_the_message_of_a_budget_is_seen(client: Any) -> None:
+    """It is billed, so it is shown: in the reasoning, where the model reads it; whole and streamed."""
+    fields = {"controls": [{"control": "ThinkBudget", "max_tokens": 8, "message": "b=3", "answer_reserve": 16}]}
+    message = ask(client, **fields).choices[0].message
+    assert message.reasoning_content.endswith("b=3")
+    assert "b=3" not in message.content
+    deltas = [chunk.choices[0].delta for chunk in ask(client, stream=True, **fields)]
+    said = "".join(getattr(delta, "reasoning_content", None) or "" for delta in deltas)
+    assert said == message.reasoning_content
+
+
+@pytest.mark.parametrize(
+    ("fields", "most"),
+    [
+        ({"reasoning_effort": "minimal"}, 256),
+        ({"reasoning_effort": "xhigh"}, 65536),
+        ({"thinking_budget_tokens": 9}, 9),
+        ({"thinking": {"type": "enabled", "budget_tokens": 9}}, 9),
+        ({"thinking": {"type": "disabled"}}, 0),
+        ({"reasoning": {"effort": "low"}}, 1024),
+        ({"reasoning": {"max_tokens": 9}}, 9),
+        ({"reasoning": {"enabled": False}}, 0),
+        ({"enable_thinking": False}, 0),
+        ({"think": False}, 0),
+        ({"think": "high"}, 16384),
+        ({"enable_thinking": True}, 100),  # the server's own budget stays
+        ({"think": True}, 100),
+        ({"thinking": {"type": "enabled"}}, 100),
+    ],
+)
+def test_what_other_apis_call_a_budget(client: Any, fields: dict[str, Any], most: int) -> None:
+    receipt = ask(client, **fields).choices[0].receipt
+    [budget] = [text for text in receipt["armed"] if text.startswith("ThinkBudget")]
+    assert f"max_tokens={most}," in budget or f"max_tokens={most})" in budget, budget
+    assert receipt["thinking_tokens"] <= most
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"logit_bias": {}},
+        {"logprobs": False, "top_logprobs": 0},
+        {"tool_choice": "auto"},
+        {"tool_choice": "none"},
+        {"tools": []},
+        {"parallel_tool_calls": True},
+        {"metadata": {"a": "b"}},
+        {"service_tier": "auto"},
+        {"store": False},
+        {"prompt_cache_key": "a"},
+        {"safety_identifier": "a"},
+        {"user": "a"},
+        {"modalities": ["text"]},
+        {"verbosity": "medium"},
+        {"presence_penalty": 0, "frequency_penalty": 0},
+    ],
+)
+def test_what_stock_clients_send_and_that_changes_nothing(client: Any, fields: dict[str, Any]) -> None:
+    assert content_of(client, **fields) == content_of(client)
+
+
+def test_stream_options_of_stock_clients(client: Any) -> None:
+    options = {"include_usage": True, "include_obfuscation": False}
+    chunks = list(ask(client, stream=True, stream_options=options))
+    assert chunks[-1].usage.completion_tokens > 0
+
+
+def test_logprobs(client: Any, llama_engine: LlamaCppEngine) -> None:
+    """Of the tokens of the answer, by the model: greedy tokens are the likeliest, and the best five add up to one."""
+    made = ask(client, thinking_token_budget=12, logprobs=True, top_logprobs=5)
+    [choice] = made.choices
+    entries = choice.logprobs.content
+    assert "".join(entry.token for entry in entries).strip() == choice.message.content.strip()
+    for entry in entries:
+        if entry.logprob is not None:
+            assert entry.logprob <= 0
+            assert [top.logprob for top in entry.top_logprobs] == sorted(
+                (t.logprob for t in entry.top_logprobs), reverse=True
+            )
+            assert entry.token in [top.token for top in entry.top_logprobs]
+    deltas = [c for chunk in ask(client, thinking_token_budget=12, logprobs=True, stream=True) for c in chunk.choices]
+    streamed = [entry.token for choice in deltas if choice.logprobs for entry in choice.logprobs.content]
+    assert streamed == [entry.token for entry in entries]
+    text = "<|im_start|>user\na=3;b=a+4. b?<|im_end|>\n<|im_start|>assistant\n<think>\n"
+    one = client.completions.create(model="embedded", prompt=text, max_tokens=20, temperature=0, logprobs=2)
+    assert len(one.choices[0].logprobs.tokens) == len(one.choices[0].logprobs.token_logprobs)
+
+
+def test_biases_and_penalties(client: Any, llama_engine: LlamaCppEngine) -> None:
+    plain = ask(client, thinking_token_budget=40)
+    [digit] = llama_engine.vocabulary.encode("=")
+    biased = ask(client, thinking_token_budget=40, logit_bias={str(digit): -100})
+    assert "=" in plain.choices[0].message.reasoning_content
+    assert "=" not in biased.choices[0].message.reasoning_content
+    punished = ask(client, thinking_token_budget=60, frequency_penalty=2, presence_penalty=2)
+    counts = [
+        made.choices[0].message.reasoning_content.count("=")
+        for made in (ask(client, thinking_token_budget=60), punished)
+    ]
+    assert counts[1] < counts[0]
+
+
+def test_json_answers(client: Any) -> None:
+    pytest.importorskip("outlines_core")
+    schema = {
+        "type": "object",
+        "properties": {"c": {"type": "integer", "minimum": 3, "maximum": 5}},
+        "required": ["c"],
+    }
+    wanted = {"type": "json_schema", "json_schema": {"name": "c", "schema": schema}}
+    made = json.loads(content_of(client, thinking_token_budget=8, response_format=wanted))
+    assert 3 <= made["c"] <= 5
+    text = content_of(client, thinking_token_budget=8, response_format={"type": "json_object"}, max_tokens=120)
+    assert text.startswith("{")
+
+
+def test_a_last_message_of_the_assistant_is_continued(client: Any, llama_engine: LlamaCppEngine) -> None:
+    begun = [*QUESTIONS[0], {"role": "assistant", "content": "Final Answer:"}]
+    made = ask(client, begun, max_tokens=24)
+    rendered = llama_engine.vocabulary.decode(llama_engine.chat(begun, continues=True))
+    assert rendered.endswith("Final Answer:")
+    assert made.usage.prompt_tokens == len(llama_engine.chat(begun, continues=True))
+
+
+def test_one_model_and_what_is_not_here(client: Any, served: str) -> None:
+    assert client.models.retrieve("embedded").id == "embedded"
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("another")
+    with pytest.raises(openai.NotFoundError, match="take vLLM or llama-server"):
+        client.responses.create(model="embedded", input="a")
+
+
+def test_metrics(client: Any, served: str) -> None:
+    def read() -> dict[str, float]:
+        with urllib.request.urlopen(f"{served}/metrics") as answer:
+            lines = [line for line in answer.read().decode().splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+    before = read()
+    made = ask(client, thinking_token_budget=5)
+    after = read()
+
+    def grown(name: str) -> float:
+        return after.get(name, 0.0) - before.get(name, 0.0)
+
+    assert grown('thinkpace_tokens_total{kind="thinking"}') == 5
+    assert grown('thinkpace_tokens_total{kind="prompt"}') == made.usage.prompt_tokens
+    assert grown('thinkpace_thinking_ends_total{end="forced"}') == 1
+    assert grown('thinkpace_requests_total{path="/v1/chat/completions",status="200"}') == 1
+    assert grown("thinkpace_time_to_first_token_seconds_count") == 1
+
+
+def test_what_could_not_act_is_said(client: Any) -> None:
+    """A prompt that closes thinking leaves a budget nothing to act on; a choice says so."""
+    begun = [*QUESTIONS[0], {"role": "assistant", "content": "Final Answer:"}]
+    [choice] = ask(client, begun, max_tokens=24, thinking_token_budget=3).choices
+    assert choice.controls == "not held"
+    assert "thinking was never opened" in choice.receipt["notes"][0]
+    assert ask(client, thinking_token_budget=3).choices[0].controls == "held"

@@ -1,0 +1,133 @@
+"""Regular expressions for the numbers of a range, and JSON schemas with `minimum` and `maximum`.
+
+outlines-core has no ranges. A schema's bounded numbers are replaced by constants that occur nowhere else, and these by
+expressions in the pattern that outlines makes of the schema.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+_FIRST = 730_180_261_900_000_000  # of the constants
+DIGITS = 15  # of a whole number without a bound on that side; doubles hold as many
+
+
+def whole_numbers(least: int | None, most: int | None) -> str:
+    """A pattern for the whole numbers from `least` to `most`, as JSON writes them; None for no bound.
+
+    Raises:
+        ValueError: if there are none.
+
+    >>> whole_numbers(7, 12), whole_numbers(-3, 2)
+    ('(([7-9]|1[0-2]))', '(-[1-3]|[0-2])')
+    """
+    far = 10**DIGITS - 1
+    low, high = -far if least is None else least, far if most is None else most
+    if low > high:
+        raise ValueError(f"there is no whole number from {low} to {high}")
+    parts = []
+    if low < 0:
+        parts.append(f"-{_positive(max(1, -high), -low)}")
+    if high >= 0:
+        parts.append(_positive(max(0, low), high))
+    return f"({'|'.join(parts)})"
+
+
+def _positive(low: int, high: int) -> str:
+    """A pattern for the whole numbers from `low` to `high`, neither negative."""
+    parts = []
+    for length in range(len(str(low)), len(str(high)) + 1):
+        first = max(low, 0 if length == 1 else 10 ** (length - 1))
+        parts += _same_length(str(first), str(min(high, 10**length - 1)))
+    return parts[0] if len(parts) == 1 else f"({'|'.join(parts)})" if low else "|".join(parts)
+
+
+def _same_length(low: str, high: str) -> list[str]:
+    """Patterns for the numbers between two of the same length."""
+    if not low:
+        return [""]
+    if low == high:
+        return [low]
+    first, last = low[0], high[0]
+    if first == last:
+        return [first + rest for rest in _same_length(low[1:], high[1:])]
+    out, rest = [], len(low) - 1
+    if low[1:] != "0" * rest:
+        out += [first + part for part in _same_length(low[1:], "9" * rest)]
+        first = chr(ord(first) + 1)
+    ends = high[1:] != "9" * rest
+    middle = chr(ord(last) - 1) if ends else last
+    if first <= middle:
+        any_ = "" if not rest else "[0-9]" if rest == 1 else f"[0-9]{{{rest}}}"
+        out.append((first if first == middle else f"[{first}-{middle}]") + any_)
+    if ends:
+        out += [last + part for part in _same_length("0" * rest, high[1:])]
+    return out
+
+
+def numbers(least: int | None, most: int | None) -> str:
+    """A pattern for the numbers from `least` to `most`, with decimals, without exponents; None for no bound.
+
+    >>> numbers(0, 1)
+    '(0(\\\\.[0-9]+)?|1(\\\\.0+)?)'
+    """
+    far = 10**DIGITS - 1
+    low, high = -far if least is None else least, far if most is None else most
+    if low > high:
+        raise ValueError(f"there is no number from {low} to {high}")
+    parts = []
+    if low < 0:
+        parts.append(f"-({_from_zero(max(0, -high), -low)})")
+    if high >= 0:
+        parts.append(_from_zero(max(0, low), high))
+    return f"({'|'.join(parts)})"
+
+
+def _from_zero(low: int, high: int) -> str:
+    inside = f"{_grouped(_positive(low, high - 1))}(\\.[0-9]+)?|" if low < high else ""
+    return f"{inside}{high}(\\.0+)?"
+
+
+def _grouped(pattern: str) -> str:
+    return f"({pattern})" if "|" in pattern and not pattern.startswith("(") else pattern
+
+
+def without_ranges(schema: Any) -> tuple[Any, dict[str, str]]:
+    """The schema without bounds of numbers, and patterns by the constants that stand for them.
+
+    Args:
+        schema: a JSON schema.
+
+    Raises:
+        ValueError: for a bound that cannot be enforced.
+    """
+    patterns: dict[str, str] = {}
+    return _replaced(schema, patterns), patterns
+
+
+def _replaced(schema: Any, patterns: dict[str, str]) -> Any:
+    if isinstance(schema, list):
+        return [_replaced(part, patterns) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if any(name in schema for name in _BOUNDS) and schema.get("type") in ("integer", "number"):
+        constant = _FIRST + len(patterns)
+        patterns[str(constant)] = _pattern(schema)
+        return {"const": constant}
+    kept = ("enum", "const", "default", "examples", "example")
+    return {name: value if name in kept else _replaced(value, patterns) for name, value in schema.items()}
+
+
+def _pattern(schema: dict[str, Any]) -> str:
+    for name in _BOUNDS:
+        value = schema.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value != int(value)):
+            raise ValueError(f"json_schema: {name} must be a whole number, got {value!r}")
+    bounds = {name: int(schema[name]) for name in _BOUNDS if schema.get(name) is not None}
+    is_whole = schema["type"] == "integer"
+    if not is_whole and ("exclusiveMinimum" in bounds or "exclusiveMaximum" in bounds):
+        raise ValueError("json_schema: of a number, only minimum and maximum can be enforced, not the exclusive bounds")
+    lows = [bounds[name] + add for name, add in (("minimum", 0), ("exclusiveMinimum", 1)) if name in bounds]
+    highs = [bounds[name] - add for name, add in (("maximum", 0), ("exclusiveMaximum", 1)) if name in bounds]
+    return (whole_numbers if is_whole else numbers)(max(lows, default=None), min(highs, default=None))
