@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinkpace.adapters.logits.attribution import DrawAttribution, RowCopy
-from thinkpace.adapters.logits.randomness import draw, probabilities, uniform
+from thinkpace.adapters.logits.randomness import draw, probabilities, token_use, uniform
 from thinkpace.adapters.logits.reference import Row, edited
 from thinkpace.adapters.logits.statistics import confidence, row_statistic
 from thinkpace.adapters.sequences.requests import begin, compile_requests, completion, is_done
@@ -108,6 +108,7 @@ class ScriptedEngine:
     name = "scripted"
     identity = "a function"
     can_continue = True
+    takes_back = True
 
     def __init__(
         self, model: Model, vocabulary: Vocabulary, markers: Markers, context_tokens: int | None = None
@@ -130,7 +131,7 @@ class ScriptedEngine:
         return self.vocabulary.encode("".join(message["content"] for message in messages))
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        programs = compile_requests(requests, self.vocabulary, self.markers, self.context_tokens)
+        programs = compile_requests(requests, self.vocabulary, self.markers, self.context_tokens, takes_back=True)
         return [self._finish(begin(p, r), r) for p, r in zip(programs, requests, strict=True)]
 
     def _finish(self, log: SequenceLog, request: Request) -> Completion:
@@ -143,8 +144,10 @@ class ScriptedEngine:
             log.record_row(
                 DrawAttribution(RowCopy(row, log.edit, sampling.temperature), sampling.temperature, request.seed)
             )
-            u = uniform(request.seed, len(log.tokens), "token")
+            u = uniform(request.seed, len(log.tokens), token_use(log.retractions))
             log.advance(draw(filtered(changed, sampling), sampling.temperature, u))
+            if log.take_back is not None:
+                log.retract()
         return completion(log, request, self.vocabulary)
 
     def _row(self, log: SequenceLog, output: Sequence[int]) -> Row:

@@ -57,6 +57,7 @@ class SegmentedEngine:
     """
 
     can_continue = True
+    takes_back = True
 
     def __init__(
         self,
@@ -105,7 +106,7 @@ class SegmentedEngine:
         """
         for control in (control for request in requests for control in request.controls):
             _check(control)
-        programs = compile_requests(requests, self.vocabulary, self.markers, self.context_tokens)
+        programs = compile_requests(requests, self.vocabulary, self.markers, self.context_tokens, takes_back=True)
         logs = [begin(program, request) for program, request in zip(programs, requests, strict=True)]
         with ThreadPoolExecutor(self._parallel) as pool:
             list(pool.map(self._run, logs, requests))
@@ -124,6 +125,10 @@ class SegmentedEngine:
             segment = self._segment(log, request, min(room, max(1, log.idle_left)))
             for at, token in enumerate(segment):
                 taken = _take(log, token)
+                if log.take_back is not None:
+                    cut = len(segment) - at - 1
+                    log.trials = (log.trials[0] + log.retract() + cut, log.trials[1])
+                    break
                 if taken != token or log.pending:  # the rest of the segment followed another token
                     log.trials = (log.trials[0] + len(segment) - at - 1, log.trials[1])
                     break
@@ -131,7 +136,9 @@ class SegmentedEngine:
     def _segment(self, log: SequenceLog, request: Request, size: int) -> TokenIds:
         """The model's next tokens, up to and including its close."""
         close, eos = self.vocabulary.encode(self.markers.close), min(self.vocabulary.eos)
-        stops = any(token in log.edit.redirect for token in close) and log.state.track.phase is Phase.THINKING
+        replaced = any(token in log.edit.redirect for token in close)
+        may_take_back = close in log.program.tracker.markers.plain_closes and bool(log.edit.redirect)
+        stops = (replaced or may_take_back) and log.state.track.phase is Phase.THINKING
         before = (*log.prompt, *log.tokens)
         sampling = request.sampling
         extra: dict[str, Any] = {"skip_special_tokens": False}  # markers are special and must appear

@@ -179,6 +179,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def takes_back(self) -> bool:
+        """Whether it takes back a close of several tokens of plain text that a control refuses (`State.take_back`)."""
+        ...
+
+    @property
     def can_continue(self) -> bool:
         """Whether it can continue from given output (`Request.continue_from`), which replays need."""
         ...

@@ -56,19 +56,26 @@ class Event:
     Args:
         at: index of the output token where it started.
         what: "wrote" (a phrase was written), "replaced" (a token the model drew was replaced by another one),
-            "redrew" (a token the model drew was refused and another one drawn), or "diverged" (the engine
-            appended another token than the one that was being written).
+            "redrew" (a token the model drew was refused and another one drawn), "took back" (a marker that the model
+            wrote was taken out of the output again), or "diverged" (the engine appended another token than the one that
+            was being written).
         why: the reason that the control gives: "limit", "reserve", "wait", "final", ...
-        tokens: the ids written, or (drawn, emitted) for "replaced" and "redrew", (wanted, emitted) for "diverged".
+        tokens: the ids written or taken back, or (drawn, emitted) for "replaced" and "redrew", (wanted, emitted) for
+            "diverged".
     """
 
     at: int
-    what: Literal["wrote", "replaced", "redrew", "diverged"]
+    what: Literal["wrote", "replaced", "redrew", "took back", "diverged"]
     why: str
     tokens: tuple[int, ...]
 
 
-_EXTENSIONS = {("replaced", "wait"), ("redrew", "ignored close")}
+_EXTENSIONS = {
+    ("replaced", "wait"),
+    ("redrew", "ignored close"),
+    ("took back", "wait"),
+    ("took back", "ignored close"),
+}
 
 
 @dataclass(frozen=True, slots=True)

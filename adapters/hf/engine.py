@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ except ModuleNotFoundError as error:
 
 from thinkpace.adapters.hf.logits_processor import ThinkpaceLogitsProcessor
 from thinkpace.adapters.hf.prefix_cache import shared_cache
-from thinkpace.adapters.logits.randomness import uniform
+from thinkpace.adapters.logits.randomness import token_use, uniform
 from thinkpace.adapters.logits.statistics import confidence
 from thinkpace.adapters.logits.torch_writer import ScoreWriter
 from thinkpace.adapters.sequences.requests import begin, compile_requests, completion, is_done
@@ -63,6 +64,7 @@ class HFEngine:
     """
 
     can_continue = True
+    takes_back = True
 
     def __init__(
         self,
@@ -127,7 +129,7 @@ class HFEngine:
         Raises:
             UnsupportedControl: before anything is generated, if a control cannot work here or a prompt is too long.
         """
-        programs = compile_requests(requests, self.vocabulary, self.markers, self.context_tokens)
+        programs = compile_requests(requests, self.vocabulary, self.markers, self.context_tokens, takes_back=True)
         groups: dict[tuple[Sampling, int, bool], list[int]] = {}
         out: dict[int, Completion] = {}
         for i, request in enumerate(requests):
@@ -162,24 +164,51 @@ class HFEngine:
         finally:
             self.model.generation_config = saved
 
-    @torch.inference_mode()
     def _batch(self, requests: list[Request], programs: list[Program]) -> list[Completion]:
+        """Completions of one batch. A row whose close is to be taken back stops, and goes on in another call."""
+        done: dict[int, Completion] = {}
+        reread = [0] * len(requests)
+        pending = dict(enumerate(requests))
+        while pending:
+            # a marker at the very beginning leaves no output to continue from
+            continues = bool(pending[min(pending)].continue_from)
+            rows = [row for row, request in pending.items() if bool(request.continue_from) is continues]
+            logs, times = self._logs([pending[row] for row in rows], [programs[row] for row in rows])
+            for row, log in zip(rows, logs, strict=True):
+                request = pending.pop(row)
+                if log.take_back is None:
+                    made = completion(log, request, self.vocabulary, times if request is requests[row] else ())
+                    done[row] = _reread(made, reread[row])
+                    continue
+                log.retract()
+                reread[row] += len(log.prompt) + len(log.tokens)
+                pending[row] = replace(request, continue_from=tuple(log.tokens), history=log.history)
+        return [done[row] for row in range(len(requests))]
+
+    @torch.inference_mode()
+    def _logs(self, requests: list[Request], programs: list[Program]) -> tuple[list[SequenceLog], list[float]]:
+        """The sequences of one `generate` call, and the times of its steps."""
         sampling = requests[0].sampling
         rows = [request.prompt + request.continue_from for request in requests]
         ids, mask = self._padded(rows)
         seeds = [request.seed for request in requests]
         left = [request.max_new_tokens - len(request.continue_from) for request in requests]
-        continued = [begin(p, r) for p, r in zip(programs, requests, strict=True)] if requests[0].continue_from else []
+        goes_on = any(request.continue_from or request.history.taken_back for request in requests)
+        continued = [begin(p, r) for p, r in zip(programs, requests, strict=True)] if goes_on else []
+        retractions = [sum(map(len, request.history.taken_back.values())) for request in requests]
         processor = ThinkpaceLogitsProcessor(
             programs, self._pad, sampling.temperature, seeds, self._try_answers, beams=False, continued=continued
         )
         processors = LogitsProcessorList([processor])
         if sampling.temperature > 0:
             starts = [ids.shape[1] - len(request.continue_from) for request in requests]
-            processors.append(_SeededSampler(sampling, seeds, starts))
+            processors.append(_SeededSampler(sampling, seeds, starts, [token_use(count) for count in retractions]))
         clock = _Clock()
         processors.append(clock)
         limits = StoppingCriteriaList([_OwnLimits(left, ids.shape[1])] if len(set(left)) > 1 else [])
+        ends = [frozenset(ids[-1] for ids in program.takes_back) for program in programs]
+        if any(ends):
+            limits.append(_TakesBack(processor, ends))
         with self._plain_generation():
             cache = shared_cache(self.model, rows, self._padded) if continued and self._use_cache is not False else None
             sequences = self.model.generate(
@@ -196,7 +225,7 @@ class HFEngine:
         logs = processor.logs(sequences)
         for log, request in zip(logs, requests, strict=True):
             log.rewind(min(len(log.tokens), request.max_new_tokens))  # tokens past the row's own limit are padding
-        return [completion(*pair, self.vocabulary, clock.times) for pair in zip(logs, requests, strict=True)]
+        return logs, clock.times
 
     def _try_answers(self, logs: Sequence[SequenceLog], needs: Sequence[RowStatistic]) -> list[float]:
         """Run greedy trials after each sequence and its suffix, in a nested `generate` call."""
@@ -237,6 +266,14 @@ class HFEngine:
         ids = [[self._pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
         mask = [[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts]
         return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+def _reread(done: Completion, tokens: int) -> Completion:
+    """The completion, with the tokens that were read again to continue after a close was taken back."""
+    if not tokens:
+        return done
+    usage = replace(done.receipt.usage, reread=done.receipt.usage.reread + tokens)
+    return replace(done, receipt=replace(done.receipt, usage=usage))
 
 
 def set_threads(threads: int) -> None:
@@ -281,15 +318,37 @@ class _OwnLimits(StoppingCriteria):
         return (self._ends <= input_ids.shape[1]).to(input_ids.device)
 
 
+class _TakesBack(StoppingCriteria):
+    """Stops the rows in which the model has just written a close that is to be taken back.
+
+    Args:
+        processor: knows the rows.
+        ends: per row, the last tokens of the closes that can be taken back.
+    """
+
+    def __init__(self, processor: ThinkpaceLogitsProcessor, ends: Sequence[frozenset[int]]) -> None:
+        self._processor = processor
+        self._ends = ends
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **kwargs: Any) -> torch.Tensor:
+        newest = input_ids[:, -1].tolist()
+        stopped = [
+            token in ends and self._processor.would_take_back(row, token)
+            for row, (token, ends) in enumerate(zip(newest, self._ends, strict=True))
+        ]
+        return torch.tensor(stopped, device=input_ids.device)
+
+
 class _SeededSampler(LogitsProcessor):
     """Leaves one token per row: sampled at the temperature, after the filters, with the row's own random numbers."""
 
     supports_continuous_batching = False
 
-    def __init__(self, sampling: Sampling, seeds: Sequence[int], starts: Sequence[int]) -> None:
+    def __init__(self, sampling: Sampling, seeds: Sequence[int], starts: Sequence[int], uses: Sequence[str]) -> None:
         self.temperature = sampling.temperature
         self.seeds = seeds
         self.starts = starts  # where the output of each row begins
+        self.uses = uses  # what its random numbers are for
         self.warpers: list[LogitsProcessor] = []
         if sampling.top_k:
             self.warpers.append(TopKLogitsWarper(sampling.top_k))
@@ -304,7 +363,8 @@ class _SeededSampler(LogitsProcessor):
             scores = warper(input_ids, scores)
         share = torch.softmax(scores.double(), 1).cumsum(1)  # (batch, vocabulary)
         length = input_ids.shape[1]
-        numbers = [uniform(seed, length - start, "token") for seed, start in zip(self.seeds, self.starts, strict=True)]
+        rows = zip(self.seeds, self.starts, self.uses, strict=True)
+        numbers = [uniform(seed, length - start, use) for seed, start, use in rows]
         u = torch.tensor(numbers, device=scores.device, dtype=torch.float64)
         tokens = torch.searchsorted(share, (u * share[:, -1]).unsqueeze(1), right=True)
         tokens.clamp_(max=scores.shape[1] - 1)  # u just below 1 may round up to the vocabulary size

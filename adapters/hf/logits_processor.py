@@ -87,6 +87,12 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         """
         self._rows.stop(stopped, length)
 
+    def would_take_back(self, row: int, token: int) -> bool:
+        """Whether a row would ask for its close to be taken back once it has this token (`State.take_back`)."""
+        log = self._rows.logs[row].fork()
+        log.advance(token)
+        return log.take_back is not None
+
     def reset(self) -> None:
         """Forget the last call.
 

@@ -115,6 +115,11 @@ class LlamaCppEngine:
         )
 
     @property
+    def takes_back(self) -> bool:
+        """Whether it can take back tokens; recurrent and hybrid models cannot."""
+        return self._file.rewinds
+
+    @property
     def identity(self) -> str:
         """Hash of the beginning, the end and the size of the file; tells models of the same name apart."""
         path = Path(self._file.path)
@@ -211,7 +216,9 @@ class LlamaCppEngine:
             bad = [i for i in request.prompt + request.continue_from if not 0 <= i < self.vocabulary.size]
             if bad:
                 raise ValueError(f"the prompt holds ids that this vocabulary does not have, such as {bad[0]}")
-        programs = compile_requests(requests, self.vocabulary, self.markers, self.context_tokens)
+        programs = compile_requests(
+            requests, self.vocabulary, self.markers, self.context_tokens, takes_back=self.takes_back
+        )
         return [
             Job(
                 request,

@@ -253,11 +253,26 @@ class Loop:
         at = len(log.tokens)
         if not log.pending:
             job.take(self._drawn(job, row))
+        if log.take_back is not None:
+            self._take_back(job)
         self._write(job)
         if logs is not None and at < len(log.tokens):
             best = np.argsort(-logs, kind="stable")[: job.top]
             likeliest = tuple((int(i), float(logs[i])) for i in best)
             job.logprobs[at] = TokenLogprobs(float(logs[log.tokens[at]]), likeliest)
+
+    def _take_back(self, job: Job) -> None:
+        """Take back a closing marker: out of the sequence, and out of memory."""
+        log, slot = job.log, job.slot
+        taken = log.retract()
+        del job.times[len(job.times) - taken :]
+        for at in [at for at in job.logprobs if at >= len(log.tokens)]:
+            del job.logprobs[at]
+        kept = [*log.prompt, *log.tokens]
+        held = min(len(self._held[slot]), len(kept) - 1)  # the last one is read again, for its logits
+        self._context.cut(slot, held)
+        del self._held[slot][held:]
+        job.feed[:] = kept[held:]
 
     def _write(self, job: Job) -> None:
         """Append the tokens that are certain; they need no logits."""

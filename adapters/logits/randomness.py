@@ -37,6 +37,14 @@ def uniform(seed: int, position: int, purpose: str) -> float:
     return (int.from_bytes(digest, "little") >> 11) / (1 << 53)
 
 
+def token_use(retractions: int) -> str:
+    """What a random number is for that draws a token; another purpose after every marker that was taken back.
+
+    The positions after it are drawn a second time, and a number used twice would tie the draws together.
+    """
+    return f"token {retractions}" if retractions else "token"
+
+
 def draw(row: Row, temperature: float, u: float) -> int:
     """A token drawn from the row by inverse transform sampling over ids in order."""
     if temperature == 0:

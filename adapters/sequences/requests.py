@@ -13,7 +13,12 @@ from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary
 
 
 def compile_requests(
-    requests: Sequence[Request], vocabulary: Vocabulary, markers: Markers, context_tokens: int | None = None
+    requests: Sequence[Request],
+    vocabulary: Vocabulary,
+    markers: Markers,
+    context_tokens: int | None = None,
+    *,
+    takes_back: bool = False,
 ) -> list[Program]:
     """One program per request; requests with the same controls and limit share one.
 
@@ -31,6 +36,7 @@ def compile_requests(
                 markers,
                 max_new_tokens=request.max_new_tokens,
                 context_tokens=context_tokens,
+                takes_back=takes_back,
             )
     return [compiled[request.controls, request.max_new_tokens] for request in requests]
 
@@ -44,8 +50,7 @@ def begin(program: Program, request: Request, prompt: TokenIds | None = None) ->
         prompt: the prompt ids, if the engine's differ from the request's.
     """
     log = SequenceLog(program, request.prompt if prompt is None else prompt, request.seed)
-    log.drawn.update(request.history.drawn)
-    log.statistics.update(request.history.statistics)
+    log.restore(request.history)
     log.sync(request.continue_from)
     return log
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Self
 
-from thinkpace.processors.core.decisions import NO_TOKENS, RowStatistic, Statistics
+from thinkpace.processors.core.decisions import NO_TOKENS, RowStatistic, Statistics, TakeBack
 from thinkpace.processors.core.edit import Edit
 from thinkpace.processors.core.program import Program, State
 from thinkpace.processors.core.replay import DrawHistory
@@ -45,6 +45,7 @@ class SequenceLog:
         "prompt",
         "seed",
         "statistics",
+        "taken_back",
         "tokens",
         "trials",
         "wake_tokens",
@@ -57,6 +58,7 @@ class SequenceLog:
         self.tokens: list[int] = []
         self.drawn: dict[int, int] = {}
         self.statistics: dict[int, Statistics] = {}
+        self.taken_back: dict[int, tuple[TakeBack, ...]] = {}
         self.trials = (0, 0)  # tokens generated in trials, and tokens read again for them
         self.idle_left = 0  #: tokens that may still be appended without stepping, except wake tokens:
         self.wake_tokens, self.marker_wake_tokens = NO_TOKENS, NO_TOKENS
@@ -69,7 +71,19 @@ class SequenceLog:
         self._states.clear()
         self._hold(0, self.program.start(self.prompt))
 
+    def restore(self, history: DrawHistory) -> None:
+        """Begin with the draw history of tokens that are appended next."""
+        self.drawn.update(history.drawn)
+        self.statistics.update(history.statistics)
+        self.taken_back.update(history.taken_back)
+        self._begin()
+
     def _hold(self, length: int, state: State) -> None:
+        for marker in self.taken_back.get(length, ()):
+            state = self.program.taken_back(state, marker.ids, marker.why)
+        self._keep(length, state)
+
+    def _keep(self, length: int, state: State) -> None:
         self._asked = None
         if length in self.statistics and state.wants:
             self._asked = length, state
@@ -125,7 +139,28 @@ class SequenceLog:
     @property
     def history(self) -> DrawHistory:
         """The draw history: what the state depends on besides the tokens."""
-        return DrawHistory(self.drawn, self.statistics)
+        return DrawHistory(self.drawn, self.statistics, self.taken_back)
+
+    @property
+    def take_back(self) -> TakeBack | None:
+        """The marker at the end of the output that must be taken back before anything else; see `retract`."""
+        return self._states[-1][1].take_back
+
+    @property
+    def retractions(self) -> int:
+        """Number of markers taken back so far: random numbers must not repeat after one."""
+        return sum(map(len, self.taken_back.values()))
+
+    def retract(self) -> int:
+        """Take back the marker that the state asks for; returns the number of tokens taken back."""
+        marker = self.take_back
+        assert marker is not None
+        length = len(self.tokens) - len(marker.ids)
+        self.rewind(length)
+        self.taken_back[length] = (*self.taken_back.get(length, ()), marker)
+        _, state = self._states.pop()
+        self._keep(length, self.program.taken_back(state, marker.ids, marker.why))
+        return len(marker.ids)
 
     def record_row(self, attribution: Attribution, *, at: int | None = None, kept: int = KEPT) -> None:
         """Store the attribution of a token; a later call for the same position replaces it.
@@ -146,7 +181,7 @@ class SequenceLog:
             state = self._asked[1]
         self.statistics[length] = statistics
         self._states.pop()
-        self._hold(length, state)
+        self._keep(length, state)
 
     def append_idle(self, tokens: Sequence[int]) -> None:
         """Append at most `idle_left` output tokens, none of them a wake token; the state is not stepped."""
@@ -155,7 +190,8 @@ class SequenceLog:
 
     def advance(self, token: int) -> None:
         """Append one output token, stepping the state if necessary."""
-        if self.idle_left and token not in self.wake_tokens and token not in self.marker_wake_tokens:
+        idle = self.idle_left and token not in self.wake_tokens and token not in self.marker_wake_tokens
+        if idle and len(self.tokens) + 1 not in self.taken_back:
             self.idle_left -= 1
             self.tokens.append(token)
             return
@@ -187,12 +223,14 @@ class SequenceLog:
             del self.drawn[past]
         for past in [at for at in self.statistics if at > length]:
             del self.statistics[past]
+        for past in [at for at in self.taken_back if at > length]:
+            del self.taken_back[past]
         for past in [at for at in self._attributions if at > length]:
             del self._attributions[past]  # it belonged to another prefix
         if not self._states:
             self._begin()
         at, state = self._states.pop()
-        self._hold(at, state)
+        self._keep(at, state)
         self.tokens = prefix[:at]
         for token in prefix[at:]:
             self._follow(self.state, token)
@@ -209,6 +247,7 @@ class SequenceLog:
         copy = self.__class__.__new__(self.__class__)
         copy.program, copy.prompt, copy.seed = self.program, self.prompt, self.seed
         copy.tokens, copy.drawn, copy.statistics = self.tokens.copy(), self.drawn.copy(), self.statistics.copy()
+        copy.taken_back = self.taken_back.copy()
         copy.trials, copy.idle_left, copy._asked = self.trials, self.idle_left, self._asked
         copy.wake_tokens, copy.marker_wake_tokens = self.wake_tokens, self.marker_wake_tokens
         copy._states, copy._attributions = self._states.copy(), self._attributions.copy()

@@ -53,6 +53,7 @@ class VLLMEngine:
     """
 
     can_continue = True
+    takes_back = False
 
     def __init__(self, llm: LLM, *, markers: Markers | None = None, name: str = "", native_caps: bool = False) -> None:
         self._backend: Backend = Offline(llm, markers, native_caps)

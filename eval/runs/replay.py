@@ -59,9 +59,11 @@ def shared_prefix(
         program maps it to another token.
     """
     state, trace_state = under.start(prompt), trace_program.start(prompt)
-    replaced = replaced_draws(events)
+    replaced, taken_back = replaced_draws(events), {event.at for event in events if event.what == "took back"}
     tokens, drawn = list[int](), dict[int, int]()
     for at, token in enumerate(trace):
+        if at in taken_back:  # what was drawn there is in no token of the trace
+            break
         if state.wants or trace_state.wants or state.track.ended:
             break
         raw = replaced.get(at, token)
@@ -79,6 +81,10 @@ def shared_prefix(
         if shared != token:
             break
         state = under.step(state, token, drawn.get(at))
+        if (marker := state.take_back) is not None:  # the other run goes on from before this close
+            del tokens[len(tokens) - len(marker.ids) :]
+            drawn = {place: raw for place, raw in drawn.items() if place < len(tokens)}
+            return SharedPrefix(tuple(tokens), DrawHistory(drawn, taken_back={len(tokens): (marker,)}))
         trace_state = trace_program.step(trace_state, token, replaced.get(at))
     return SharedPrefix(tuple(tokens), DrawHistory(drawn))
 

@@ -84,4 +84,5 @@ def check(engine: Engine, plan: Plan) -> None:
             engine.markers,
             max_new_tokens=plan.max_new_tokens,
             context_tokens=engine.context_tokens,
+            takes_back=engine.takes_back,
         )

@@ -155,6 +155,7 @@ def _compiled(setting: Setting, engine: Engine, max_new_tokens: int) -> Program:
         engine.markers,
         max_new_tokens=max_new_tokens,
         context_tokens=engine.context_tokens,
+        takes_back=engine.takes_back,
     )
 
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.core.binding import Binding
 from thinkpace.processors.core.closing import ClosingSequence, check_phrases
-from thinkpace.processors.core.decisions import END_OF_SEQUENCE, FOREVER, Close, Decision, Script
+from thinkpace.processors.core.decisions import END_OF_SEQUENCE, FOREVER, Close, Decision, Script, TakeBack
 from thinkpace.processors.core.edit import KEEP, KNOWN_EDITS, Edit, bias, redirect, redraw
 from thinkpace.processors.core.processor import Processor
 from thinkpace.processors.core.tracker import Track
@@ -44,6 +44,8 @@ class PendingText(IntEnum):
     WAIT = 1  #: the rest of `wait`
     CLOSE = 2  #: the rest of a close that replaced an end of sequence
     FINAL = 3  #: the final text after a natural close
+    TAKE_BACK = 4  #: nothing: a close of several tokens of plain text is to be taken back
+    WAIT_ANEW = 5  #: all of `wait`, after a close was taken back
 
 
 class BudgetState(NamedTuple):
@@ -52,6 +54,8 @@ class BudgetState(NamedTuple):
     extensions: int = 0  #: number of closes that were replaced or refused
     due: PendingText = PendingText.NOTHING  #: the text that must be written next
     pause: Pause = Pause.NONE  #: what the text so far ends with
+    close: int = 0  #: index of the spelling of the close that is, or was, taken back
+    barred: bool = False  #: whether no close may begin here, since one was taken back
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +103,20 @@ class BudgetMachine(Processor[BudgetState]):
         "_spent_turns",
         "_wake_tokens",
         "after_close",
+        "anew",
+        "bar",
         "closes",
         "closing",
         "complete",
+        "deciding",
         "eos",
         "finish",
         "limits",
         "openings",
+        "plain",
         "request_limit",
+        "spellings",
+        "wait_lengths",
         "wait_script",
     )
 
@@ -114,6 +124,14 @@ class BudgetMachine(Processor[BudgetState]):
         markers, eos = binding.markers, binding.vocabulary.eos
         self.closes = closes = matcher(markers.close_spellings)
         self.limits, self.eos, self.closing = limits, eos, closing
+        self.spellings, self.deciding = markers.close_spellings, markers.deciding
+        #: closes that are taken back where they are refused; empty where the engine cannot
+        self.plain = markers.plain_closes if binding.takes_back else frozenset()
+        #: by spelling: what is written after it was taken back
+        self.anew = [Script(before + limits.wait, "wait") if limits.wait else None for before in markers.before_close]
+        #: numbers of tokens that a wait may take
+        self.wait_lengths = {len(limits.wait), *(len(s.ids) for s in self.anew if s is not None and self.plain)}
+        self.bar = Edit(ban=frozenset(ids[0] for ids in self.plain))
         self._check(binding, closes)
         self.wait_script = Script(limits.wait[1:], "wait") if len(limits.wait) > 1 else None
         self.after_close = Script(markers.after_close + closing.final, "final") if closing.final else None
@@ -128,7 +146,7 @@ class BudgetMachine(Processor[BudgetState]):
             self.finish.append(Script(rest, END_OF_SEQUENCE, typed, ends_thinking=True, forced=False, replaced=1))
             self.complete.append(Script(rest, "begun close", typed, ends_thinking=True, forced=False))
             self._ramp.append(closes.advances(cursor))
-            attempts = eos | set(closes.completions(cursor))
+            attempts = self.attempts(cursor)
             self._edits[OnClose.FREE].append(redirect(eos, rest[0]) if rest else KEEP)
             self._edits[OnClose.WAIT].append(redirect(attempts, limits.wait[0]) if limits.wait else KEEP)
             self._edits[OnClose.REDRAW].append(redraw(attempts))
@@ -142,13 +160,13 @@ class BudgetMachine(Processor[BudgetState]):
         self._partial = lexicon(binding.vocabulary).partial
         self._sentences = Sentences(binding.vocabulary) if limits.landing else None
         self._known: dict[tuple[OnClose, int, int], Edit] = {}
-        self._spent_turns = (FOREVER, *({limits.min_tokens} | _turns(limits.max_tokens, limits)))
+        self._spent_turns = (FOREVER, *({limits.min_tokens} | _turns(limits.max_tokens, limits, self.wait_lengths)))
         reserves = limits.max_new_tokens is not None and limits.answer_reserve is not None
         self.request_limit = limits.max_new_tokens if reserves else None
         needed = closing.length + (limits.answer_reserve or 0)
         latest = None if self.request_limit is None else self.request_limit - needed
-        self._emitted_turns = tuple(_turns(latest, limits))
-        self._wake_tokens = eos.union(limits.wait[:1], *markers.close_spellings, *markers.open_spellings)
+        self._emitted_turns = tuple(_turns(latest, limits, self.wait_lengths))
+        self._wake_tokens = eos.union(limits.wait[:1], self.deciding, *markers.close_spellings, *markers.open_spellings)
         if latest is not None and limits.min_tokens > latest:
             raise UnsupportedControl(
                 f"max_new_tokens={limits.max_new_tokens} leaves no room for thinking: closing takes {closing.length} "
@@ -168,8 +186,17 @@ class BudgetMachine(Processor[BudgetState]):
         closing, forced = self.closing, binding.markers.forced_close
         phrases = {"wait": limits.wait, "message": closing.message, "final": closing.final, "forced_close": forced}
         check_phrases(binding, phrases)
-        if limits.wait and any(limits.wait[0] in closes.completions(cursor) for cursor in range(len(closes))):
+        if limits.wait and any(limits.wait[0] in self.attempts(cursor) for cursor in range(len(closes))):
             raise UnsupportedControl("wait must not begin with the end of the closing marker: write another text")
+
+    def attempts(self, cursor: int) -> frozenset[int]:
+        """The tokens by which the model would close, or end the sequence, and that an edit can replace."""
+        completing = (
+            token
+            for token in self.closes.completions(cursor)
+            if self.closes.found(self.closes.step(cursor, token)) not in self.plain
+        )
+        return self.eos | self.deciding | frozenset(completing)
 
     def init(self, track: Track) -> BudgetState:
         return BudgetState()
@@ -197,16 +224,32 @@ class BudgetMachine(Processor[BudgetState]):
             and not after.forced_end
         ):
             due = PendingText.FINAL
+        close = state.close
+        if self.plain and drawn >= 0 and before.phase is Phase.THINKING and after.phase is Phase.ANSWER:
+            found = self.closes.found(self.closes.step(before.cursor, token)) or ()
+            whole = len(found) <= after.emitted  # and does not begin in the prompt
+            if found in self.plain and whole and self._taken_mode(state, before, found) is not OnClose.FREE:
+                due, close = PendingText.TAKE_BACK, self.spellings.index(found)
         if self._sentences is not None:
             pause = self._sentences.after(pause, token)
-        if due is state.due and extensions == state.extensions and pause is state.pause:
+        unchanged = due is state.due and extensions == state.extensions and pause is state.pause
+        if unchanged and close == state.close and not state.barred:
             return state
-        return BudgetState(extensions, due, pause)
+        return BudgetState(extensions, due, pause, close)
+
+    def taken_back(self, state: BudgetState, track: Track, ids: TokenIds) -> BudgetState:
+        close = self.spellings.index(ids)
+        mode = self._taken_mode(state, track, ids)
+        if mode is OnClose.WAIT:
+            return BudgetState(state.extensions + 1, PendingText.WAIT_ANEW, state.pause, close)
+        return BudgetState(state.extensions + (mode is OnClose.REDRAW), PendingText.NOTHING, state.pause, close, True)
 
     def decide(self, state: BudgetState, track: Track) -> Decision:
         if track.phase is Phase.THINKING:
             if state.due is PendingText.WAIT and self.wait_script is not None:
                 return self.wait_script
+            if state.due is PendingText.WAIT_ANEW and (script := self.anew[state.close]) is not None:
+                return script
             if state.due is PendingText.CLOSE:
                 return self.finish[track.cursor]
             if why := self._over(track, track.cursor):
@@ -215,9 +258,13 @@ class BudgetMachine(Processor[BudgetState]):
                 # the partly written close reaches the limit: complete it, or its tokens would count as thinking
                 return self.complete[track.cursor]
             edit = self._edit(state, track)
+            if state.barred:
+                edit = edit.then(self.bar)
             lands = state.pause is Pause.END and self.left(track) <= self.limits.landing
             return Close("landing", edit) if lands else edit
         if track.phase is Phase.ANSWER:
+            if state.due is PendingText.TAKE_BACK:
+                return TakeBack(self.spellings[state.close], self._why_refused(state, track))
             if state.due is PendingText.FINAL and self.after_close is not None:
                 return self.after_close
             over = self._over(track, 0)
@@ -248,6 +295,11 @@ class BudgetMachine(Processor[BudgetState]):
             self._known[key] = edit
         return edit
 
+    def _why_refused(self, state: BudgetState, track: Track) -> str:
+        if self.limits.wait:
+            return "wait"
+        return "ignored close" if state.extensions < self.limits.waits else "minimum"
+
     def explain(self, state: BudgetState, before: Track, token: int, drawn: int) -> str:
         if before.phase is not Phase.THINKING:
             return ""
@@ -258,7 +310,7 @@ class BudgetMachine(Processor[BudgetState]):
         return {OnClose.FREE: END_OF_SEQUENCE, OnClose.WAIT: "wait", OnClose.REDRAW: "ignored close"}.get(mode, "")
 
     def idle_tokens(self, state: BudgetState, track: Track) -> int:
-        if state.due is not PendingText.NOTHING:
+        if state.due is not PendingText.NOTHING or state.barred:
             return 0
         thinking = track.phase is Phase.THINKING
         if thinking and self._sentences is not None and self.left(track) <= self.limits.landing:
@@ -307,28 +359,34 @@ class BudgetMachine(Processor[BudgetState]):
             return room
         return min(room, self.limits.max_tokens - track.thinking_spent + self.closing.typed_marker(track.cursor))
 
-    def _mode(self, state: BudgetState, track: Track) -> OnClose:
+    def _taken_mode(self, state: BudgetState, track: Track, ids: TokenIds) -> OnClose:
+        """How a close of plain text is handled that can be taken back."""
+        script = self.anew[self.spellings.index(ids)]
+        return self._mode(state, track, 0 if script is None else len(script.ids))
+
+    def _mode(self, state: BudgetState, track: Track, wait_tokens: int | None = None) -> OnClose:
         limits = self.limits
         below = track.thinking_spent - self.closing.typed_marker(track.cursor) < limits.min_tokens
         if not below and (state.extensions >= limits.waits or self.left(track) <= limits.landing):
             return OnClose.FREE
         if not limits.wait:
             return OnClose.REDRAW if state.extensions < limits.waits else OnClose.BAN
-        if self._has_room_for_wait(track):
+        if self._has_room_for_wait(track, len(limits.wait) if wait_tokens is None else wait_tokens):
             return OnClose.WAIT
         return OnClose.BAN if below else OnClose.FREE
 
-    def _has_room_for_wait(self, track: Track) -> bool:
-        """Whether all of `wait` fits, and at least one token after it."""
-        limits, wait = self.limits, len(self.limits.wait)
-        if limits.max_tokens is not None and track.thinking_spent + wait >= limits.max_tokens:
+    def _has_room_for_wait(self, track: Track, wait: int) -> bool:
+        """Whether all `wait` tokens of it fit, and at least one token after them."""
+        limits = self.limits
+        typed = self.closing.typed_marker(track.cursor) if self.plain else 0  # these would be taken back
+        if limits.max_tokens is not None and track.thinking_spent - typed + wait >= limits.max_tokens:
             return False
-        return self._room(track, START) > wait
+        return self._room(track, START) + typed > wait
 
 
-def _turns(limit: int | None, limits: Limits) -> set[int]:
+def _turns(limit: int | None, limits: Limits, waits: set[int]) -> set[int]:
     """The token counts, at and before a limit, at which a decision can change."""
     if limit is None:
         return set()
-    early = (0, len(limits.wait), limits.landing, *range(1, CHARACTER_BYTES))
+    early = (0, *waits, limits.landing, *range(1, CHARACTER_BYTES))
     return {limit - before for before in early}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.budgeting.budget import Budget
 from thinkpace.processors.budgeting.machine import Limits
 from thinkpace.processors.core.binding import Binding
@@ -23,9 +24,13 @@ class BudgetForcing(Budget):
     temperature. A top-p or top-k cut applied afterwards sees the close and `wait` as one candidate, and may keep or
     drop them together where s1's loop would cut each by its own probability.
 
-    If the close has several tokens, its last one is replaced: the earlier ones are already written. An extension is
-    made only if all of `wait` and one more token fit below the limits; otherwise the close is honoured, or, below the
-    minimum, refused. No extension is made in the landing.
+    A close of several tokens whose first one is special is replaced at that one. Where the close is several tokens of
+    plain text, it is known at its last token only. Engines with a loop of their own (`HFEngine`, `LlamaCppEngine`,
+    `ScriptedEngine`, `SegmentedEngine`) then take it back, and go on from before it, as s1 does. A logits processor
+    alone cannot, and vLLM does not: there `waits` are refused, unless `approximate` is set.
+
+    An extension is made only if all of `wait` and one more token fit below the limits; otherwise the close is honoured,
+    or, below the minimum, refused. No extension is made in the landing.
 
     Args:
         max_tokens, min_tokens, answer_reserve, landing, landing_boost, message, context_share, guard, effort: as in
@@ -36,9 +41,12 @@ class BudgetForcing(Budget):
             counts (s1's ablation "no string").
         final: text written after every forced close, as s1's evaluation code does at the limit. None writes nothing.
         final_always: also write `final` after a natural close.
+        approximate: where a close of several tokens of plain text cannot be taken back: replace its last token, so that
+            `wait` follows a half-written marker. Models then tend to copy that.
 
     Raises:
         TypeError, ValueError: for numbers out of range or empty texts.
+        UnsupportedControl: when it is compiled, if waits would follow a half-written marker.
 
     >>> BudgetForcing(512, waits=1)
     BudgetForcing(max_tokens=512, waits=1)
@@ -52,6 +60,7 @@ class BudgetForcing(Budget):
     wait: str | None = "Wait"
     final: str | None = "Final Answer:"
     final_always: bool = False
+    approximate: bool = field(default=False, kw_only=True, metadata={"since": "stored without it"})
 
     @classmethod
     def examples(cls) -> tuple[Control, ...]:
@@ -65,6 +74,8 @@ class BudgetForcing(Budget):
             raise TypeError(f"final_always must be True or False, got {self.final_always!r}")
         if self.final_always and self.final is None:
             raise ValueError("final_always needs a final text")
+        if not isinstance(self.approximate, bool):
+            raise TypeError(f"approximate must be True or False, got {self.approximate!r}")
 
     @property
     def asks_something(self) -> bool:
@@ -80,5 +91,18 @@ class BudgetForcing(Budget):
         return self.waits > 0 or (self.min_tokens > 0 and self.wait is not None)
 
     def _limits(self, binding: Binding, waits: int = 0, wait: TokenIds = (), final_always: bool = False) -> Limits:
+        close = binding.markers.close_spellings[0]
+        if (
+            close in binding.markers.plain_closes
+            and self.moves_probability
+            and not binding.takes_back
+            and not self.approximate
+        ):
+            text = binding.vocabulary.decode(close)
+            raise UnsupportedControl(
+                f"the close {text!r} is {len(close)} tokens of plain text here, and what runs the model cannot take "
+                "them back: a wait would follow a half-written marker. HFEngine and LlamaCppEngine can; or accept that "
+                "with approximate=True"
+            )
         wait = () if self.wait is None else spell(binding.vocabulary, self.wait, "wait")
         return Budget._limits(self, binding, self.waits, wait, self.final_always)

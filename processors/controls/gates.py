@@ -16,6 +16,7 @@ from thinkpace.processors.core.edit import KEEP
 from thinkpace.processors.core.processor import Processor
 from thinkpace.processors.core.tracker import Track
 from thinkpace.processors.core.validators import checked_choice, checked_count
+from thinkpace.processors.text.vocabulary import TokenIds
 from thinkpace.types import Phase
 
 _PHASES = {"thinking": Phase.THINKING, "answer": Phase.ANSWER}
@@ -158,6 +159,9 @@ class Gate(Processor[Any]):
 
     def decide(self, state: Any, track: Track) -> Decision:
         return self.inner.decide(state, track) if self._open(track) else KEEP
+
+    def taken_back(self, state: Any, track: Track, ids: TokenIds) -> Any:
+        return self.inner.taken_back(state, track, ids)
 
     def explain(self, state: Any, before: Track, token: int, drawn: int) -> str:
         return self.inner.explain(state, before, token, drawn) if self._open(before) else ""

@@ -17,9 +17,11 @@ class Binding:
         markers: the thinking markers, as ids.
         max_new_tokens: the request's limit on output tokens; None if there is none.
         context_tokens: how many tokens the model can hold; None if that is unknown.
+        takes_back: whether the engine can take back tokens that it has generated.
     """
 
     vocabulary: Vocabulary
     markers: BoundMarkers
     max_new_tokens: int | None = None
     context_tokens: int | None = None
+    takes_back: bool = False

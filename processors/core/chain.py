@@ -15,10 +15,12 @@ from thinkpace.processors.core.decisions import (
     RowStatistic,
     Script,
     Statistics,
+    TakeBack,
 )
 from thinkpace.processors.core.edit import KEEP, KNOWN_EDITS, Edit
 from thinkpace.processors.core.processor import Processor
 from thinkpace.processors.core.tracker import Track
+from thinkpace.processors.text.vocabulary import TokenIds
 
 States = tuple[Any, ...]
 
@@ -55,12 +57,16 @@ class Chain(Processor[States]):
 
     def decide(self, state: States, track: Track) -> Decision:
         edit, edited = KEEP, list[str]()
+        take_back: TakeBack | None = None
         script: Script | None = None
         close: str | None = None
         writer = ""
         for part, name, inner in zip(self.parts, self.names, state, strict=True):
             decision = part.decide(inner, track)
             if decision is KEEP:
+                continue
+            if isinstance(decision, TakeBack):
+                take_back = decision
                 continue
             if isinstance(decision, Script):
                 if script is not None and decision.ids != script.ids:
@@ -75,6 +81,8 @@ class Chain(Processor[States]):
             except NoLegalToken:
                 raise NoLegalToken(f"{name} leaves no token after {', '.join(edited)}") from None
             edited.append(name)
+        if take_back is not None:
+            return take_back
         if script is not None:
             return script
         return edit if close is None else Close(close, edit)
@@ -88,6 +96,9 @@ class Chain(Processor[States]):
                 self._composed.clear()
             cached = self._composed[id(first), id(second)] = (first, second, first.then(second))
         return cached[2]
+
+    def taken_back(self, state: States, track: Track, ids: TokenIds) -> States:
+        return tuple([part.taken_back(inner, track, ids) for part, inner in zip(self.parts, state, strict=True)])
 
     def explain(self, state: States, before: Track, token: int, drawn: int) -> str:
         for part, inner in zip(self.parts, state, strict=True):

@@ -76,7 +76,9 @@ class Control(ABC):
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `control_from_json` turns back into an equal control."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]  # every control is a dataclass
+        # fields that came later are left out at their default, so that what was stored before them stays equal
+        shown = [f for f in fields(self) if "since" not in f.metadata or getattr(self, f.name) != f.default]  # type: ignore[arg-type]  # every control is a dataclass
+        values = {f.name: getattr(self, f.name) for f in shown}
         return {"control": type(self).__name__} | {name: _plain(value) for name, value in values.items()}
 
 

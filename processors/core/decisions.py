@@ -49,6 +49,21 @@ class Close:
     otherwise: Edit = KEEP
 
 
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """Take back a closing marker that the model has just written in plain text, as if it had not been generated.
+
+    Only for engines that can (`Binding.takes_back`); `Processor.taken_back` then says what follows.
+
+    Args:
+        ids: the marker's tokens, the last of the output.
+        why: the reason, for the receipt.
+    """
+
+    ids: TokenIds
+    why: str
+
+
 Statistic = Literal["entropy", "top_probability", "close_margin", "uniform", "trial"]
 
 
@@ -72,7 +87,7 @@ class RowStatistic:
 
 
 #: what `Processor.decide` returns
-Decision = Edit | Script | Close
+Decision = Edit | Script | Close | TakeBack
 
 #: values of requested row statistics
 Statistics = Mapping[RowStatistic, float]

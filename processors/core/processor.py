@@ -12,6 +12,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from thinkpace.processors.core.decisions import NO_TOKENS, NOTHING, Decision, RowStatistic, Statistics
 from thinkpace.processors.core.tracker import Track
+from thinkpace.processors.text.vocabulary import TokenIds
 
 S = TypeVar("S")
 
@@ -54,6 +55,16 @@ class Processor(ABC, Generic[S]):
     @abstractmethod
     def decide(self, state: S, track: Track) -> Decision:
         """The decision about the next token: an edit, a phrase to write (`Script`), or a close."""
+
+    def taken_back(self, state: S, track: Track, ids: TokenIds) -> S:
+        """The state after a closing marker was taken back, which this or another processor decided.
+
+        Args:
+            state: the state before the marker.
+            track: the track before the marker.
+            ids: its tokens.
+        """
+        return state
 
     def explain(self, state: S, before: Track, token: int, drawn: int) -> str:
         """Why `drawn` was replaced, for the receipt; empty if this processor did not replace it."""

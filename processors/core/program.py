@@ -24,6 +24,7 @@ from thinkpace.processors.core.decisions import (
     RowStatistic,
     Script,
     Statistics,
+    TakeBack,
 )
 from thinkpace.processors.core.edit import KEEP, Edit, force
 from thinkpace.processors.core.processor import PROMPT_END, Processor
@@ -31,7 +32,7 @@ from thinkpace.processors.core.tracker import Track, Tracker
 from thinkpace.processors.text.automaton import START
 from thinkpace.processors.text.lexicon import lexicon
 from thinkpace.processors.text.markers import Markers
-from thinkpace.processors.text.vocabulary import Vocabulary
+from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary
 from thinkpace.types import End, Event, Phase, Receipt, Usage
 
 
@@ -46,6 +47,7 @@ class State(NamedTuple):
         at: number of its tokens that have been written.
         events: the events so far.
         wants: row statistics needed for the next token; until `receive`, `edit` is the decision without them.
+        take_back: the marker at the end of the output that the engine must take back before it goes on; None for none.
     """
 
     track: Track
@@ -55,6 +57,7 @@ class State(NamedTuple):
     at: int = 0
     events: tuple[Event, ...] = ()
     wants: frozenset[RowStatistic] = NOTHING
+    take_back: TakeBack | None = None
 
     @property
     def pending(self) -> tuple[int, ...]:
@@ -75,6 +78,7 @@ class Program:
         armed: the controls, as they print.
         on_thinking: those of them that act on thinking only.
         ends_trials: ids that end a trial: end-of-sequence ids and ids that hold a line break.
+        takes_back: closing markers that may have to be taken back; empty where the engine cannot.
     """
 
     processor: Chain
@@ -85,6 +89,7 @@ class Program:
     armed: tuple[str, ...]
     on_thinking: tuple[str, ...]
     ends_trials: frozenset[int]
+    takes_back: frozenset[TokenIds]
 
     def idle_tokens(self, state: State) -> int:
         """How many more tokens leave the edit unchanged, wake tokens (also the tracker's) excepted.
@@ -118,6 +123,18 @@ class Program:
         """The state after the row statistics that it needed; the next token is decided again."""
         inner = self.processor.receive(state.inner, state.track, statistics)
         return self._decided(state.track, inner, state.events, informed=True)
+
+    def taken_back(self, state: State, ids: TokenIds, why: str) -> State:
+        """The state after a closing marker was taken back.
+
+        Args:
+            state: the state before the marker.
+            ids: the marker's tokens.
+            why: the reason.
+        """
+        inner = self.processor.taken_back(state.inner, state.track, ids)
+        events = (*state.events, Event(state.track.emitted, "took back", why, ids))
+        return self._decided(state.track, inner, events)
 
     def step(self, state: State, token: int, drawn: int | None = None) -> State:
         """The state after one more token.
@@ -174,6 +191,8 @@ class Program:
             return State(track, inner, events=events)
         wants = NOTHING if informed else self.processor.wants(inner, track)
         decision = self.processor.decide(inner, track)
+        if isinstance(decision, TakeBack):
+            return State(track, inner, KEEP, None, 0, events, take_back=decision)
         if isinstance(decision, Close):
             closes = track.phase is Phase.THINKING and self.closing.allowed(track)
             decision = self.closing.script(decision.why, track.cursor) if closes else decision.otherwise
@@ -253,6 +272,7 @@ def compile_program(
     *,
     max_new_tokens: int | None = None,
     context_tokens: int | None = None,
+    takes_back: bool = False,
 ) -> Program:
     """Compile controls for a vocabulary.
 
@@ -262,6 +282,7 @@ def compile_program(
         markers: the model's thinking markers.
         max_new_tokens: the request's limit on output tokens, inside which room for an answer is reserved.
         context_tokens: how many tokens the model can hold, for controls that use a share of it.
+        takes_back: whether the engine can take back tokens that it has generated (`State.take_back`).
 
     Raises:
         UnsupportedControl: if a control cannot work here, or two of them decide when thinking ends.
@@ -281,7 +302,7 @@ def compile_program(
         raise UnsupportedControl(f"only one control can constrain the answer, got {' and '.join(map(repr, answers))}")
     if max_new_tokens is not None and (not isinstance(max_new_tokens, int) or max_new_tokens < 1):
         raise ValueError(f"max_new_tokens must be a whole number >= 1, got {max_new_tokens!r}")
-    binding = Binding(vocabulary, markers.bind(vocabulary), max_new_tokens, context_tokens)
+    binding = Binding(vocabulary, markers.bind(vocabulary), max_new_tokens, context_tokens, takes_back)
     # a control that decides the end comes last, so that a ban of "Wait" leaves alone what it moves onto "Wait"
     ordered = sorted(controls, key=lambda control: control.decides_end)
     processors = [control.compile(binding) for control in ordered]
@@ -303,4 +324,5 @@ def compile_program(
         armed=tuple(repr(control) for control in controls),
         on_thinking=tuple(repr(control) for control in controls if _on_thinking(control)),
         ends_trials=vocabulary.eos | pieces.line_ends,
+        takes_back=binding.markers.plain_closes if takes_back else frozenset(),
     )

@@ -10,6 +10,8 @@ from thinkpace.processors.core.replay import DrawHistory
 from thinkpace.processors.core.tracker import Track
 from thinkpace.types import Phase
 
+_END = 64  # more tokens than any marker has
+
 TokenKind = Literal["thinking", "injected", "closing", "marker", "answer"]
 
 
@@ -36,7 +38,9 @@ class TokenKindTracker:
 
     def __init__(self, program: Program, prompt: Sequence[int]) -> None:
         self._program = program
+        self._prompt = prompt
         self._state = program.start(prompt)
+        self._end: list[int] = []  # the last tokens so far
         self.found: list[TokenKind] = []  #: kinds of the tokens so far
 
     @property
@@ -54,18 +58,20 @@ class TokenKindTracker:
         return self._state.track.answer_from
 
     def follow(self, tokens: Sequence[int], history: DrawHistory) -> None:
-        """Add the tokens that are new.
+        """Add the tokens that are new; tokens that were taken back, which are never settled ones, are forgotten.
 
         Args:
             tokens: all output ids so far.
             history: the draw history.
         """
+        seen = len(self.found)
+        if seen > len(tokens) or [*tokens[max(0, seen - _END) : seen]] != self._end:
+            self._state, self.found = self._program.start(self._prompt), []
         for i in range(len(self.found), len(tokens)):
-            before = self._state
-            if i in history.statistics:
-                before = self._program.receive(before, history.statistics[i])
+            before = history.before(self._program, self._state, i)
             self._state = self._program.step(before, tokens[i], history.drawn.get(i))
             self._add(before.track, self._state.track)
+        self._end = [*tokens[max(0, len(self.found) - _END) : len(self.found)]]
 
     def _add(self, before: Track, after: Track) -> None:
         out = self.found

@@ -122,7 +122,15 @@ class Markers:
             )
         prompts = (vocabulary.encode(text) for text in self.generation_prompts)
         return BoundMarkers(
-            opens, closes, forced, self.opened_by_prompt, self.reopens, self.open, tuple(ids for ids in prompts if ids)
+            opens,
+            closes,
+            forced,
+            self.opened_by_prompt,
+            self.reopens,
+            self.open,
+            tuple(ids for ids in prompts if ids),
+            tuple(vocabulary.encode(vocabulary.decode(ids).partition(self.close)[0]) for ids in closes),
+            frozenset(ids for ids in closes if len(ids) > 1 and ids[0] not in vocabulary.special),
         )
 
 
@@ -137,6 +145,9 @@ class BoundMarkers:
         opened_by_prompt, reopens: as in `Markers`.
         open_text: the opening marker.
         generation_prompts: ids of the template's generation prompts.
+        before_close: for every spelling of the closing marker, the ids of the text before it in its first token.
+        plain_closes: spellings of the closing marker that are several tokens of plain text: whether the model closes is
+            known at the last token only. The first token of all others decides it: it is the marker, or special.
     """
 
     open_spellings: tuple[TokenIds, ...]
@@ -146,6 +157,13 @@ class BoundMarkers:
     reopens: str = "line"
     open_text: str = ""
     generation_prompts: tuple[TokenIds, ...] = ()
+    before_close: tuple[TokenIds, ...] = ()
+    plain_closes: frozenset[TokenIds] = frozenset()
+
+    @property
+    def deciding(self) -> frozenset[int]:
+        """First tokens of closing markers of several tokens that decide it: the model then closes."""
+        return frozenset(ids[0] for ids in self.close_spellings if len(ids) > 1 and ids not in self.plain_closes)
 
     @property
     def single(self) -> frozenset[int]:

@@ -49,7 +49,7 @@ def test_run_and_doctor(tmp_path: Path) -> None:
     [
         (("run", "a", "--engine", "llama.cpp", "--model", "some/folder"), "needs a .gguf file"),
         (("run", "a", "--model", "none.gguf"), "there is no file 'none.gguf'"),
-        (("run", "a", "--engine", "hf", "--model", "none.gguf"), "for --engine llama.cpp"),
+        (("run", "a", "--engine", "vllm", "--model", "none.gguf"), "for --engine llama.cpp"),
         (("run", "a", "--engine", "tgi"), "--engine must be one of hf, llama.cpp"),
         (("serve", "--engine", "hf"), "serve runs with --engine llama.cpp"),
         (("serve", "--control", "Nope"), "unknown control 'Nope'"),

@@ -119,7 +119,7 @@ def test_toml() -> None:
     [
         (lambda: ThinkBudget(5, reasoning_budget=5), "max_tokens and reasoning_budget are names of the same number"),
         (lambda: ThinkBudget(budget_tokens=5, effort="low"), "effort and budget_tokens are names of the same number"),
-        (lambda: ThinkBudget(effort="huge"), "effort must be one of low, medium, high"),
+        (lambda: ThinkBudget(effort="huge"), "effort must be one of minimal, low, medium, high"),
         (lambda: ThinkBudget(thinking_budget=2.5), "thinking_budget must be a whole number"),  # type: ignore[arg-type]
         (lambda: ThinkBudget(10, landing=11), "landing=11 is more than max_tokens=10"),
         (lambda: ThinkBudget(10, 6, landing=5), "min_tokens=6 and landing=5 is more than max_tokens=10"),
@@ -148,7 +148,10 @@ def test_toml() -> None:
         (lambda: StructuredAnswer(), "give one of regex, json_schema and choices, got none"),
         (lambda: StructuredAnswer("a", choices=("b",)), "got regex and choices"),
         (lambda: StructuredAnswer(json_schema="{"), "json_schema is no JSON"),
-        (lambda: StructuredAnswer(json_schema={"type": "integer", "maximum": 3}), "uses 'maximum', which outlines"),
+        (
+            lambda: StructuredAnswer(json_schema={"type": "array", "uniqueItems": True}),
+            "uses 'uniqueItems', which outlines",
+        ),
         (
             lambda: StructuredAnswer(json_schema='{"properties": {"a": {"items": {"format": "ipv4"}}}}'),
             "uses format 'ipv4'",

@@ -16,6 +16,7 @@ from thinkpace.adapters.logits.reference import edited, merged_logit
 from thinkpace.adapters.logits.torch_writer import ScoreWriter
 from thinkpace.adapters.scripted import WordVocabulary
 from thinkpace.processors import Edit, Program, State
+from thinkpace.processors.core.decisions import TakeBack
 from thinkpace.processors.core.replay import DrawHistory, replay
 
 VOCABULARY = WordVocabulary(("<think>", "</think>", "Wait", "a", "so", "<eos>"))
@@ -23,6 +24,7 @@ OPEN, CLOSE, WAIT, A, SO, EOS = range(6)
 MARKERS = Markers("<think>", "</think>")
 Write = Callable[[np.ndarray, Edit, float], np.ndarray]
 Output = tuple[int, ...]
+TakenBack = dict[int, tuple[TakeBack, ...]]
 
 
 def logits(tokens: Sequence[int]) -> np.ndarray:
@@ -63,9 +65,11 @@ class Walk:
         """The same, with what was drawn where another id came."""
         history = history or DrawHistory()
         start = replay(self.program, prompt, begun, history)
-        pending: list[tuple[State, Output, dict[int, int], float]] = [(start, tuple(begun), dict(history.drawn), 1.0)]
+        pending: list[tuple[State, Output, dict[int, int], TakenBack, float]] = [
+            (start, tuple(begun), dict(history.drawn), dict(history.taken_back), 1.0)
+        ]
         while pending:
-            state, tokens, drawn, probability = pending.pop()
+            state, tokens, drawn, back, probability = pending.pop()
             if state.track.ended or len(tokens) == self.limit:
                 yield tokens, drawn, probability
                 continue
@@ -76,7 +80,13 @@ class Walk:
                     if share:
                         after = self.program.step(state, token, attribute_draw)
                         known = drawn if attribute_draw == token else drawn | {len(tokens): attribute_draw}
-                        pending.append((after, (*tokens, token), known, probability * shares[token] * share))
+                        output, taken = (*tokens, token), back
+                        if (marker := after.take_back) is not None:
+                            output = output[: -len(marker.ids)]
+                            taken = back | {len(output): (*back.get(len(output), ()), marker)}
+                            known = {at: i for at, i in known.items() if at < len(output)}
+                            after = replay(self.program, prompt, output, DrawHistory(known, taken_back=taken))
+                        pending.append((after, output, known, taken, probability * shares[token] * share))
 
     def origins(self, row: np.ndarray, edit: Edit, token: int) -> dict[int, float]:
         if edit.redraw:

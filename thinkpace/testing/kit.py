@@ -74,7 +74,11 @@ def check_control(control: Control, *cases: Case, streams: int = 60, seed: int =
         raise ValueError(f"streams must be >= 1, got {streams}")
     laws.text_and_back(control)
     random, skipped, refused = Random(seed), list[str](), list[str]()
-    beside = (control,) if control.decides_end else (control, BudgetForcing(12, waits=2, final=None, answer_reserve=0))
+    beside = (
+        (control,)
+        if control.decides_end
+        else (control, BudgetForcing(12, waits=2, final=None, answer_reserve=0, approximate=True))
+    )
     device = _device_reason()
     for markers in MARKERS:
         try:

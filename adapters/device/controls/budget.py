@@ -44,7 +44,8 @@ class DeviceBudget(DeviceMachine):
         self._wait, self._final = tables.script(ending.wait_script), tables.script(ending.after_close)
         eos = ending.eos
         self._sets, self._partial = tables.sets(), tables.sets()
-        attempts = [eos | set(closes.completions(cursor)) for cursor in cursors]
+        attempts = [ending.attempts(cursor) for cursor in cursors]
+        self._deciding = per_token(dict.fromkeys(ending.deciding, 1), size, self._device, torch.bool)
         rests = [script.ids for script in ending.finish]
         self._eos_sets = self._sets.added(eos - set(rest[:1]) if rest else () for rest in rests)
         self._rest = tables.ids(*(rest[0] if rest else 0 for rest in rests))
@@ -72,7 +73,7 @@ class DeviceBudget(DeviceMachine):
         mode = self._mode(state, before, cursor)
         actual = drawn.clamp(min=0)
         ends = self._is_eos[actual]
-        attempt = ends | (self._steps.found[self._steps.step(cursor, actual)] > 0)
+        attempt = ends | self._deciding[actual] | (self._steps.found[self._steps.step(cursor, actual)] > 0)
         has_rest = self._eos_sets[cursor] > 0
         moved = torch.where(mode == OnClose.FREE, ends & has_rest, attempt & (mode != OnClose.BAN))
         moved &= (drawn >= 0) & (drawn != token) & thinks
@@ -86,7 +87,8 @@ class DeviceBudget(DeviceMachine):
             natural = closed & (after.phase == Phase.ANSWER) & ~after.forced_end
             due = torch.where(natural, PendingText.FINAL, due)
         pause = state.pause if self._pauses is None else self._pauses(state.pause, token)
-        return build(BudgetState, state.extensions + extended.long(), due, pause)
+        # what a device form never does: take back a close
+        return build(BudgetState, state.extensions + extended.long(), due, pause, state.close, state.barred)
 
     def decide(self, state: Columns, track: Columns) -> Decisions:
         thinks, answers = track.phase == Phase.THINKING, track.phase == Phase.ANSWER

@@ -58,7 +58,7 @@ def test_what_cannot_work_here(control: Control, message: str) -> None:
 
 def test_phrases_that_would_be_taken_for_markers() -> None:
     with pytest.raises(UnsupportedControl, match="must not begin with the end of the closing marker"):
-        compile_program([BudgetForcing(waits=1, wait=">a", final=None)], VOCABULARY, MARKERS[1])
+        compile_program([BudgetForcing(waits=1, wait=">a", final=None, approximate=True)], VOCABULARY, MARKERS[1])
     with pytest.raises(UnsupportedControl, match="forced_close must not hold an end-of-sequence"):
         compile_program([ThinkBudget(1)], VOCABULARY, Markers("<t>", "</t>", "</t><eos>"))
 

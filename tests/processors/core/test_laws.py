@@ -18,7 +18,7 @@ from thinkpace import (
     ThinkBudget,
     UnsupportedControl,
 )
-from thinkpace.processors import KEEP, Close, Edit, Processor, Script, compile_program
+from thinkpace.processors import KEEP, Decision, Edit, Processor, Script, compile_program
 from thinkpace.processors.core.chain import chain
 from thinkpace.processors.core.tracker import Track
 from thinkpace.testing import MARKERS, VOCABULARY, laws
@@ -97,7 +97,7 @@ class Fixed(Processor[None]):
         return self.decision
 
 
-def decided(*parts: Edit | Script) -> Edit | Script | Close | None:
+def decided(*parts: Edit | Script) -> Decision | None:
     whole = chain(*(Fixed(part) for part in parts))
     track = Track(Phase.THINKING)
     try:

@@ -48,8 +48,8 @@ OTHERS: tuple[Control, ...] = (
 )
 BUDGETS: tuple[Control, ...] = (
     ThinkBudget(9, 2, landing=4, message=QWEN3_MESSAGE, guard=3, answer_reserve=4),
-    BudgetForcing(12, 3, 2, answer_reserve=4),
-    BudgetForcing(waits=1, wait=None, final=None, answer_reserve=0),
+    BudgetForcing(12, 3, 2, answer_reserve=4, approximate=True),
+    BudgetForcing(waits=1, wait=None, final=None, answer_reserve=0, approximate=True),
     PhasedSpeed(20, slow_tokens=8, answer_reserve=4),
 )
 CHAINS = st.tuples(
