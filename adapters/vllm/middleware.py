@@ -4,8 +4,10 @@
         --middleware thinkpace.adapters.vllm_middleware.ReceiptMiddleware
 
 If a request has `vllm_xargs.thinkpace`, every choice of its response gets a field `receipt`; in a stream, the chunk
-with its `finish_reason` does. With `return_token_ids` it also gets `notes`, from which a client can replay the tokens.
-Requests without controls are passed on unchanged.
+with its `finish_reason` does. A field `controls` says "held", "not held" (the receipt's notes say what could not act),
+or "not known" where there is no receipt. With `return_token_ids` it also gets `notes`, from which a client can replay
+the tokens. Requests without controls are passed on unchanged. A server that does not load the class refuses requests
+with controls.
 
 With `--additional-config '{"thinkpace": {"native_caps": true}}'` and a reasoning config, vLLM's own budget enforces a
 plain `ThinkBudget(n)` of a completion from token ids, where its output is the same. The receipt then says so.
@@ -22,8 +24,8 @@ from typing import Any
 
 from thinkpace.adapters.vllm.native_budget import native_cap
 from thinkpace.adapters.vllm.notes import WorkerNotes, close_notes, of, open_notes, read_notes
-from thinkpace.adapters.vllm.served_model import ServedModel, replayed
-from thinkpace.adapters.vllm.terms import KEY, WireRequest, terms_from
+from thinkpace.adapters.vllm.served_model import ServedModel, has_our_class, replayed
+from thinkpace.adapters.vllm.terms import KEY, PROCESSOR, WireRequest, misspelled_key, terms_from
 from thinkpace.engine import Request
 from thinkpace.errors import UnsupportedControl
 
@@ -40,6 +42,29 @@ _PLAIN = {
 }
 _FIELD = f"vllm_xargs.{KEY}"
 _log = logging.getLogger("thinkpace")
+
+
+#: request fields that conflict with controls, and why
+_CONFLICTS = {
+    "use_beam_search": "ignores logits processors, and so all controls: leave one of them out",
+    "ignore_eos": "continues after the end of the sequence, where no control applies: leave it out",
+    "allowed_token_ids": "may leave a control no token, or take its own: leave one of them out",
+    "structured_outputs": "would not know what the controls write: use StructuredAnswer instead",
+    "response_format": "would not know what the controls write: use StructuredAnswer instead",
+}
+
+
+class Conflict(ValueError):
+    """A field of a request conflicts with controls.
+
+    Args:
+        field: its name.
+        message: why, and what to do.
+    """
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
 
 
 class ReceiptMiddleware:
@@ -66,6 +91,9 @@ class ReceiptMiddleware:
         config = scope["app"].state.vllm_config
         try:
             terms = await asyncio.to_thread(self._understood, config, fields)
+        except Conflict as error:
+            await _refuse(send, str(error), error.field)
+            return
         except (ValueError, UnsupportedControl) as error:
             await _refuse(send, str(error))
             return
@@ -95,11 +123,14 @@ class ReceiptMiddleware:
     def _understood(self, config: Any, fields: dict[str, Any]) -> WireRequest:
         """The terms of a request, after compiling them once to check that they work."""
         if self._model is None:
+            if not has_our_class(config):
+                raise ValueError(f"this server ignores controls: start it with --logits-processors {PROCESSOR}")
             self._model = ServedModel.of(config)
+        for name, why in _CONFLICTS.items():
+            if fields.get(name) and fields.get(name) != {"type": "text"}:
+                raise Conflict(name, f"{name} {why}")
         terms = terms_from(fields["vllm_xargs"])
         assert terms is not None  # the field is there
-        if fields.get("use_beam_search"):
-            raise ValueError("use_beam_search ignores logits processors, and so all controls: leave one of them out")
         if fields.get("echo") and not fields.get("return_token_ids"):
             raise ValueError("echo shows no prompt beside receipts: leave it out, or ask for return_token_ids")
         limits = [fields[name] for name in ("max_completion_tokens", "max_tokens") if fields.get(name) is not None]
@@ -157,7 +188,7 @@ class _Writer:
         Raises:
             UnsupportedControl: if the controls failed during decoding.
         """
-        choice["receipt"] = None
+        choice["receipt"], choice["controls"] = None, "not known"
         if prompt is None or tokens is None:  # include_reasoning=false hides them
             return None
         notes = read_notes(self._terms.receipt)
@@ -179,6 +210,7 @@ class _Writer:
         history = replace(history, drawn={**dict(self._terms.drawn), **history.drawn})
         receipt = replayed(program, prompt[:length], tokens, history).receipt()
         choice["receipt"] = asdict(receipt if self._native is None else replace(receipt, enforced_by="vLLM"))
+        choice["controls"] = receipt.held
         if self._shows:
             choice["notes"] = noted.to_json()
         return receipt.thinking_tokens
@@ -302,7 +334,9 @@ def _controlled(body: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     given = data.get("vllm_xargs") if isinstance(data, dict) else None
-    return data if isinstance(given, dict) and given.get(KEY) is not None else None
+    if not isinstance(given, dict):
+        return None
+    return data if given.get(KEY) is not None or misspelled_key(given) else None
 
 
 def _is_json(scope: Message) -> bool:
@@ -333,12 +367,12 @@ def _again(body: bytes, receive: Receive) -> Receive:
     return read
 
 
-def _error(message: str) -> dict[str, Any]:
-    return {"error": {"message": message, "type": "BadRequestError", "param": _FIELD, "code": 400}}
+def _error(message: str, field: str = _FIELD) -> dict[str, Any]:
+    return {"error": {"message": message, "type": "BadRequestError", "param": field, "code": 400}}
 
 
-async def _refuse(send: Send, message: str) -> None:
-    body = json.dumps(_error(message)).encode()
+async def _refuse(send: Send, message: str, field: str = _FIELD) -> None:
+    body = json.dumps(_error(message, field)).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 400, "headers": headers})
     await send({"type": "http.response.body", "body": body})

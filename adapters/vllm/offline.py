@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import importlib
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from thinkpace.adapters.vllm.backend import EngineOutput, OutgoingRequest, vllm_seed
 from thinkpace.adapters.vllm.native_budget import native_cap
 from thinkpace.adapters.vllm.notes import WorkerNotes, close_notes, of, open_notes, read_notes
-from thinkpace.adapters.vllm.served_model import ServedModel
+from thinkpace.adapters.vllm.served_model import ServedModel, has_our_class
 from thinkpace.adapters.vllm.terms import KEY, PROCESSOR
 from thinkpace.processors.text.markers import Markers
 from thinkpace.processors.text.vocabulary import TokenIds
@@ -28,8 +27,7 @@ class Offline:
 
     def __init__(self, llm: LLM, markers: Markers | None, native_caps: bool) -> None:
         config = llm.llm_engine.vllm_config
-        loaded = config.model_config.logits_processors or []
-        if not any(_is_ours(processor) for processor in loaded):
+        if not has_our_class(config):
             raise ValueError(f"load it with our logits processor: LLM(..., logits_processors=[{PROCESSOR!r}])")
         self._llm = llm
         self._config = config
@@ -119,15 +117,3 @@ def _notes(outgoing: OutgoingRequest, tokens: Sequence[int]) -> WorkerNotes | No
     notes, request = read_notes(outgoing.terms.receipt) if outgoing.terms.receipt else [], outgoing.request
     failure = next((noted for noted in notes if noted.error or noted.declined), None)
     return failure or of(notes, request.prompt + request.continue_from, request.continue_from + tuple(tokens))
-
-
-def _is_ours(processor: str | type) -> bool:
-    from thinkpace.adapters.vllm.logits_processor import ThinkpaceLogitsProcessor
-
-    if isinstance(processor, str):
-        module, _, name = processor.partition(":")
-        try:
-            processor = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError):
-            return False
-    return isinstance(processor, type) and issubclass(processor, ThinkpaceLogitsProcessor)

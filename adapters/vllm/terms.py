@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from thinkpace.processors.budgeting.budget import ALIASES
 from thinkpace.processors.core.control import Control
-from thinkpace.processors.spec import control_from_json, controls_from_text
+from thinkpace.processors.spec import check_kept, control_from_json, controls_from_text
 from thinkpace.processors.text.markers import Markers
 
 T = TypeVar("T")
@@ -89,10 +89,12 @@ def extra_args(*controls: Control, markers: Markers | None = None, seed: int | N
 
     Raises:
         TypeError: if an argument is not a control.
+        ValueError: for a control that a server could not rebuild from text, since no package registers it.
     """
     for control in controls:
         if not isinstance(control, Control):
             raise TypeError(f"expected a control such as ThinkBudget(max_tokens=512), got {control!r}")
+        check_kept(control)
     return {KEY: WireRequest(controls, markers, seed).text()}
 
 
@@ -105,6 +107,8 @@ def terms_from(arguments: Mapping[str, Any] | None) -> WireRequest | None:
     Raises:
         ValueError: if they are invalid; it names the field.
     """
+    if misspelled := misspelled_key(arguments):
+        raise ValueError(f"{misspelled!r} among the extra arguments would be ignored: the name is {KEY!r}")
     stray = sorted(_STRAY & set(arguments or ()))
     if stray:
         raise ValueError(
@@ -132,6 +136,12 @@ def terms_from(arguments: Mapping[str, Any] | None) -> WireRequest | None:
     if "drawn" in rest:
         rest["drawn"] = _reading(f"{KEY}.drawn", _pairs, rest["drawn"])
     return _reading(KEY, lambda rest: WireRequest(tuple(parsed), markers, **rest), rest)
+
+
+def misspelled_key(arguments: Mapping[str, Any] | None) -> str | None:
+    """A name among the extra arguments that is meant for us and written in another way; None if there is none."""
+    names = (name for name in arguments or () if name != KEY)
+    return next((name for name in names if re.sub(r"[\W_]", "", name).lower() == KEY), None)
 
 
 def _is_count(value: object) -> bool:

@@ -7,7 +7,10 @@ from support.conformance import CASES
 from support.scripted_vllm import scripted_vllm
 from vllm import LLM
 
-from thinkpace.testing import run_case
+from thinkpace import Request, Sampling, UnsupportedControl
+from thinkpace.adapters.scripted import ScriptedEngine
+from thinkpace.processors import compile_program
+from thinkpace.testing import VOCABULARY, Case, run_case
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -15,5 +18,21 @@ def test_case(name: str, scripted_llm: LLM) -> None:
     case = CASES[name]
     if any("trial" in control.statistics for control in case.controls):
         pytest.skip("a trial is a fork, and vLLM has no room for one")
-    # the seed of a request is the number of its script
-    run_case(case, scripted_vllm(scripted_llm, case.markers), seed=[*CASES].index(name))
+    engine, seed = scripted_vllm(scripted_llm, case.markers), [*CASES].index(name)  # the number of its script
+    if takes_back(case):
+        request = Request(case.prompt_ids, case.controls, case.limit, Sampling(temperature=0), seed)
+        try:
+            compile_program(case.controls, VOCABULARY, case.markers)
+        except UnsupportedControl:
+            with pytest.raises(UnsupportedControl, match="plain text"):
+                engine.generate([request])
+            return
+        pytest.skip("vLLM takes nothing back: the last token of the close is replaced or refused")
+    run_case(case, engine, seed=seed)
+
+
+def takes_back(case: Case) -> bool:
+    """Whether a close is taken back by engines that can."""
+    request = Request(case.prompt_ids, case.controls, case.limit, Sampling(temperature=0))
+    [made] = ScriptedEngine(case.model, VOCABULARY, case.markers).generate([request])
+    return any(event.what == "took back" for event in made.receipt.events)

@@ -24,7 +24,12 @@ Message = MutableMapping[str, Any]
 
 
 def asked(
-    body: Any, *answers: bytes, path: str = "/v1/completions", kind: bytes = b"application/json", native: bool = False
+    body: Any,
+    *answers: bytes,
+    path: str = "/v1/completions",
+    kind: bytes = b"application/json",
+    native: bool = False,
+    loaded: bool = True,
 ) -> tuple[Message | None, int, bytes]:
     """(what the server was asked, the status, the body) of one request; `answers` are the chunks it answers with."""
     seen: list[Message] = []
@@ -53,7 +58,10 @@ def asked(
         await ReceiptMiddleware(server)(scope, receive, send)
 
     model = ServedModel(WordTokenizer(VOCABULARY), (), 256, MARKERS, (OPEN, CLOSE) if native else None)
-    with mock.patch.object(ServedModel, "of", return_value=model):
+    with (
+        mock.patch.object(ServedModel, "of", return_value=model),
+        mock.patch("thinkpace.adapters.vllm.middleware.has_our_class", return_value=loaded),
+    ):
         asyncio.run(run())
     status = next(message["status"] for message in sent if message["type"] == "http.response.start")
     return (seen[0] if seen else None), status, b"".join(message.get("body", b"") for message in sent)
@@ -116,10 +124,7 @@ def test_a_plain_cap_is_left_to_vllm() -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"ignore_eos": True},
         {"thinking_token_budget": 99},
-        {"allowed_token_ids": [1]},
-        {"response_format": {"type": "json_object"}},
         {"truncate_prompt_tokens": 1},
         {"max_tokens": True},
         {"max_tokens": 0},
@@ -135,3 +140,34 @@ def test_whatever_is_not_plain_stays_ours(fields: Message) -> None:
     assert passed_on is not None
     assert "thinkpace" in passed_on["vllm_xargs"]
     assert passed_on.get("thinking_token_budget") in (None, 99)
+
+
+def test_a_server_without_the_class_is_told() -> None:
+    """It answered in full, without a budget, and with a receipt of null."""
+    passed_on, status, answer = asked(controlled("ThinkBudget(9)"), b"{}", loaded=False)
+    assert (passed_on, status) == (None, 400)
+    assert b"--logits-processors thinkpace.adapters.vllm:ThinkpaceLogitsProcessor" in answer
+    assert asked({"prompt": PROMPT}, b"{}", loaded=False)[1] == 200
+
+
+@pytest.mark.parametrize("name", ["ThinkPace", "think_pace", "thinkpace ", "THINKPACE"])
+def test_a_name_that_is_nearly_ours(name: str) -> None:
+    passed_on, status, answer = asked({"prompt": PROMPT, "vllm_xargs": {name: "ThinkBudget(9)"}}, b"{}")
+    assert (passed_on, status) == (None, 400)
+    assert b"the name is 'thinkpace'" in answer
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("use_beam_search", True),
+        ("ignore_eos", True),
+        ("allowed_token_ids", [3]),
+        ("response_format", {"type": "json_object"}),
+        ("structured_outputs", {"regex": "a"}),
+    ],
+)
+def test_a_field_that_conflicts_is_named(field: str, value: Any) -> None:
+    passed_on, status, answer = asked(controlled("ThinkBudget(9)", **{field: value}), b"{}")
+    assert (passed_on, status) == (None, 400)
+    assert json.loads(answer)["error"]["param"] == field

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.conformance import CASES
+from support.strange import Strange
 
 from thinkpace import BudgetForcing, ConfidenceExit, LoopBreaker, Markers, ThinkBudget
 from thinkpace.adapters.sequences.sequence_log import SequenceLog
@@ -136,3 +137,8 @@ def test_the_last_token_is_told_beforehand(request_name: str) -> None:
     [noted] = read_notes(request_name)
     assert [dict(noted.history([1, 2, last]).drawn) for last in (4, 5, 6)] == [{2: 9}, {}, {}]
     assert dict(noted.history([1, 2]).drawn) == {}
+
+
+def test_a_control_that_a_server_cannot_rebuild_is_refused() -> None:
+    with pytest.raises(ValueError, match="cannot be kept and sent as text"):
+        extra_args(Strange(3))
