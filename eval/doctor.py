@@ -152,12 +152,13 @@ def _control(
 ) -> Finding:
     name = " + ".join(map(repr, chain))
     try:
-        compile_program(chain, vocabulary, markers, context_tokens=context_tokens)
+        compile_program(chain, vocabulary, markers, context_tokens=context_tokens, takes_back=engine != "vllm")
     except MissingExtra as error:
         return Finding("control", "note" if is_usual else "refused", name, str(error))
     except (ValueError, TypeError, NoLegalToken) as error:
-        return Finding("control", "refused", name, str(error))
-    says = []
+        plain = is_usual and isinstance(error, UnsupportedControl) and "plain text" in str(error)
+        return Finding("control", "note" if plain else "refused", name, str(error))
+    says = [*_taken_back(chain, vocabulary, markers, context_tokens, engine)]
     if any("trial" in control.statistics for control in chain):
         if engine == "vllm":
             return Finding("control", "note" if is_usual else "refused", name, "needs a fork: not on vLLM")
@@ -183,6 +184,22 @@ def _control(
     if context_tokens is not None and max(limits, default=0) >= context_tokens:
         says.append(f"the model holds {context_tokens} tokens: the limit cannot be reached")
     return Finding("control", "works", name, "; ".join(says) or "as described")
+
+
+def _taken_back(
+    chain: Sequence[Control], vocabulary: Vocabulary, markers: Markers, context_tokens: int | None, engine: str
+) -> Iterator[str]:
+    """What a logits processor alone would refuse of these controls."""
+    if engine == "vllm":
+        return
+    try:
+        compile_program(chain, vocabulary, markers, context_tokens=context_tokens)
+    except UnsupportedControl:
+        engine_class = {"hf": "HFEngine", "llama.cpp": "LlamaCppEngine"}[engine]
+        yield (
+            f"with {engine_class}, which takes back a close of several tokens of plain text; logits_processors needs "
+            "approximate=True"
+        )
 
 
 _ENGINES = {

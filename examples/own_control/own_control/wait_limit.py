@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
-from thinkpace import Control, Phase
+from thinkpace import Phase
 from thinkpace.processors import (
     FOREVER,
     KEEP,
     PHRASE_START,
     Binding,
     Close,
+    Closer,
     Decision,
     Processor,
     Track,
@@ -21,7 +22,7 @@ from thinkpace.processors import (
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class WaitLimit(Control):
+class WaitLimit(Closer):
     """Close the thinking block right after the `max_waits`-th "Wait", whole words in any case and spelling.
 
     Args:
