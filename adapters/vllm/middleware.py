@@ -24,7 +24,8 @@ from typing import Any
 
 from thinkpace.adapters.vllm.native_budget import native_cap
 from thinkpace.adapters.vllm.notes import WorkerNotes, close_notes, of, open_notes, read_notes
-from thinkpace.adapters.vllm.served_model import ServedModel, has_our_class, replayed
+from thinkpace.adapters.vllm.offline import has_our_class
+from thinkpace.adapters.vllm.served_model import ServedModel, replayed
 from thinkpace.adapters.vllm.terms import KEY, PROCESSOR, WireRequest, misspelled_key, terms_from
 from thinkpace.engine import Request
 from thinkpace.errors import UnsupportedControl

@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from thinkpace.adapters.vllm.backend import EngineOutput, OutgoingRequest, vllm_seed
 from thinkpace.adapters.vllm.native_budget import native_cap
 from thinkpace.adapters.vllm.notes import WorkerNotes, close_notes, of, open_notes, read_notes
-from thinkpace.adapters.vllm.served_model import ServedModel, has_our_class
+from thinkpace.adapters.vllm.served_model import ServedModel
 from thinkpace.adapters.vllm.terms import KEY, PROCESSOR
 from thinkpace.processors.text.markers import Markers
 from thinkpace.processors.text.vocabulary import TokenIds
 
 if TYPE_CHECKING:
     from vllm import LLM, SamplingParams
+
+
+def has_our_class(vllm_config: Any) -> bool:
+    """Whether an engine loads our logits processor; without it, controls would be ignored."""
+    return any(_is_ours(processor) for processor in vllm_config.model_config.logits_processors or ())
+
+
+def _is_ours(processor: str | type) -> bool:
+    from thinkpace.adapters.vllm.logits_processor import ThinkpaceLogitsProcessor
+
+    if isinstance(processor, str):
+        module, _, name = processor.partition(":")
+        try:
+            processor = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError):
+            return False
+    return isinstance(processor, type) and issubclass(processor, ThinkpaceLogitsProcessor)
 
 
 class Offline:

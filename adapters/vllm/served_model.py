@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,23 +36,6 @@ def replayed(program: Program, prompt: Sequence[int], tokens: Sequence[int], his
         log.receive(history.statistics[0])
     log.sync(tokens)
     return log
-
-
-def has_our_class(vllm_config: Any) -> bool:
-    """Whether an engine loads our logits processor; without it, controls would be ignored."""
-    return any(_is_ours(processor) for processor in vllm_config.model_config.logits_processors or ())
-
-
-def _is_ours(processor: str | type) -> bool:
-    from thinkpace.adapters.vllm.logits_processor import ThinkpaceLogitsProcessor
-
-    if isinstance(processor, str):
-        module, _, name = processor.partition(":")
-        try:
-            processor = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError):
-            return False
-    return isinstance(processor, type) and issubclass(processor, ThinkpaceLogitsProcessor)
 
 
 class ServedModel:
