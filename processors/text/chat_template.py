@@ -33,6 +33,7 @@ SWITCHES: tuple[tuple[str, Any], ...] = (
 )
 
 _TAG = re.compile(r"<[^<>\s]{1,48}>|\[[^\[\]\s]{1,48}\]|◁[^◁▷\s]{1,48}▷")
+_PHRASE = re.compile(r"\[[A-Z][A-Z ]{1,46}\]")  # a phrase in brackets, where tags have none
 _NAMED = re.compile(r"think|thought|reason", re.IGNORECASE)
 
 
@@ -77,10 +78,12 @@ class ChatTemplate:
         """Yields renderings of a thought: (before the turn, before the thought, after it, whether with tool calls)."""
         fields = dict.fromkeys(("reasoning_content", "reasoning", "thinking", "thought"), _THOUGHT)
         blocks = [{"type": "thinking", "thinking": _THOUGHT}, {"type": "text", "text": _SAID}]
+        parts = [{"type": "thoughts", "text": _THOUGHT}, {"type": "response", "text": _SAID}]
         call = {"type": "function", "id": "call00001", "function": {"name": "f", "arguments": {"x": 1}}}
         answers: list[tuple[dict[str, Any], bool]] = [
             (_message("assistant", _SAID) | fields, False),
             ({"role": "assistant", "content": blocks}, False),
+            ({"role": "assistant", "content": {"blocks": parts}}, False),
             (_message("assistant", _SAID) | fields | {"tool_calls": [call]}, True),
         ]
         result = {"role": "tool", "content": "1", "tool_call_id": "call00001", "name": "f"}
@@ -101,10 +104,11 @@ def _message(role: str, content: str) -> dict[str, Any]:
     return {"role": role, "content": content}
 
 
-@lru_cache(maxsize=64)
-def _compiled(source: str) -> Any:
+@lru_cache(maxsize=1)
+def _environment() -> Any:
+    """The environment in which transformers renders chat templates."""
     try:
-        from jinja2 import TemplateError, nodes
+        from jinja2 import nodes
         from jinja2.ext import Extension
         from jinja2.sandbox import ImmutableSandboxedEnvironment
     except ModuleNotFoundError as error:
@@ -129,10 +133,51 @@ def _compiled(source: str) -> Any:
     environment.filters["tojson"] = lambda value, **_: json.dumps(value)
     environment.globals["raise_exception"] = refuse
     environment.globals["strftime_now"] = lambda _: "2026-01-01"
+    return environment
+
+
+@lru_cache(maxsize=64)
+def _compiled(source: str) -> Any:
+    environment = _environment()
+    from jinja2 import TemplateError
+
     try:
         return environment.from_string(source)
     except (TemplateError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise UnsupportedControl(f"this is no chat template that can be read: {error}") from None
+
+
+def _written(source: str) -> str:
+    """The constant texts that a template can write, without those that it only compares with or splits at."""
+    from jinja2 import nodes
+
+    found = list[str]()
+
+    def collect(node: Any) -> None:
+        match node:
+            case nodes.TemplateData():
+                found.append(node.data)
+            case nodes.Const() if isinstance(node.value, str):
+                found.append(node.value)
+            case nodes.Add():
+                collect(node.left)
+                collect(node.right)
+            case nodes.Concat():
+                for part in node.nodes:
+                    collect(part)
+            case nodes.CondExpr():
+                collect(node.expr1)
+                collect(node.expr2)
+            case nodes.Filter():
+                collect(node.node)
+
+    tree = _environment().parse(source)
+    for output in tree.find_all(nodes.Output):
+        for node in output.nodes:
+            collect(node)
+    for assignment in tree.find_all(nodes.Assign):
+        collect(assignment.node)
+    return "\n".join(found)
 
 
 def find_pair(source: str, arguments: Mapping[str, Any]) -> tuple[str, str, str, bool]:
@@ -189,18 +234,27 @@ def _rendered_pair(template: ChatTemplate) -> tuple[str, str, str] | None:
     prompts = [template.tail(**arguments) for arguments in ({}, ON, OFF)]
     for start, before, after, calls in template.thoughts():
         between = after.partition(_SAID)[0].lstrip() if _SAID in after else ""
-        closing = _TAG.match(between or after.lstrip())
-        opened = _opening(before, start, prompts[0])
+        opened = _opening_line(before, prompts[0]) or _opening(before, start, prompts[0])
+        closing = _TAG.match(between or after.lstrip()) or _PHRASE.match(between)
         if closing is None or opened is None:
             continue
         closed = closing.group(0)
         if between and closed in start:  # the tag also ends other parts: the text after it belongs to the marker
-            closed = between.rstrip()
+            opener = _TAG.match(opened)  # what opens the answer's part begins as what opens thinking
+            own = "" if opener is None else between[: max(0, between.rfind(opener.group(0)))].rstrip()
+            closed = own if own and own not in start else between.rstrip()
         if calls and not any(opened in prompt for prompt in prompts):
             continue  # tags that occur with tool calls only may not be thinking markers
         whole = between if between.startswith(closed) and not calls else closed
         return opened, closed, whole
     return None
+
+
+def _opening_line(before: str, prompt: str) -> str | None:
+    """The opening marker where no tag opens thinking: the line with which the generation prompt ends as well."""
+    line = before.strip().rpartition("\n")[2].strip()
+    is_text = len(line.split()) > 1 and _TAG.search(line) is None
+    return line if is_text and prompt.rstrip().endswith(line) else None
 
 
 def _opening(before: str, start: str, prompt: str) -> str | None:
@@ -226,7 +280,8 @@ def _named_pair(template: ChatTemplate) -> tuple[str, str, str]:
     shown = "".join((template.render(answered, **given) or "") + template.prompt(**given) for given in ({}, ON, OFF))
     named = {tag for tag in _TAG.findall(template.source + prompts) if _NAMED.search(tag)}
     pairs = sorted({(tag, closed) for tag in named for closed in _closings(tag) if closed in named})
-    for text in (prompts, shown):
+    # of several pairs, one may be written and the others only looked for in what a model wrote
+    for text in (prompts, shown, *([_written(template.source)] if len(pairs) > 1 else [])):
         matches = [pair for pair in pairs if pair[0] in text]
         if len(matches) == 1:
             opened, closed = matches[0]

@@ -201,3 +201,63 @@ def test_a_marker_in_the_question_opens_nothing(file: str) -> None:
         assert text is not None
         opened = program.start(known.encode(text)).track.opened
         assert opened == (markers.opened_by_prompt is True), question
+
+
+PROMPTS = "{% if add_generation_prompt %}PROMPT{% endif %}"
+USER = "{% if m.role == 'user' %}<|user|>{{ m.content }}<|end|>"
+LOOP = "{% for m in messages %}" + USER + "{% else %}ANSWER{% endif %}{% endfor %}"
+
+
+def made(answer: str, prompt: str) -> str:
+    """A template with this answer of the assistant and this generation prompt."""
+    return LOOP.replace("ANSWER", answer) + PROMPTS.replace("PROMPT", prompt)
+
+
+KINDS = {
+    "an alias that is only parsed": (
+        made(
+            "<|assistant|>{% set said = m.content.split('</thinking>')[-1].split('</think>')[-1] %}"
+            "{% if '<thinking>' in m.content %}{% endif %}{{ said }}"
+            "{% if false %}{{ '<think>' + said + '</think>' }}{% endif %}",
+            "<|assistant|>",
+        ),
+        ("<think>", "</think>", "</think>", False),
+    ),
+    "a block inside structured content": (
+        made(
+            "<|assistant_start|>{% if m.content is mapping %}{% for block in m.content.blocks %}"
+            "{% if block.type == 'thoughts' %}<|inner_prefix|>{{ block.text }}<|inner_suffix|>"
+            "{% else %}{{ block.text }}{% endif %}{% endfor %}{% else %}{{ m.content }}{% endif %}<|assistant_end|>",
+            "<|assistant_start|>",
+        ),
+        ("<|inner_prefix|>", "<|inner_suffix|>", "<|inner_suffix|>", False),
+    ),
+    "a line that opens, and a phrase that closes": (
+        made(
+            "<|assistant|>\\nHere are my reasoning steps:\\n{{ m.reasoning_content }}\\n[BEGIN FINAL RESPONSE]\\n"
+            "{{ m.content }}",
+            "<|assistant|>\\nHere are my reasoning steps:\\n",
+        ).replace("\\n", "\n"),
+        ("Here are my reasoning steps:", "[BEGIN FINAL RESPONSE]", "[BEGIN FINAL RESPONSE]\n", True),
+    ),
+    "a close before the opening of the answer's channel": (
+        made(
+            "{% if m.reasoning_content %}<|open|>think<|sep|>{{ m.reasoning_content }}<|close|>think<|sep|>{% endif %}"
+            "<|open|>response<|sep|>{{ m.content }}<|close|>response<|sep|>",
+            "<|open|>think<|sep|>",
+        ).replace("<|end|>", "<|close|>user<|sep|>"),
+        (
+            "<|open|>think<|sep|>",
+            "<|close|>think<|sep|>",
+            "<|close|>think<|sep|><|open|>response<|sep|>",
+            True,
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_kinds_of_templates(kind: str) -> None:
+    template, expected = KINDS[kind]
+    markers = Markers.from_chat_template(template)
+    assert (markers.open, markers.close, markers.forced_close, markers.opened_by_prompt) == expected
