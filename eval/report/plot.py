@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,7 @@ from thinkpace.eval.report.atomic import replacing
 from thinkpace.eval.stats.lines import Line, front, lines
 from thinkpace.eval.stats.results import Result
 
+NOTE_WIDTH = 130  # characters of a line below the plot
 EMBEDDED_NOTE = (
     "Embedded test model (0.9 M parameters): shows that the controls work, not what they buy on a large model."
 )
@@ -79,7 +81,8 @@ def figure(results: Sequence[Result], title: str, note: str = "", ink: Ink = LIG
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False, fontsize=8.5)
     axes.set_title(title, loc="left", fontsize=11)
     if note:
-        figure.supxlabel(note, fontsize=7.5, color=ink.faint)
+        wrapped = [part for line in note.splitlines() for part in textwrap.wrap(line, NOTE_WIDTH)]
+        figure.supxlabel("\n".join(wrapped), fontsize=7.5, color=ink.faint)
     return figure
 
 

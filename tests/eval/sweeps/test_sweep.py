@@ -120,3 +120,34 @@ def test_arguments_of_other_types_are_named(options: dict[str, Any], message: st
 def test_options_are_typed() -> None:
     with pytest.raises(TypeError, match="budget"):
         thinkpace.sweep(budget=[0])  # type: ignore[call-arg]  # the mistake
+
+
+def test_a_sweep_says_that_thinking_was_never_opened(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Three identical rows, and no word: the prompt has closed thinking before a budget could act on it."""
+    options = {"limit": 4, "budgets": [0, 16], "temperature": 0.0, "prefill": "<think>\n</think>\n"}
+    results = thinkpace.sweep(**options, max_new_tokens=40, out=tmp_path / "s")  # type: ignore[arg-type]  # of several types
+    says = "thinking was opened in 0 of 8 samples: budgets and waits had nothing to act on"
+    assert says in results.note
+    assert says in str(results)
+    assert says in capsys.readouterr().out
+    assert says in (tmp_path / "s/report.html").read_text()
+    assert results[0].prompt.startswith("step-by-step + ")
+    fine = thinkpace.sweep(**SMALL, out=tmp_path / "fine")
+    assert "thinking was opened" not in fine.note
+
+
+def test_a_prompt_of_ones_own_and_a_prefill(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("Solve it step by step.\n{question}\n")
+    (tmp_path / "s.toml").write_text('prompt_file = "mine.txt"\nlimit = 2\nbudgets = "8"\ntemperature = 0.0\n')
+    results = thinkpace.sweep(tmp_path / "s.toml", progress=False, out=tmp_path / "s")
+    assert results[0].prompt == "mine"
+    with pytest.raises(FileNotFoundError, match="no prompt file"):
+        thinkpace.sweep(prompt_file=tmp_path / "none.txt", **SMALL)
+    (tmp_path / "bad.txt").write_text("no place for it")
+    with pytest.raises(ValueError, match="question"):
+        thinkpace.sweep(prompt_file=tmp_path / "bad.txt", **SMALL)
+    with pytest.raises(ValueError, match="has a prefill of its own"):
+        thinkpace.sweep(prompt="nothinking", prefill="<think>", **SMALL)
+    done = typed("run", "1", "--chat-template-kwargs", "[]", cwd=tmp_path)
+    assert done.returncode != 0
+    assert "takes a JSON object" in done.stderr
