@@ -64,6 +64,7 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         beams: bool = True,
         continued: Sequence[SequenceLog] = (),
     ) -> None:
+        wrap_generation()
         self.temperature = temperature
         self.trials = trials
         self.calls = 0
@@ -242,7 +243,6 @@ def logits_processors(
     }
     if any("trial" in control.statistics for row in lists for control in row):
         raise UnsupportedControl(NO_TRIALS)
-    wrap_generation()
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     processor = ThinkpaceLogitsProcessor([compiled[row] for row in lists], pad, temperature, seed, beams=beams)
     return ThinkpaceLogitsProcessorList(processor)
