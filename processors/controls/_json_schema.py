@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from thinkpace.processors.controls._ranges import BOUNDS
+
 #: keywords that the automaton enforces
 _ENFORCED = {
     *("type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref", "$defs", "definitions"),
     *("properties", "required", "additionalProperties", "minProperties", "maxProperties"),
-    *("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"),
+    *BOUNDS,
     *("items", "prefixItems", "minItems", "maxItems", "minLength", "maxLength", "pattern", "format"),
 }
-
-_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 
 _ANNOTATIONS = {
     *("title", "description", "default", "examples", "example", "$schema", "$id", "$comment"),
@@ -38,7 +38,7 @@ def not_enforced(schema: object) -> Iterator[str]:
             yield from not_enforced(value)
         elif keyword == "format" and value not in _FORMATS:
             yield f"format {value!r}"
-        elif keyword in _BOUNDS and schema.get("type") not in ("integer", "number"):
+        elif keyword in BOUNDS and schema.get("type") not in ("integer", "number"):
             yield f"{keyword!r} without a type of number"
         elif keyword not in _ENFORCED and keyword not in _ANNOTATIONS:
             yield repr(keyword)

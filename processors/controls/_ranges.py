@@ -6,9 +6,10 @@ expressions in the pattern that outlines makes of the schema.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
-_BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
+BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
 _FIRST = 730_180_261_900_000_000  # of the constants
 DIGITS = 15  # of a whole number without a bound on that side; doubles hold as many
 
@@ -20,17 +21,28 @@ def whole_numbers(least: int | None, most: int | None) -> str:
         ValueError: if there are none.
 
     >>> whole_numbers(7, 12), whole_numbers(-3, 2)
-    ('(([7-9]|1[0-2]))', '(-[1-3]|[0-2])')
+    ('(([7-9]|1[0-2]))', '(-([1-3])|[0-2])')
+    """
+    return _between(least, most, _positive, smallest=1)
+
+
+def _between(least: int | None, most: int | None, part: Callable[[int, int], str], smallest: int) -> str:
+    """A pattern for the numbers from `least` to `most`, each sign by itself.
+
+    Args:
+        least, most: the bounds; None for none.
+        part: a pattern for the numbers between two that are not negative.
+        smallest: the smallest number behind a minus sign: 1 of whole numbers, since JSON writes no -0; 0 of others.
+
+    Raises:
+        ValueError: if there are none.
     """
     far = 10**DIGITS - 1
     low, high = -far if least is None else least, far if most is None else most
     if low > high:
-        raise ValueError(f"there is no whole number from {low} to {high}")
-    parts = []
-    if low < 0:
-        parts.append(f"-{_positive(max(1, -high), -low)}")
-    if high >= 0:
-        parts.append(_positive(max(0, low), high))
+        raise ValueError(f"there is no number from {low} to {high}")
+    parts = [f"-({part(max(smallest, -high), -low)})"] if low < 0 else []
+    parts += [part(max(0, low), high)] if high >= 0 else []
     return f"({'|'.join(parts)})"
 
 
@@ -72,16 +84,7 @@ def numbers(least: int | None, most: int | None) -> str:
     >>> numbers(0, 1)
     '(0(\\\\.[0-9]+)?|1(\\\\.0+)?)'
     """
-    far = 10**DIGITS - 1
-    low, high = -far if least is None else least, far if most is None else most
-    if low > high:
-        raise ValueError(f"there is no number from {low} to {high}")
-    parts = []
-    if low < 0:
-        parts.append(f"-({_from_zero(max(0, -high), -low)})")
-    if high >= 0:
-        parts.append(_from_zero(max(0, low), high))
-    return f"({'|'.join(parts)})"
+    return _between(least, most, _from_zero, smallest=0)
 
 
 def _from_zero(low: int, high: int) -> str:
@@ -111,7 +114,7 @@ def _replaced(schema: Any, patterns: dict[str, str]) -> Any:
         return [_replaced(part, patterns) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    if any(name in schema for name in _BOUNDS) and schema.get("type") in ("integer", "number"):
+    if any(name in schema for name in BOUNDS) and schema.get("type") in ("integer", "number"):
         constant = _FIRST + len(patterns)
         patterns[str(constant)] = _pattern(schema)
         return {"const": constant}
@@ -120,11 +123,11 @@ def _replaced(schema: Any, patterns: dict[str, str]) -> Any:
 
 
 def _pattern(schema: dict[str, Any]) -> str:
-    for name in _BOUNDS:
+    for name in BOUNDS:
         value = schema.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value != int(value)):
             raise ValueError(f"json_schema: {name} must be a whole number, got {value!r}")
-    bounds = {name: int(schema[name]) for name in _BOUNDS if schema.get(name) is not None}
+    bounds = {name: int(schema[name]) for name in BOUNDS if schema.get(name) is not None}
     is_whole = schema["type"] == "integer"
     if not is_whole and ("exclusiveMinimum" in bounds or "exclusiveMaximum" in bounds):
         raise ValueError("json_schema: of a number, only minimum and maximum can be enforced, not the exclusive bounds")
