@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import socket
-import subprocess
 import threading
 import time
 import urllib.request
@@ -16,7 +14,6 @@ from typing import Any
 import openai
 import pytest
 import uvicorn
-from support.commands import command
 
 from thinkpace import Request, Sampling, StepBudget, ThinkBudget, UnsupportedControl
 from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
@@ -307,24 +304,6 @@ def test_controls_that_cannot_work_stop_the_start() -> None:
     engine = LlamaCppEngine(embedded.path("gguf"), parallel=1)
     with pytest.raises(UnsupportedControl):
         make_app(engine, controls=(ThinkBudget(3), ThinkBudget(4)))
-
-
-def test_serve_on_the_command_line() -> None:
-    process = subprocess.Popen(
-        command("serve", "--port", "0", "--control", "ThinkBudget(8, answer_reserve=16)"),
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        url = re.search(r"http\S+", process.stdout.readline())
-        assert url is not None
-        with openai.OpenAI(base_url=url[0], api_key="none", max_retries=5) as client:
-            assert client.models.list().data[0].id == "embedded"
-            assert ask(client).usage.completion_tokens_details.reasoning_tokens == 8
-    finally:
-        process.terminate()
-        process.communicate(timeout=20)
 
 
 def test_a_stop_that_begins_with_a_line_break(client: Any) -> None:

@@ -165,3 +165,14 @@ def test_after_the_grace_clients_get_what_there_is() -> None:
         _, err = process.communicate(timeout=30)
     assert all(done and reason == "length" for reason, done in found), found
     assert "Traceback" not in err
+
+
+def test_serve_on_the_command_line() -> None:
+    with (
+        serving("--control", "ThinkBudget(8, answer_reserve=16)") as (_, url),
+        openai.OpenAI(base_url=url, api_key="none", max_retries=5) as client,
+    ):
+        assert client.models.list().data[0].id == "embedded"
+        made = client.chat.completions.create(model="embedded", messages=QUESTIONS[0], max_tokens=200, temperature=0)
+        usage: Any = made.usage
+        assert usage.completion_tokens_details.reasoning_tokens == 8
