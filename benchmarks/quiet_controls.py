@@ -1,6 +1,6 @@
 """What five quiet controls cost on a real model: CPU time with them beside without, on transformers and llama.cpp.
 
-    python benchmarks/real_model.py SmolLM2-135M-Instruct.Q4_1.gguf
+    python benchmarks/quiet_controls.py SmolLM2-135M-Instruct.Q4_1.gguf
 
 The sides alternate, in turns of changing order, and the number is the median of the ratios of a round. Ratios are of
 the CPU time of the process: the greedy tokens are the same on both sides, which is checked.
