@@ -34,13 +34,13 @@ except ModuleNotFoundError as error:
 class SegmentedEngine:
     """An engine that requests segments from a server. Implements `Engine`.
 
-    Limits: `ThinkBudget` and `BudgetForcing` only, without `landing` and `guard`, and a minimum only with a `wait`: a
-    client cannot make tokens less likely. Each segment is a separate request, whose prompt is everything before it:
-    `usage.reread` counts these tokens (a server with a prefix cache does not compute them again). Seeds are per
-    segment. With `ids=False` prompts and outputs are text: tokens are counted as `tokenizer` encodes them, which may
-    differ from how they were generated, and a segment that ends by itself while waits are left counts as a close. At
-    the limit a character of several tokens may be cut, and a close below the minimum stands if no wait fits: other
-    engines prevent both.
+    Limits: `ThinkBudget` and `BudgetForcing` only, without `landing`, `guard` and `hold`, and a minimum only with a
+    `wait`: a client cannot make tokens less likely. Each segment is a separate request, whose prompt is everything
+    before it: `usage.reread` counts these tokens (a server with a prefix cache does not compute them again). Seeds
+    are per segment. With `ids=False` prompts and outputs are text: tokens are counted as `tokenizer` encodes them,
+    which may differ from how they were generated, and a segment that ends by itself while waits are left counts as a
+    close. At the limit a character of several tokens may be cut, and a close below the minimum stands if no wait
+    fits: other engines prevent both.
 
     Args:
         base_url: such as "http://127.0.0.1:11434/v1".
@@ -179,6 +179,8 @@ def _check(control: Control) -> None:
             "BudgetForcing work in segments"
         )
     waits = isinstance(control, BudgetForcing) and control.wait is not None
+    if control.hold:
+        raise UnsupportedControl(f"hold of {control!r} needs to see every token: it cannot work in segments")
     refused = [name for name in ("landing", "guard") if getattr(control, name)]
     refused += ["min_tokens"] if control.min_tokens and not waits else []
     refused += ["wait=None"] if isinstance(control, BudgetForcing) and control.waits and not waits else []

@@ -65,21 +65,23 @@ def main() -> None:
     parser.add_argument("model", help="a GGUF file")
     parser.add_argument("--tokens", type=int, default=48)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--engine", choices=("llama-cpp", "hf"), help="only this engine")
     given = parser.parse_args()
     markers = Markers("<think>", "</think>")
 
-    from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
+    if given.engine != "hf":
+        from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
 
-    for rows in (1, 8):
-        engine = LlamaCppEngine(given.model, markers=markers, parallel=rows, context_tokens=512, threads=1)
-        print(f"llama.cpp, {rows} at once: {ratio(engine, rows, given.tokens, given.rounds)}", flush=True)
-        engine.close()
+        for rows in (1, 8):
+            engine = LlamaCppEngine(given.model, markers=markers, parallel=rows, context_tokens=512, threads=1)
+            print(f"llama.cpp, {rows} at once: {ratio(engine, rows, given.tokens, given.rounds)}", flush=True)
+            engine.close()
+    if given.engine != "llama-cpp":
+        from thinkpace.adapters.hf.engine import HFEngine
 
-    from thinkpace.adapters.hf.engine import HFEngine
-
-    hf = HFEngine.from_path(given.model, markers=markers)
-    for rows in (1, 16):
-        print(f"transformers, batch {rows}: {ratio(hf, rows, given.tokens, given.rounds)}", flush=True)
+        hf = HFEngine.from_path(given.model, markers=markers)
+        for rows in (1, 16):
+            print(f"transformers, batch {rows}: {ratio(hf, rows, given.tokens, given.rounds)}", flush=True)
 
 
 if __name__ == "__main__":

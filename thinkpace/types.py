@@ -57,15 +57,15 @@ class Event:
         at: index of the output token where it started.
         what: "wrote" (a phrase was written), "replaced" (a token the model drew was replaced by another one),
             "redrew" (a token the model drew was refused and another one drawn), "took back" (a marker that the model
-            wrote was taken out of the output again), or "diverged" (the engine appended another token than the one that
-            was being written).
+            wrote was taken out of the output again), "held" (a close waits from here for the end of a span), or
+            "diverged" (the engine appended another token than the one that was being written).
         why: the reason that the control gives: "limit", "reserve", "wait", "final", ...
         tokens: the ids written or taken back, or (drawn, emitted) for "replaced" and "redrew", (wanted, emitted) for
             "diverged".
     """
 
     at: int
-    what: Literal["wrote", "replaced", "redrew", "took back", "diverged"]
+    what: Literal["wrote", "replaced", "redrew", "took back", "held", "diverged"]
     why: str
     tokens: tuple[int, ...]
 

@@ -21,6 +21,7 @@ class DeviceChain(DeviceMachine):
 
     def __init__(self, parts: Sequence[DeviceMachine]) -> None:
         self._parts = tuple(parts)
+        self.holds = any(part.holds for part in parts)
 
     def columns(self, states: Sequence[Any], device: torch.device) -> Columns:
         return tuple(part.columns([state[i] for state in states], device) for i, part in enumerate(self._parts))
@@ -40,6 +41,14 @@ class DeviceChain(DeviceMachine):
     def receive(self, state: Columns, track: Columns, known: KnownStatistics) -> Columns:
         return tuple(part.receive(inner, track, known) for part, inner in zip(self._parts, state, strict=True))
 
+    def hold(self, state: Columns, track: Columns, asked: Mask) -> tuple[Columns, Mask]:
+        states, held = list[Columns](), torch.zeros_like(asked)
+        for part, inner in zip(self._parts, state, strict=True):
+            after, here = part.hold(inner, track, asked) if part.holds else (inner, held)
+            states.append(after)
+            held = held | here
+        return tuple(states), held
+
     def decide(self, state: Columns, track: Columns) -> Decisions:
         all_ = decisions(track)
         for part, inner in zip(self._parts, state, strict=True):
@@ -49,6 +58,7 @@ class DeviceChain(DeviceMachine):
                 torch.where(all_.script < 0, new.script, all_.script),
                 all_.close | new.close,
                 all_.conflict | new.conflict | conflict,
+                torch.where(all_.ending < 0, new.ending, all_.ending),
                 (*all_.writes, *new.writes),
             )
         return all_

@@ -14,6 +14,7 @@ from thinkpace.adapters.device.controls.gates import DeviceGate
 from thinkpace.adapters.device.controls.guard import DeviceGuard
 from thinkpace.adapters.device.controls.loop_breaker import DeviceLoopBreaker
 from thinkpace.adapters.device.controls.phased_speed import DevicePhasedSpeed
+from thinkpace.adapters.device.controls.spans import DeviceSpans
 from thinkpace.adapters.device.controls.step_budget import DeviceStepBudget
 from thinkpace.adapters.device.controls.structured_answer import DeviceStructuredAnswer
 from thinkpace.adapters.device.controls.suppress_expressions import DeviceSuppressExpressions
@@ -23,6 +24,7 @@ from thinkpace.adapters.device.machine import DeviceMachine, Tables
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.budgeting.guard import Guard
 from thinkpace.processors.budgeting.machine import BudgetMachine
+from thinkpace.processors.budgeting.spans import Spans
 from thinkpace.processors.controls.confidence_exit import ConfidenceExitMachine
 from thinkpace.processors.controls.draft_limit import DraftLimitMachine
 from thinkpace.processors.controls.gates import Gate
@@ -80,6 +82,7 @@ _FORMS: Mapping[type, Any] = {
     LoopBreakerMachine: DeviceLoopBreaker,
     ThoughtSwitchPenaltyMachine: DeviceThoughtSwitchPenalty,
     PhasedSpeedMachine: DevicePhasedSpeed,
+    Spans: DeviceSpans,
     StepBudgetMachine: DeviceStepBudget,
     StructuredAnswerMachine: DeviceStructuredAnswer,
     SuppressExpressionsMachine: DeviceSuppressExpressions,

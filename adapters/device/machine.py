@@ -51,12 +51,14 @@ class Decisions:
         script: the phrase to write, as an index of `Tables.scripts`, per row; -1 for none.
         close: rows in which thinking must end.
         conflict: rows where two machines start different phrases.
-        writes: the steps of the edit, in order.
+        ending: as `script`, for a close that a machine may hold.
+        writes: the steps of the edit, in order; also where there is an `ending`, in case it is held.
     """
 
     script: Ids
     close: Mask
     conflict: Mask
+    ending: Ids
     writes: tuple[EditStep, ...] = ()
 
 
@@ -111,6 +113,9 @@ class DeviceMachine(ABC):
     A state is the named tuple of the host with tensors of shape `[rows]` for numbers.
     """
 
+    #: whether `hold` may hold anything
+    holds: bool = False
+
     def columns(self, states: Sequence[Any], device: torch.device) -> Columns:
         """The states of the host as columns, one row each."""
         return from_host(states, device)
@@ -127,17 +132,25 @@ class DeviceMachine(ABC):
         """The states after receiving the statistics that `wants` requested."""
         return state
 
+    def hold(self, state: Columns, track: Columns, asked: Mask) -> tuple[Columns, Mask]:
+        """The states with closes held, and where they are; `asked` marks the rows where one is about to be forced."""
+        return state, torch.zeros_like(asked)
+
     @abstractmethod
     def decide(self, state: Columns, track: Columns) -> Decisions:
         """The decision about the next token of every row."""
 
 
-def decisions(track: Columns, *writes: EditStep, script: Ids | None = None, close: Mask | None = None) -> Decisions:
+def decisions(
+    track: Columns, *writes: EditStep, script: Ids | None = None, close: Mask | None = None, ending: Ids | None = None
+) -> Decisions:
     """Decisions whose omitted parts are empty."""
     never = torch.zeros_like(track.ended)
+    nothing = torch.full_like(track.phase, -1)
     return Decisions(
-        torch.full_like(track.phase, -1) if script is None else script,
+        nothing if script is None else script,
         never if close is None else close,
         never,
+        nothing if ending is None else ending,
         writes,
     )

@@ -150,7 +150,12 @@ class DeviceProgram:
         cursor = torch.where(thinks, track.cursor, START)
         spent = track.thinking + track.injected
         allowed = thinks & (track.missing == 0) & (spent - self._begun[cursor] >= self._least)
-        script = torch.where((decided.script < 0) & decided.close & allowed, self._close[cursor], decided.script)
+        ending = torch.where((decided.ending < 0) & decided.close & allowed, self._close[cursor], decided.ending)
+        if self._machine.holds:
+            asked = free & (decided.script < 0) & (ending >= 0)
+            inner, held = self._machine.hold(inner, track, asked)
+            ending = torch.where(held, -1, ending)
+        script = torch.where(decided.script < 0, ending, decided.script)
         script = torch.where(free, script, rows.script)
         edited = free & (script < 0)
         forced = torch.where(script >= 0, self._ids[script, rows.at.clamp(max=self._ids.shape[1] - 1)], -1)
@@ -158,7 +163,7 @@ class DeviceProgram:
         return (
             rows._replace(inner=inner, script=script),
             forced,
-            Decisions(script, decided.close, decided.conflict & free, writes),
+            Decisions(script, decided.close, decided.conflict & free, ending, writes),
         )
 
     def _known(self, token: Ids) -> Ids:

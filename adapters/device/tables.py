@@ -170,12 +170,18 @@ class PhrasesTable:
             for token in going_on[cursor]:
                 row[place[token]] = phrases.step(cursor, token)
             steps.append([after for after, _ in row])
-            completed.append([whole is not None for _, whole in row])
+            completed.append([0 if whole is None else phrases.number(whole) for _, whole in row])
         self.step = ByToken(classes, np.array(steps), device)
-        self.found = ByToken(classes, np.array(completed), device)
+        #: by cursor and token: `Phrases.number` of the phrase that it completes, 0 for none
+        self.completed = ByToken(classes, np.array(completed), device)
         self.sets = Sets(size, device)
         #: by cursor: the index of the set of tokens that would complete a phrase
         self.completions = self.sets.added(phrases.completions(cursor) for cursor in range(phrases.cursors))
+
+    def found(self, cursor: Ids, token: Ids) -> Mask:
+        """Whether these tokens complete a phrase."""
+        found: Mask = self.completed(cursor, token) > 0
+        return found
 
 
 def known_ids(vocabulary: Vocabulary) -> int:

@@ -66,10 +66,12 @@ def _capped(controls: Sequence[Control], ceiling: int | None) -> list[Control]:
 
 
 def _under(budget: Budget, ceiling: int) -> Control:
-    if budget.max_tokens is not None and budget.max_tokens <= ceiling:
+    limit = ceiling if budget.max_tokens is None else min(budget.max_tokens, ceiling)
+    hold = min(budget.hold, ceiling - limit)
+    if (limit, hold) == (budget.max_tokens, budget.hold):
         return budget
     try:
-        return control_from_json({**budget.to_json(), "max_tokens": ceiling})
+        return control_from_json({**budget.to_json(), "max_tokens": limit, "hold": hold})
     except ValueError as error:
         raise FieldError("controls", f"this server caps thinking at {ceiling} tokens: {error}") from None
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import InitVar, dataclass, field
 from typing import Any, ClassVar
 
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.budgeting.guard import Guard
 from thinkpace.processors.budgeting.machine import BudgetMachine, Limits
+from thinkpace.processors.budgeting.spans import Spans
 from thinkpace.processors.core.binding import Binding
 from thinkpace.processors.core.chain import chain
 from thinkpace.processors.core.closing import ClosingSequence
@@ -27,6 +28,9 @@ EFFORTS: Mapping[str, int] = {"minimal": 256, "low": 1024, "medium": 4096, "high
 QWEN3_MESSAGE = (
     "\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now.\n"
 )
+
+#: what `hold` finishes: tool calls as Qwen's and Hermes' templates write them, and fenced code
+SPANS = (("<tool_call>", "</tool_call>"), ("\n```", "\n```"))
 
 #: other names of `max_tokens`, and the projects that use them
 ALIASES: Mapping[str, str] = {
@@ -51,6 +55,8 @@ class Budget(Control):
     message: str | None = field(default=None, kw_only=True)
     context_share: float | None = field(default=None, kw_only=True)
     guard: int = field(default=0, kw_only=True)
+    hold: int = field(default=0, kw_only=True, metadata={"since": "stored without it"})
+    spans: tuple[tuple[str, str], ...] = field(default=SPANS, kw_only=True, metadata={"since": "stored without it"})
     effort: InitVar[str | None] = field(default=None, kw_only=True)
     thinking_token_budget: InitVar[int | None] = field(default=None, kw_only=True)
     thinking_budget: InitVar[int | None] = field(default=None, kw_only=True)
@@ -71,7 +77,7 @@ class Budget(Control):
         set_ = object.__setattr__
         limit = EFFORTS[effort] if effort is not None else given[named[0]] if named else None
         set_(self, "max_tokens", checked_limit(limit, named[0] if named else "max_tokens"))
-        for name in ("min_tokens", "answer_reserve", "landing", "guard"):
+        for name in ("min_tokens", "answer_reserve", "landing", "guard", "hold"):
             checked_count(name, getattr(self, name))
         taken = self.min_tokens + (self.landing if self.max_tokens != 0 else 0)  # with a limit of 0 there is no landing
         if self.max_tokens is not None and taken > self.max_tokens:
@@ -83,6 +89,7 @@ class Budget(Control):
             set_(self, "context_share", checked_number("context_share", self.context_share, 0.0, 1.0))
             if self.context_share == 0:
                 raise ValueError("context_share must be more than 0; to close at once pass max_tokens=0")
+        set_(self, "spans", _checked_spans(self.spans))
         self._check()
 
     def _check(self) -> None:
@@ -107,8 +114,15 @@ class Budget(Control):
         )
 
     def compile(self, binding: Binding) -> Processor[Any]:
-        ending = BudgetMachine(self._limits(binding), self.closing(binding), binding)
-        return chain(ending, Guard(self.guard, binding)) if self.guard else ending
+        ending, around = BudgetMachine(self._limits(binding), self.closing(binding), binding), [*self._around(binding)]
+        return chain(ending, *around) if around else ending
+
+    def _around(self, binding: Binding) -> Iterator[Processor[Any]]:
+        """What may follow the machine: a guard, and the spans that hold a close."""
+        if self.guard:
+            yield Guard(self.guard, binding)
+        if self.hold:
+            yield Spans(self.hold, self.spans, binding)
 
     def _limits(self, binding: Binding, waits: int = 0, wait: TokenIds = (), final_always: bool = False) -> Limits:
         limit = self.max_tokens
@@ -135,4 +149,21 @@ class Budget(Control):
             answer_reserve=self.answer_reserve,
             landing=self.landing if limit != 0 else 0,
             landing_boost=self.landing_boost,
+            held=self.hold > 0,
         )
+
+
+def _checked_spans(spans: object) -> tuple[tuple[str, str], ...]:
+    """Check for pairs of texts, and return them.
+
+    Raises:
+        TypeError, ValueError: otherwise.
+    """
+    if not isinstance(spans, list | tuple) or not spans:
+        raise TypeError(f'spans must be pairs of texts such as ("<tool_call>", "</tool_call>"), got {spans!r}')
+    for span in spans:
+        if not isinstance(span, list | tuple) or len(span) != 2 or not all(isinstance(text, str) for text in span):
+            raise TypeError(f"a span must be the two texts that begin and end it, got {span!r}")
+        for text in span:
+            checked_text("spans", text)
+    return tuple((begin, end) for begin, end in spans)

@@ -31,5 +31,6 @@ class Closer(Control):
             answer_reserve=None,
             landing=0,
             landing_boost=0.0,
+            held=False,
         )
         return BudgetMachine(limits, ClosingSequence(binding), binding)

@@ -72,6 +72,7 @@ class Limits:
         answer_reserve: output tokens reserved for the answer inside `max_new_tokens`; None to close nothing for it.
         landing: size of the landing, the last thinking tokens before the limit, where thinking ends at the first pause.
         landing_boost: value added to the logit of closing at the end of the landing; it grows from 0.
+        held: whether a close at the limit may be held, by the processor of `Spans`.
     """
 
     max_tokens: int | None
@@ -83,6 +84,7 @@ class Limits:
     answer_reserve: int | None
     landing: int
     landing_boost: float
+    held: bool
 
 
 class BudgetMachine(Processor[BudgetState]):
@@ -253,13 +255,11 @@ class BudgetMachine(Processor[BudgetState]):
             if state.due is PendingText.CLOSE:
                 return self.finish[track.cursor]
             if why := self._over(track, track.cursor):
-                return self.closing.script(why, track.cursor)
+                return self._ended(self.closing.script(why, track.cursor), state, track)
             if self.limits.max_tokens is not None and track.thinking_spent >= self.limits.max_tokens:
                 # the partly written close reaches the limit: complete it, or its tokens would count as thinking
-                return self.complete[track.cursor]
+                return self._ended(self.complete[track.cursor], state, track)
             edit = self._edit(state, track)
-            if state.barred:
-                edit = edit.then(self.bar)
             lands = state.pause is Pause.END and self.left(track) <= self.limits.landing
             return Close("landing", edit) if lands else edit
         if track.phase is Phase.ANSWER:
@@ -272,11 +272,23 @@ class BudgetMachine(Processor[BudgetState]):
                 return self._no_opening[track.cursor, Line(track.line)]
         return KEEP
 
+    def _ended(self, script: Script, state: BudgetState, track: Track) -> Decision:
+        """The close at the limit; a span may hold it, but not beyond the room for the answer."""
+        if not self.limits.held or self._room(track, track.cursor) <= 0:
+            return script
+        return Close(script.why, self._edit(state, track), script)
+
     def _edit(self, state: BudgetState, track: Track) -> Edit:
         """The edit for the next token while thinking continues."""
+        edit = self._edit_of_counts(state, track)
+        return edit.then(self.bar) if state.barred else edit
+
+    def _edit_of_counts(self, state: BudgetState, track: Track) -> Edit:
         mode, left = self._mode(state, track), self.left(track)
         plain = self._edits[mode][track.cursor]
         landing = self.limits.landing
+        if left <= 0:  # a span holds the close
+            return plain
         if left > landing and left - self.closing.typed_marker(track.cursor) >= CHARACTER_BYTES:
             return plain
         key = mode, track.cursor, left

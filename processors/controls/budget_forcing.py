@@ -33,9 +33,9 @@ class BudgetForcing(Budget):
     or, below the minimum, refused. No extension is made in the landing.
 
     Args:
-        max_tokens, min_tokens, answer_reserve, landing, landing_boost, message, context_share, guard, effort: as in
-            `ThinkBudget`, and so are the other names of `max_tokens`. Every attempt to close below `min_tokens` is
-            extended, and counts towards `waits`.
+        max_tokens, min_tokens, answer_reserve, landing, landing_boost, message, context_share, guard, hold, spans,
+            effort: as in `ThinkBudget`, and so are the other names of `max_tokens`. Every attempt to close below
+            `min_tokens` is extended, and counts towards `waits`.
         waits: number of attempts to close that are extended, independent of the minimum.
         wait: the text of an extension. None writes nothing: the close is refused and another token drawn, which still
             counts (s1's ablation "no string").

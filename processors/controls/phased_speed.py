@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from thinkpace.processors.budgeting.budget import Budget
-from thinkpace.processors.budgeting.guard import Guard
 from thinkpace.processors.budgeting.machine import BudgetMachine
 from thinkpace.processors.core.binding import Binding
 from thinkpace.processors.core.chain import chain
@@ -42,8 +41,8 @@ class PhasedSpeed(Budget):
         wait_probability: probability of `wait` at the start, in (0, 1].
         slow: words or phrases that close thinking in the fast phase, as in `ThoughtSwitchPenalty`.
         separators: texts after which `wait` may be written.
-        max_tokens, min_tokens, answer_reserve, landing, landing_boost, message, context_share, guard, effort: as in
-            `ThinkBudget`, and so are the other names of `max_tokens`.
+        max_tokens, min_tokens, answer_reserve, landing, landing_boost, message, context_share, guard, hold, spans,
+            effort: as in `ThinkBudget`, and so are the other names of `max_tokens`.
 
     Raises:
         TypeError, ValueError: for numbers out of range, empty texts, or a slow phase that is longer than `max_tokens`.
@@ -91,8 +90,7 @@ class PhasedSpeed(Budget):
 
     def compile(self, binding: Binding) -> Processor[Any]:
         ending = BudgetMachine(self._limits(binding), self.closing(binding), binding)
-        speed = PhasedSpeedMachine(self, ending, binding)
-        return chain(ending, speed, Guard(self.guard, binding)) if self.guard else chain(ending, speed)
+        return chain(ending, PhasedSpeedMachine(self, ending, binding), *self._around(binding))
 
 
 class PhasedSpeedState(NamedTuple):

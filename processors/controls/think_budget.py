@@ -35,6 +35,11 @@ class ThinkBudget(Budget):
         guard: number of answer tokens after a forced close during which the model can neither write an expression
             that starts another thought ("Wait", "Alternatively", ...) nor close again. Any guard above 0 also
             prevents thinking from being opened again, without a time limit.
+        hold: number of tokens for which a close waits, at most, for the end of a tool call or of fenced code that is
+            open inside thinking; up to 3 more, to end a character. It holds the closes of this control and of others,
+            except for the reserve. The receipt says "held". Other controls still act inside the span. Default 0: cut.
+        spans: what `hold` waits for: pairs of the texts that begin and end a span. Default: `<tool_call>` to
+            `</tool_call>`, and lines of three backticks.
         effort: instead of `max_tokens`: "minimal", "low", "medium", "high" or "xhigh" (256, 1,024, 4,096,
             16,384, 65,536).
         thinking_token_budget, thinking_budget, reasoning_budget, max_thinking_tokens, budget_tokens: other names of

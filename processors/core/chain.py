@@ -59,7 +59,7 @@ class Chain(Processor[States]):
         edit, edited = KEEP, list[str]()
         take_back: TakeBack | None = None
         script: Script | None = None
-        close: str | None = None
+        close: Close | None = None
         writer = ""
         for part, name, inner in zip(self.parts, self.names, state, strict=True):
             decision = part.decide(inner, track)
@@ -74,7 +74,8 @@ class Chain(Processor[States]):
                 script, writer = script or decision, writer or name
                 continue
             if isinstance(decision, Close):
-                close = close or decision.why
+                if close is None or (close.script is None is not decision.script):
+                    close = decision
                 decision = decision.otherwise
             try:
                 edit = self._then(edit, decision)
@@ -85,7 +86,7 @@ class Chain(Processor[States]):
             return take_back
         if script is not None:
             return script
-        return edit if close is None else Close(close, edit)
+        return edit if close is None else Close(close.why, edit, close.script)
 
     def _then(self, first: Edit, second: Edit) -> Edit:
         if first is KEEP or second is KEEP:
@@ -99,6 +100,12 @@ class Chain(Processor[States]):
 
     def taken_back(self, state: States, track: Track, ids: TokenIds) -> States:
         return tuple([part.taken_back(inner, track, ids) for part, inner in zip(self.parts, state, strict=True)])
+
+    def hold(self, state: States, track: Track) -> States | None:
+        holds = [part.hold(inner, track) for part, inner in zip(self.parts, state, strict=True)]
+        if all(held is None for held in holds):
+            return None
+        return tuple([inner if held is None else held for held, inner in zip(holds, state, strict=True)])
 
     def explain(self, state: States, before: Track, token: int, drawn: int) -> str:
         for part, inner in zip(self.parts, state, strict=True):

@@ -37,16 +37,18 @@ class Script:
 class Close:
     """Close thinking here, by force; the program writes the closing sequence.
 
-    Below a minimum, and inside a character of several tokens, the close is postponed: the processor must decide it
-    again at a later token.
+    Below a minimum, inside a character of several tokens, and where a processor holds it (`Processor.hold`), the close
+    is postponed: the processor must decide it again at a later token.
 
     Args:
         why: the reason, for the receipt.
         otherwise: the edit that applies if the close is postponed.
+        script: what to write, for a close that a minimum or a character does not postpone; None: the closing sequence.
     """
 
     why: str
     otherwise: Edit = KEEP
+    script: Script | None = None
 
 
 @dataclass(frozen=True, slots=True)

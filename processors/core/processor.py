@@ -66,6 +66,14 @@ class Processor(ABC, Generic[S]):
         """
         return state
 
+    def hold(self, state: S, track: Track) -> S | None:
+        """Hold a close that is about to be forced, such as inside a tool call.
+
+        Returns:
+            The state with the close held; None to let it be forced.
+        """
+        return None
+
     def explain(self, state: S, before: Track, token: int, drawn: int) -> str:
         """Why `drawn` was replaced, for the receipt; empty if this processor did not replace it."""
         return ""

@@ -194,8 +194,13 @@ class Program:
         if isinstance(decision, TakeBack):
             return State(track, inner, KEEP, None, 0, events, take_back=decision)
         if isinstance(decision, Close):
-            closes = track.phase is Phase.THINKING and self.closing.allowed(track)
-            decision = self.closing.script(decision.why, track.cursor) if closes else decision.otherwise
+            closes = track.phase is Phase.THINKING and (decision.script is not None or self.closing.allowed(track))
+            held = self.processor.hold(inner, track) if closes else None
+            if held is not None and held != inner:
+                events = (*events, Event(track.emitted, "held", decision.why, ()))
+            inner = inner if held is None else held
+            script = decision.script or self.closing.script(decision.why, track.cursor)
+            decision = script if closes and held is None else decision.otherwise
         if isinstance(decision, Script):
             return State(track, inner, force(decision.ids[0]), decision, 0, events, wants)
         return State(track, inner, decision, None, 0, events, wants)

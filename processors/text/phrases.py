@@ -48,6 +48,7 @@ class Phrases:
         self._texts = tuple(b"" if i in apart else text for i, text in enumerate(self._lexicon.texts))
         self._needles = {self._needle(text): text for text in expressions}
         self._symbols = {self._encoded(needle): needle for needle in self._needles}
+        self._numbers = {needle: number for number, needle in enumerate(self._needles, 1)}
         self._matcher = Matcher(self._symbols)
         self._steps: dict[tuple[int, int], tuple[int, bytes | None]] = {}
         self._completions: dict[int, tuple[int, ...]] = {}
@@ -113,6 +114,10 @@ class Phrases:
                 stepped = self._walk(cursor, piece)
             self._steps[cursor, token] = stepped
         return stepped
+
+    def number(self, phrase: bytes) -> int:
+        """The number of a phrase, as `step` returns it; from 1."""
+        return self._numbers[phrase]
 
     def wake_tokens_from(self, cursor: int) -> frozenset[int]:
         """Wake tokens at a cursor of `exact` phrases; all other tokens lead to `BEGIN`."""

@@ -60,6 +60,7 @@ def works(case: Case) -> bool:
         isinstance(control, ThinkBudget | BudgetForcing)
         and not control.landing
         and not control.guard
+        and not control.hold
         and (not control.min_tokens or (isinstance(control, BudgetForcing) and control.wait is not None))
         and not (isinstance(control, BudgetForcing) and control.waits and control.wait is None)
         for control in case.controls
@@ -97,6 +98,7 @@ def test_case(name: str, ids: bool, monkeypatch: pytest.MonkeyPatch) -> None:
         (LoopBreaker(), "changes what is drawn"),
         (ThinkBudget(9, landing=3), "landing of"),
         (ThinkBudget(9, guard=3), "guard of"),
+        (ThinkBudget(9, hold=3), "hold of"),
         (ThinkBudget(min_tokens=3, answer_reserve=0), "min_tokens of"),
         (BudgetForcing(waits=1, wait=None, final=None), "wait=None of"),
     ],

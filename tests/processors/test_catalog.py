@@ -133,7 +133,7 @@ def test_it_has_a_case_for_all_engines(kind: type[Control]) -> None:
 
 @pytest.mark.parametrize("kind", CONTROLS)
 def test_it_has_a_strategy_for_the_laws(kind: type[Control]) -> None:
-    quick = settings(max_examples=500, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+    quick = settings(max_examples=5000, database=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
     assert isinstance(find(controls(), lambda control: isinstance(control, kind), settings=quick), kind)
 
 

@@ -127,6 +127,10 @@ def test_toml() -> None:
         (lambda: ThinkBudget(context_share=0.0), "context_share must be more than 0"),
         (lambda: ThinkBudget(context_share=1.5), "context_share must be between 0 and 1"),
         (lambda: ThinkBudget(guard=True), "guard must be a whole number"),
+        (lambda: ThinkBudget(9, hold=-1), "hold must be >= 0"),
+        (lambda: ThinkBudget(9, hold=9, spans="<a>"), "spans must be pairs of texts"),  # type: ignore[arg-type]  # refused
+        (lambda: ThinkBudget(9, hold=9, spans=(("<a>",),)), "the two texts that begin and end it"),  # type: ignore[arg-type]  # refused
+        (lambda: ThinkBudget(9, hold=9, spans=(("<a>", ""),)), "spans must not be empty"),
         (lambda: ThinkBudget(message=""), "message must not be empty"),
         (lambda: ThoughtSwitchPenalty(alpha=-1), "alpha must be between 0"),
         (lambda: ThoughtSwitchPenalty(beta=-1), "beta must be >= 0"),

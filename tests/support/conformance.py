@@ -25,6 +25,7 @@ from thinkpace import (
 from thinkpace.testing import Case
 
 MANY = Markers("<think>", "</think>")  # < think > and < / think >
+SPAN = (("so", "7"),)
 
 
 def _think(**fields: object) -> tuple[Control, ...]:
@@ -346,6 +347,54 @@ CASES: dict[str, Case] = {
         3,
         "forced",
         (PhasedSpeed(3, slow_tokens=3, separators=("\n",), answer_reserve=0),),
+    ),
+    # spans that hold a close
+    "a close waits for the end of a span": Case(
+        "asoaa7aaa</t>7", "asoaa7</t>aaa</t>7<eos>", 5, "forced", _think(max_tokens=2, hold=4, spans=SPAN)
+    ),
+    "and not longer than is said": Case(
+        "asoaaa7a</t>7", "asoaa</t>a7a</t>7<eos>", 4, "forced", _think(max_tokens=2, hold=2, spans=SPAN)
+    ),
+    "and not for a span that is over": Case(
+        "so7aa</t>7", "so7</t>aa</t>7<eos>", 2, "forced", _think(max_tokens=2, hold=9, spans=SPAN)
+    ),
+    "a span does not hold the room for the answer": Case(
+        "asoaaaaaaaaa</t>7",
+        "asoaaaa</t>aaa",
+        6,
+        "forced",
+        (ThinkBudget(4, answer_reserve=3, hold=9, spans=SPAN),),
+        limit=10,
+    ),
+    "nor does it hold what the model closes": Case(
+        "soaa</t>7", "soaa</t>7<eos>", 3, "natural", _think(max_tokens=2, hold=9, spans=SPAN)
+    ),
+    "a character is not cut where a span is": Case(
+        "so漢1漢2漢3a</t>7", "so漢1漢2漢3</t>a</t>7<eos>", 4, "forced", _think(max_tokens=1, hold=1, spans=SPAN)
+    ),
+    "a half-written marker inside a span is text": Case(
+        "aso<a7a</think>7",
+        "aso<a7</think>a</think>7<eos>",
+        5,
+        "forced",
+        _think(max_tokens=3, hold=9, spans=SPAN),
+        prompt="Q<think>",
+        markers=MANY,
+    ),
+    "a span holds the closes of other controls": Case(
+        "aso\na7\naa</t>7",
+        "aso\na7\n</t>aa</t>7<eos>",
+        6,
+        "forced",
+        (StepBudget(1, ("\n",)), *_think(max_tokens=99, hold=9, spans=SPAN)),
+    ),
+    "fenced code, whose line break the prompt holds": Case(
+        ";;aa\n;;a</t>7",
+        ";;aa\n;;</t>a</t>7<eos>",
+        7,
+        "forced",
+        _think(max_tokens=3, hold=9, spans=(("\n;;", "\n;;"),)),
+        prompt="Q<t>\n",
     ),
     # StructuredAnswer
     "the answer is one of these": Case(

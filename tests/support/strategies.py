@@ -59,6 +59,8 @@ def budgets(draw: st.DrawFn) -> Control:
         "landing": draw(st.integers(0, 4 if limit is None else min(4, limit - least))),
         "message": draw(st.sampled_from([None, "\nso", "aa"])),
         "guard": draw(st.sampled_from([0, 0, 1, 4])),
+        "hold": draw(st.sampled_from([0, 0, 1, 4])),
+        "spans": draw(st.sampled_from([(("so", "7"),), (("a", "a"), ("\n;", "\n"))])),
     }
     kind = draw(st.sampled_from([ThinkBudget, BudgetForcing, PhasedSpeed]))
     if kind is ThinkBudget:

@@ -96,10 +96,12 @@ class DeviceBudget(DeviceMachine):
         spent = track.thinking + track.injected
         over_limit = spent - self._begun[cursor] >= self._most
         over_reserve = self._room(track, cursor) <= 0
+        holdable = ~over_reserve if self._limits.held else torch.zeros_like(thinks)
         # the host checks these cases in reverse order: the last assignment takes precedence
         script = torch.full_like(cursor, -1)
-        script = torch.where(spent >= self._most, self._complete[cursor], script)
-        script = torch.where(over_limit | over_reserve, self._close[cursor], script)
+        ending = torch.where(spent >= self._most, self._complete[cursor], script)
+        ending = torch.where(over_limit | over_reserve, self._close[cursor], ending)
+        script = torch.where(holdable, script, ending)
         script = torch.where(state.due == PendingText.CLOSE, self._finish[cursor], script)
         if self._wait >= 0:
             script = torch.where(state.due == PendingText.WAIT, self._wait, script)
@@ -116,9 +118,12 @@ class DeviceBudget(DeviceMachine):
         writes = [EditStep("ban", self._sets, torch.where(barred, self._no_opening[opening, track.line], 0))]
         landing = self._landing
         lands = left <= landing
+        counts = left > 0  # elsewhere a span holds the close
         if landing:
             amount = self._limits.landing_boost * (landing + 1 - left).double() / landing
-            writes.append(EditStep("bias", self._sets, torch.where(free & lands, self._ramp[cursor], 0), amount))
+            writes.append(
+                EditStep("bias", self._sets, torch.where(free & lands & counts, self._ramp[cursor], 0), amount)
+            )
         writes += [
             EditStep("redirect", self._sets, torch.where(free, self._eos_sets[cursor], 0), self._rest[cursor]),
             EditStep("ban", self._sets, torch.where(edits & (mode == OnClose.BAN), self._attempts[cursor], 0)),
@@ -130,9 +135,12 @@ class DeviceBudget(DeviceMachine):
             refused = torch.where(edits & (mode == OnClose.REDRAW), self._attempts[cursor], 0)
             writes.append(EditStep("redraw", self._sets, refused))
         certain = (left - self._begun[cursor]).clamp(self._fewest, CHARACTER_BYTES)
-        writes.append(EditStep("ban", self._partial, torch.where(edits, self._unfinished[certain - self._fewest], 0)))
+        writes.append(
+            EditStep("ban", self._partial, torch.where(edits & counts, self._unfinished[certain - self._fewest], 0))
+        )
         close = edits & lands & (state.pause == Pause.END)
-        return decisions(track, *writes, script=script, close=close)
+        ending = torch.where(thinks & holdable & (script < 0), ending, -1)
+        return decisions(track, *writes, script=script, close=close, ending=ending)
 
     def _room(self, track: Columns, cursor: Ids) -> Ids:
         if not self._reserves:

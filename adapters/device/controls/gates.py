@@ -48,5 +48,6 @@ class DeviceGate(DeviceMachine):
             torch.where(opened, inner.script, -1),
             inner.close & opened,
             inner.conflict & opened,
+            torch.where(opened, inner.ending, -1),
             tuple(write.where(opened) for write in inner.writes),
         )
