@@ -16,13 +16,14 @@ import logging
 from typing import TYPE_CHECKING
 
 from thinkpace.adapters.vllm.notes import Notes
-from thinkpace.adapters.vllm.params import check_params, temperature_of
+from thinkpace.adapters.vllm.params import FIELD, Conflict, check_params, temperature_of
 from thinkpace.adapters.vllm.served_model import ServedModel
 from thinkpace.adapters.vllm.terms import terms_from
 from thinkpace.errors import MissingExtra, UnsupportedControl
 
 try:
     import torch
+    from vllm.exceptions import VLLMValidationError
     from vllm.v1.sample.logits_processor import BatchUpdate, LogitsProcessor
 
     from thinkpace.adapters.vllm.v1_batch import HostBatch
@@ -62,9 +63,13 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
         """Refuse, in the frontend, parameters that are invalid or would be ignored.
 
         Raises:
-            ValueError: if there are any; it names the field. Over HTTP this is a 400.
+            VLLMValidationError: if there are any. Over HTTP this is a 400, whose `param` is the field.
         """
-        check_params(sampling_params)
+        try:
+            check_params(sampling_params)
+        except ValueError as error:
+            field = error.field if isinstance(error, Conflict) else FIELD
+            raise VLLMValidationError(str(error), parameter=field) from None
 
     def __init__(
         self, vllm_config: VllmConfig, device: torch.device | LogitsProcRequestState, is_pin_memory: bool = False

@@ -25,6 +25,7 @@ from typing import Any
 from thinkpace.adapters.vllm.native_budget import native_cap
 from thinkpace.adapters.vllm.notes import WorkerNotes, close_notes, of, open_notes, read_notes
 from thinkpace.adapters.vllm.offline import has_our_class
+from thinkpace.adapters.vllm.params import FIELD, Conflict
 from thinkpace.adapters.vllm.served_model import ServedModel, replayed
 from thinkpace.adapters.vllm.terms import KEY, PROCESSOR, WireRequest, misspelled_key, terms_from
 from thinkpace.engine import Request
@@ -41,7 +42,6 @@ _PLAIN = {
     *("model", "prompt", "max_tokens", "temperature", "top_p", "top_k", "min_p", "seed", "n", "stop", "user"),
     *("stream", "stream_options", "logprobs", "return_token_ids", "vllm_xargs"),
 }
-_FIELD = f"vllm_xargs.{KEY}"
 _log = logging.getLogger("thinkpace")
 
 
@@ -53,19 +53,6 @@ _CONFLICTS = {
     "structured_outputs": "would not know what the controls write: use StructuredAnswer instead",
     "response_format": "would not know what the controls write: use StructuredAnswer instead",
 }
-
-
-class Conflict(ValueError):
-    """A field of a request conflicts with controls.
-
-    Args:
-        field: its name.
-        message: why, and what to do.
-    """
-
-    def __init__(self, field: str, message: str) -> None:
-        super().__init__(message)
-        self.field = field
 
 
 class ReceiptMiddleware:
@@ -133,7 +120,7 @@ class ReceiptMiddleware:
         terms = terms_from(fields["vllm_xargs"])
         assert terms is not None  # the field is there
         if fields.get("echo") and not fields.get("return_token_ids"):
-            raise ValueError("echo shows no prompt beside receipts: leave it out, or ask for return_token_ids")
+            raise Conflict("echo", "echo shows no prompt beside receipts: leave it out, or ask for return_token_ids")
         limits = [fields[name] for name in ("max_completion_tokens", "max_tokens") if fields.get(name) is not None]
         limit = terms.continued + limits[0] if limits and type(limits[0]) is int and limits[0] >= 1 else None
         try:
@@ -368,11 +355,11 @@ def _again(body: bytes, receive: Receive) -> Receive:
     return read
 
 
-def _error(message: str, field: str = _FIELD) -> dict[str, Any]:
+def _error(message: str, field: str = FIELD) -> dict[str, Any]:
     return {"error": {"message": message, "type": "BadRequestError", "param": field, "code": 400}}
 
 
-async def _refuse(send: Send, message: str, field: str = _FIELD) -> None:
+async def _refuse(send: Send, message: str, field: str = FIELD) -> None:
     body = json.dumps(_error(message, field)).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 400, "headers": headers})

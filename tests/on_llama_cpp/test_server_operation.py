@@ -12,6 +12,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import openai
@@ -22,7 +23,7 @@ from thinkpace.eval.embedded import problems
 from thinkpace.prompts import PROMPTS
 
 QUESTIONS: list[Any] = [PROMPTS["step-by-step"].render(one.question) for one in problems.examples("chain", 64, seed=12)]
-LONG = {"controls": "BudgetForcing(600, 600, answer_reserve=16)"}  # seconds of thinking
+LONG = "BudgetForcing(600, 600, answer_reserve=16)"  # seconds of thinking
 
 
 @contextmanager
@@ -124,46 +125,79 @@ def test_the_operators_ceiling_holds(guarded: str) -> None:
             )
 
 
-async def _streams(url: str, count: int, process: subprocess.Popen[str], wait_s: float) -> list[tuple[str, bool]]:
-    """Start streams, send SIGTERM while they run; returns (finish reason, whether "[DONE]" came) of each."""
+@dataclass
+class Stream:
+    """What one client read."""
 
-    async def one(client: Any, i: int) -> tuple[str, bool]:
-        reason = ""
-        async with client.chat.completions.with_streaming_response.create(
-            model="embedded", messages=QUESTIONS[i], max_tokens=800, stream=True, extra_body=LONG
-        ) as answer:
-            done = False
-            async for line in answer.iter_lines():
-                if line == "data: [DONE]":
-                    done = True
-                elif line.startswith("data: "):
-                    for choice in json.loads(line[6:])["choices"]:
-                        reason = choice["finish_reason"] or reason
-            return reason, done
+    reason: str = ""
+    done: bool = False
+    thinking_tokens: int = 0
 
+
+async def _stream(client: Any, i: int, controls: str, *, hang_up: bool = False, slow: bool = False) -> Stream | None:
+    """Read a stream to its end; a client that hangs up reads three lines and gives None."""
+    async with client.chat.completions.with_streaming_response.create(
+        model="embedded",
+        messages=QUESTIONS[i],
+        max_tokens=800,
+        stream=True,
+        stream_options={"include_usage": True},
+        extra_body={"controls": controls},
+    ) as answer:
+        read, lines = Stream(), 0
+        async for line in answer.iter_lines():
+            lines += bool(line)
+            if hang_up and lines == 3:
+                return None
+            if slow and lines < 50:
+                await asyncio.sleep(0.02)
+            if line == "data: [DONE]":
+                read.done = True
+            elif line.startswith("data: "):
+                chunk = json.loads(line[6:])
+                for choice in chunk["choices"]:
+                    read.reason = choice["finish_reason"] or read.reason
+                if usage := chunk.get("usage"):
+                    read.thinking_tokens = usage["completion_tokens_details"]["reasoning_tokens"]
+        return read
+
+
+async def _streams(url: str, process: subprocess.Popen[str], wait_s: float, clients: list[Any]) -> list[Stream | None]:
+    """Start streams, and send SIGTERM while they run."""
     async with openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0) as client:
-        running = [asyncio.ensure_future(one(client, i)) for i in range(count)]
+        running = [asyncio.ensure_future(_stream(client, i, *given, **how)) for i, (given, how) in enumerate(clients)]
         await asyncio.sleep(wait_s)
         os.kill(process.pid, signal.SIGTERM)
         return await asyncio.gather(*running)
 
 
-def test_sigterm_lets_streams_end() -> None:
+def test_sigterm_under_load() -> None:
+    """64 streams with a budget each, some of them hung up on, some read slowly: nothing torn, nothing crossed."""
+    budgets = [40 + i for i in range(64)]
+    clients = [
+        ((f"BudgetForcing({budget}, {budget}, answer_reserve=16)",), {"hang_up": i % 8 == 0, "slow": i % 8 == 1})
+        for i, budget in enumerate(budgets)
+    ]
     with serving("--grace", "60", "--log", "json") as (process, url):
-        found = asyncio.run(_streams(url, 16, process, 1.0))
+        found = asyncio.run(_streams(url, process, 1.0, clients))
         _, err = process.communicate(timeout=30)
-    assert all(done and reason in ("stop", "length") for reason, done in found)
     assert "Traceback" not in err
+    for i, (stream, budget) in enumerate(zip(found, budgets, strict=True)):
+        if i % 8 == 0:
+            assert stream is None
+        else:
+            assert stream is not None
+            assert (stream.done, stream.thinking_tokens) == (True, budget), f"stream {i}: {stream}"
+            assert stream.reason in ("stop", "length")
     lines = [json.loads(line) for line in err.splitlines() if line.startswith("{")]
-    assert len([line for line in lines if line["path"] == "/v1/chat/completions"]) == 16
-    assert all(line["status"] == 200 and line["thinking_tokens"] > 0 for line in lines)
+    assert len([line for line in lines if line["path"] == "/v1/chat/completions"]) == 64
 
 
 def test_after_the_grace_clients_get_what_there_is() -> None:
     with serving("--grace", "0", "--log", "none") as (process, url):
-        found = asyncio.run(_streams(url, 16, process, 0.5))
+        found = asyncio.run(_streams(url, process, 0.5, 16 * [((LONG,), {})]))
         _, err = process.communicate(timeout=30)
-    assert all(done and reason == "length" for reason, done in found), found
+    assert all(stream is not None and stream.done and stream.reason == "length" for stream in found), found
     assert "Traceback" not in err
 
 

@@ -102,5 +102,9 @@ def test_there_are_no_receipts_there_and_the_notes_say_so(on_v2: Any) -> None:
 def test_its_frontend_refuses_what_ours_does() -> None:
     validate = loader.build_custom_logits_processors_params_validator([PROCESSOR])
     validate(SamplingParams(extra_args={"thinkpace": "LoopBreaker()"}))
-    with pytest.raises(VLLMValidationError, match="thinkpace: unknown control"):
+    with pytest.raises(VLLMValidationError, match="thinkpace: unknown control") as caught:
         validate(SamplingParams(extra_args={"thinkpace": "Nothing()"}))
+    assert caught.value.parameter == "vllm_xargs.thinkpace"  # which the server answers as `param`
+    with pytest.raises(VLLMValidationError, match="ignore_eos continues") as caught:
+        validate(SamplingParams(extra_args={"thinkpace": "LoopBreaker()"}, ignore_eos=True))
+    assert caught.value.parameter == "ignore_eos"

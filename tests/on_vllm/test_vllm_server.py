@@ -155,6 +155,7 @@ def test_what_cannot_be_honoured_is_a_400_that_names_the_field(
     with pytest.raises(BadRequestError) as caught:
         ask(client, arguments, extra_body=extra)
     assert named in caught.value.message
+    assert caught.value.param == next(iter(extra), "vllm_xargs.thinkpace")
 
 
 def test_the_engine_over_a_server_agrees_with_transformers(url: str, engine: HFEngine) -> None:
