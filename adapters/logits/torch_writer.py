@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from thinkpace.adapters.logits.edit_arrays import EditArrays, PerEditCache, cells
+from thinkpace.adapters.logits.to_device import to_device
 from thinkpace.processors.core.edit import Edit
 
 PLANS = 4  # cached batches of edits: prose alternates between inside and outside of words
@@ -88,13 +89,25 @@ class ScoreWriter:
             of a row.
     """
 
-    __slots__ = ("_barred", "_barred_of", "_parts", "_plans", "_tables", "_unused", "beams", "size", "temperature")
+    __slots__ = (
+        "_barred",
+        "_barred_of",
+        "_never",
+        "_parts",
+        "_plans",
+        "_tables",
+        "_unused",
+        "beams",
+        "size",
+        "temperature",
+    )
 
     def __init__(self, size: int, temperature: float, unused: Iterable[int] = (), *, beams: bool = True) -> None:
         self.size = size
         self.beams = beams
         self.temperature = temperature
         self._unused = torch.tensor(sorted(unused), dtype=torch.long)
+        self._never = torch.tensor(-torch.inf)
         self._barred: torch.Tensor | None = None  # all unused ids, for scores of (width, device) `_barred_of`
         self._barred_of: tuple[int, torch.device] | None = None
         self._parts: PerEditCache[_Parts] = PerEditCache(_parts)
@@ -111,7 +124,9 @@ class ScoreWriter:
         if rows is not None:
             barred = self._all_barred(scores.shape[1], scores.device)
             if len(barred):
-                scores[rows.unsqueeze(1), barred] = -torch.inf
+                if (self._never.dtype, self._never.device) != (scores.dtype, scores.device):
+                    self._never = scores.new_full((), -torch.inf)  # a number of the host would be copied at every step
+                scores.index_put_((rows.unsqueeze(1), barred), self._never)
             return
         if scores.shape[1] > self.size:
             scores[:, self.size :] = -torch.inf
@@ -121,7 +136,7 @@ class ScoreWriter:
 
     def _all_barred(self, width: int, device: torch.device) -> torch.Tensor:
         if self._barred is None or self._barred_of != (width, device):
-            self._barred = torch.cat((torch.arange(self.size, width), self._unused.cpu())).to(device)
+            self._barred = to_device(torch.cat((torch.arange(self.size, width), self._unused.cpu())), device)
             self._barred_of = width, device
         return self._barred
 
@@ -192,7 +207,7 @@ class ScoreWriter:
         forced = [edit.forced is not None for _, edit in edits]
 
         def on_device(array: NDArray[np.generic]) -> torch.Tensor:
-            return torch.from_numpy(array).to(device, non_blocking=True)
+            return to_device(torch.from_numpy(array), device)
 
         plan = _Plan(
             edits=edits,
@@ -212,7 +227,7 @@ class ScoreWriter:
             biases=on_device(biases),
             owners=on_device(owners),
             one_to_one=len(owners) == len(ids) and bool((owners == np.arange(len(ids))).all()),
-            limited=torch.tensor(limited, device=device) if limited else None,
+            limited=to_device(torch.tensor(limited), device) if limited else None,
             certain=on_device(np.repeat(forced, sizes)) if any(forced) else None,
         )
         if len(sources) < WIDE:
@@ -226,12 +241,12 @@ class ScoreWriter:
         floor = None
         if len(edit.dropped) > MANY:
             floor = torch.zeros(scores.shape[1], device=scores.device)
-            floor[sorted(edit.dropped)] = -torch.inf
+            floor.index_fill_(0, to_device(torch.tensor(sorted(edit.dropped)), scores.device), -torch.inf)
         sources = tuple(
             (
                 token,
-                torch.tensor([i for i, _ in edit.merged[token]], device=scores.device),
-                torch.tensor([b for _, b in edit.merged[token]], device=scores.device)
+                to_device(torch.tensor([i for i, _ in edit.merged[token]]), scores.device),
+                to_device(torch.tensor([b for _, b in edit.merged[token]]), scores.device)
                 if any(b for _, b in edit.merged[token])
                 else None,
             )
@@ -290,7 +305,8 @@ def _as_one(logits: torch.Tensor, temperature: float) -> torch.Tensor:
 
 def _barred(row: torch.Tensor, edit: Edit) -> torch.Tensor:
     ids = sorted(edit.redraw)
-    return row[ids] + torch.tensor([edit.bias.get(i, 0.0) for i in ids], device=row.device)
+    biases = to_device(torch.tensor([edit.bias.get(i, 0.0) for i in ids]), row.device)
+    return row.index_select(0, to_device(torch.tensor(ids), row.device)) + biases
 
 
 @dataclass(frozen=True, slots=True)

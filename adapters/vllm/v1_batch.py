@@ -17,6 +17,7 @@ import torch
 from vllm.v1.sample.logits_processor import BatchUpdate, MoveDirectionality
 
 from thinkpace.adapters.logits.attribution import DrawAttribution
+from thinkpace.adapters.logits.to_device import to_device
 from thinkpace.adapters.logits.torch_statistics import row_statistics
 from thinkpace.adapters.logits.torch_writer import ScoreWriter, TorchSnapshot
 from thinkpace.adapters.sequences.slots import Slots
@@ -71,7 +72,7 @@ class HostBatch:
                 self._leave(target)
                 self._slots.move(source, target)
         self._rows = self._slots.items()
-        self._cleared = torch.tensor([row for row, _ in self._rows], dtype=torch.long, device=self._device)
+        self._cleared = to_device(torch.tensor([row for row, _ in self._rows], dtype=torch.long), self._device)
 
     def _leave(self, row: int) -> None:
         sequence = self._slots.get(row)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from support.strategies import SIZE, edits
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten
 
 from thinkpace import NoLegalToken
 from thinkpace.adapters.logits import torch_writer
@@ -115,3 +119,38 @@ def test_a_certain_token_without_beams_is_one_cell() -> None:
     ScoreWriter(SIZE, 1.0, beams=False).write(scores, [(1, force(3))])
     assert torch.softmax(scores[1], 0)[3] == 1
     assert (scores[1, [0, 1, 2, 4, 5]] == 0).all(), "the rest of the row is left alone"
+
+
+class FromHost(TorchDispatchMode):
+    """The operations that read a tensor of the host, each of which may wait for a GPU's stream."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # untyped there
+        self.found: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        tensors = [arg for arg in tree_flatten((args, kwargs or {}))[0] if isinstance(arg, torch.Tensor)]
+        if any(tensor.device.type == "cpu" for tensor in tensors):
+            self.found.append(str(func))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_a_step_like_the_one_before_copies_nothing_from_the_host(temperature: float) -> None:
+    """Rows are cleared and edits written with tensors that are on the device already (here: without data)."""
+    writer = ScoreWriter(SIZE, temperature, unused=[3], beams=False)
+    changes = [(0, redirect({5, 6}, 7)), (1, force(4)), (2, Edit(ban=frozenset({1, 2}), bias={8: 2.0}))]
+    rows = torch.tensor([0, 1, 2], device="meta")
+
+    def step() -> None:
+        scores = torch.empty(4, SIZE + 5, device="meta")
+        writer.clear(scores, rows)
+        writer.write(scores, changes)
+
+    step()
+    with FromHost() as ops:
+        step()
+    assert ops.found == []
+    with FromHost() as ops:
+        torch.empty(3, device="meta")[torch.tensor([1])] = 0.0
+    assert ops.found  # the check sees what it looks for
