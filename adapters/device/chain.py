@@ -58,7 +58,7 @@ class DeviceChain(DeviceMachine):
                 torch.where(all_.script < 0, new.script, all_.script),
                 all_.close | new.close,
                 all_.conflict | new.conflict | conflict,
-                torch.where(all_.ending < 0, new.ending, all_.ending),
+                all_.ending if new.ending is None else new.ending,  # only a budget has one
                 (*all_.writes, *new.writes),
             )
         return all_

@@ -51,14 +51,14 @@ class Decisions:
         script: the phrase to write, as an index of `Tables.scripts`, per row; -1 for none.
         close: rows in which thinking must end.
         conflict: rows where two machines start different phrases.
-        ending: as `script`, for a close that a machine may hold.
+        ending: as `script`, for a close that a machine may hold; None where none can.
         writes: the steps of the edit, in order; also where there is an `ending`, in case it is held.
     """
 
     script: Ids
     close: Mask
     conflict: Mask
-    ending: Ids
+    ending: Ids | None
     writes: tuple[EditStep, ...] = ()
 
 
@@ -146,11 +146,10 @@ def decisions(
 ) -> Decisions:
     """Decisions whose omitted parts are empty."""
     never = torch.zeros_like(track.ended)
-    nothing = torch.full_like(track.phase, -1)
     return Decisions(
-        nothing if script is None else script,
+        torch.full_like(track.phase, -1) if script is None else script,
         never if close is None else close,
         never,
-        nothing if ending is None else ending,
+        ending,
         writes,
     )

@@ -150,12 +150,13 @@ class DeviceProgram:
         cursor = torch.where(thinks, track.cursor, START)
         spent = track.thinking + track.injected
         allowed = thinks & (track.missing == 0) & (spent - self._begun[cursor] >= self._least)
-        ending = torch.where((decided.ending < 0) & decided.close & allowed, self._close[cursor], decided.ending)
-        if self._machine.holds:
-            asked = free & (decided.script < 0) & (ending >= 0)
-            inner, held = self._machine.hold(inner, track, asked)
-            ending = torch.where(held, -1, ending)
-        script = torch.where(decided.script < 0, ending, decided.script)
+        close = decided.close & allowed
+        if decided.ending is None:
+            script = torch.where((decided.script < 0) & close, self._close[cursor], decided.script)
+        else:
+            ending = torch.where((decided.ending < 0) & close, self._close[cursor], decided.ending)
+            inner, held = self._machine.hold(inner, track, free & (decided.script < 0) & (ending >= 0))
+            script = torch.where((decided.script < 0) & ~held, ending, decided.script)
         script = torch.where(free, script, rows.script)
         edited = free & (script < 0)
         forced = torch.where(script >= 0, self._ids[script, rows.at.clamp(max=self._ids.shape[1] - 1)], -1)
@@ -163,7 +164,7 @@ class DeviceProgram:
         return (
             rows._replace(inner=inner, script=script),
             forced,
-            Decisions(script, decided.close, decided.conflict & free, ending, writes),
+            Decisions(script, decided.close, decided.conflict & free, decided.ending, writes),
         )
 
     def _known(self, token: Ids) -> Ids:

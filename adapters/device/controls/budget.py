@@ -96,12 +96,14 @@ class DeviceBudget(DeviceMachine):
         spent = track.thinking + track.injected
         over_limit = spent - self._begun[cursor] >= self._most
         over_reserve = self._room(track, cursor) <= 0
-        holdable = ~over_reserve if self._limits.held else torch.zeros_like(thinks)
         # the host checks these cases in reverse order: the last assignment takes precedence
         script = torch.full_like(cursor, -1)
-        ending = torch.where(spent >= self._most, self._complete[cursor], script)
-        ending = torch.where(over_limit | over_reserve, self._close[cursor], ending)
-        script = torch.where(holdable, script, ending)
+        script = torch.where(spent >= self._most, self._complete[cursor], script)
+        script = torch.where(over_limit | over_reserve, self._close[cursor], script)
+        ending = None
+        if self._limits.held:
+            holdable = thinks & ~over_reserve
+            ending, script = torch.where(holdable, script, -1), torch.where(holdable, -1, script)
         script = torch.where(state.due == PendingText.CLOSE, self._finish[cursor], script)
         if self._wait >= 0:
             script = torch.where(state.due == PendingText.WAIT, self._wait, script)
@@ -118,11 +120,11 @@ class DeviceBudget(DeviceMachine):
         writes = [EditStep("ban", self._sets, torch.where(barred, self._no_opening[opening, track.line], 0))]
         landing = self._landing
         lands = left <= landing
-        counts = left > 0  # elsewhere a span holds the close
+        within = edits & (left > 0) if self._limits.held else edits  # elsewhere a span holds the close
         if landing:
             amount = self._limits.landing_boost * (landing + 1 - left).double() / landing
             writes.append(
-                EditStep("bias", self._sets, torch.where(free & lands & counts, self._ramp[cursor], 0), amount)
+                EditStep("bias", self._sets, torch.where(free & lands & within, self._ramp[cursor], 0), amount)
             )
         writes += [
             EditStep("redirect", self._sets, torch.where(free, self._eos_sets[cursor], 0), self._rest[cursor]),
@@ -135,11 +137,9 @@ class DeviceBudget(DeviceMachine):
             refused = torch.where(edits & (mode == OnClose.REDRAW), self._attempts[cursor], 0)
             writes.append(EditStep("redraw", self._sets, refused))
         certain = (left - self._begun[cursor]).clamp(self._fewest, CHARACTER_BYTES)
-        writes.append(
-            EditStep("ban", self._partial, torch.where(edits & counts, self._unfinished[certain - self._fewest], 0))
-        )
+        writes.append(EditStep("ban", self._partial, torch.where(within, self._unfinished[certain - self._fewest], 0)))
         close = edits & lands & (state.pause == Pause.END)
-        ending = torch.where(thinks & holdable & (script < 0), ending, -1)
+        ending = None if ending is None else torch.where(script < 0, ending, -1)
         return decisions(track, *writes, script=script, close=close, ending=ending)
 
     def _room(self, track: Columns, cursor: Ids) -> Ids:

@@ -48,6 +48,6 @@ class DeviceGate(DeviceMachine):
             torch.where(opened, inner.script, -1),
             inner.close & opened,
             inner.conflict & opened,
-            torch.where(opened, inner.ending, -1),
+            None,  # no gate holds a budget
             tuple(write.where(opened) for write in inner.writes),
         )
