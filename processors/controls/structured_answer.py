@@ -1,11 +1,11 @@
-"""`StructuredAnswer`: constrain the answer, not the thinking, with an automaton of outlines."""
+"""`StructuredAnswer`: constrain the answer, not the thinking, with an automaton."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from thinkpace.errors import MissingExtra
 from thinkpace.processors.controls._json_schema import not_enforced
@@ -18,11 +18,10 @@ from thinkpace.processors.core.processor import Processor
 from thinkpace.processors.core.tracker import Track
 from thinkpace.processors.core.validators import checked_texts
 from thinkpace.processors.text.automaton import START, matcher
-from thinkpace.processors.text.pattern_index import escape, pattern_index
+from thinkpace.processors.text.pattern_index import PatternIndex, escape, pattern_index
 from thinkpace.types import Phase
 
-if TYPE_CHECKING:
-    import outlines_core
+KEPT = 1 << 20  # allowed tokens that a processor keeps, over all nodes: about 100 MB
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -124,23 +123,17 @@ class StructuredAnswerMachine(Processor[StructuredAnswerState]):
         binding: the vocabulary and markers.
     """
 
-    __slots__ = ("_edits", "automaton", "eos", "opens")
+    __slots__ = ("_edits", "_kept", "automaton", "eos", "opens")
 
-    def __init__(self, automaton: outlines_core.Index, binding: Binding) -> None:
+    def __init__(self, automaton: PatternIndex, binding: Binding) -> None:
         self.automaton = automaton
         self.eos = binding.vocabulary.eos
         self.opens = matcher(binding.markers.open_spellings)
         self._edits: dict[tuple[int, int], Edit] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            setattr(self, name, value)
+        self._kept = 0
 
     def init(self, track: Track) -> StructuredAnswerState:
-        return StructuredAnswerState(self.automaton.get_initial_state())
+        return StructuredAnswerState(self.automaton.first)
 
     def observe(
         self, state: StructuredAnswerState, before: Track, after: Track, token: int, drawn: int
@@ -149,8 +142,7 @@ class StructuredAnswerMachine(Processor[StructuredAnswerState]):
             return self.init(after)  # after thinking, a new answer starts
         if drawn < 0 or token in self.eos or state.node < 0:
             return state
-        node = self.automaton.get_next_state(state.node, token)
-        return StructuredAnswerState(-1 if node is None else node, True)
+        return StructuredAnswerState(self.automaton.after(state.node, token), True)
 
     def decide(self, state: StructuredAnswerState, track: Track) -> Edit:
         if track.phase is not Phase.ANSWER:
@@ -161,14 +153,18 @@ class StructuredAnswerMachine(Processor[StructuredAnswerState]):
         key = state.node, opening
         cached = self._edits.get(key)
         if cached is None:
-            cached = self._edits[key] = Edit(only=self.allowed(state.node, opening))
+            allowed = self.allowed(state.node, opening)
+            self._kept += len(allowed)
+            if self._kept > KEPT:
+                self._edits, self._kept = {}, len(allowed)
+            cached = self._edits[key] = Edit(only=allowed)
         return cached
 
     def allowed(self, node: int, opening: int) -> frozenset[int]:
         allowed: set[int] = set()
         if node >= 0:
-            allowed |= set(self.automaton.get_allowed_tokens(node) or ()) - self.eos
-            if self.automaton.is_final_state(node) or not allowed:
+            allowed.update(self.automaton.following(node)[0].tolist())
+            if self.automaton.final(node) or not allowed:
                 allowed |= self.eos
         if opening >= 0:
             allowed |= self.opens.advances(opening)

@@ -32,17 +32,17 @@ class DeviceStructuredAnswer(DeviceMachine):
 
     def __init__(self, structure: StructuredAnswerMachine, tables: Tables) -> None:
         size, automaton = tables.vocabulary.size, structure.automaton
-        first = automaton.get_initial_state()
+        first = automaton.first
         self._place, nodes, steps = {first: 0}, [first], list[NDArray[np.int32]]()
         for node in nodes:  # the list grows during iteration
+            ids, after = automaton.following(node)
+            reached, which = np.unique(after, return_inverse=True)
+            for one in reached.tolist():
+                if one not in self._place:
+                    self._place[one] = len(nodes)
+                    nodes.append(one)
             row = np.full(tables.size, -1, dtype=np.int32)
-            for token in automaton.get_allowed_tokens(node) or ():
-                after = automaton.get_next_state(node, token)
-                if token < size and after is not None:
-                    if after not in self._place:
-                        self._place[after] = len(nodes)
-                        nodes.append(after)
-                    row[token] = self._place[after]
+            row[ids] = np.array([self._place[one] for one in reached.tolist()], dtype=np.int32)[which]
             steps.append(row)
             if len(nodes) * size > _MOST:
                 raise UnsupportedControl(
@@ -61,7 +61,7 @@ class DeviceStructuredAnswer(DeviceMachine):
         allowed[:-1] = (table[:, None, :size] >= 0).astype(np.int8)
         allowed[:, :, eos] = 0
         for node, at in self._place.items():
-            if automaton.is_final_state(node) or not allowed[at].any():
+            if automaton.final(node) or not allowed[at].any():
                 allowed[np.ix_([at], range(self._openings), eos)] = 1
         for cursor in range(len(structure.opens)):
             allowed[:, cursor, sorted(structure.opens.advances(cursor))] = 1
