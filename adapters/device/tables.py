@@ -114,13 +114,13 @@ class Masks:
     """Sets of tokens that may be large, by index.
 
     Args:
-        table: [sets, vocabulary], 1 for members.
+        classes: Long[vocabulary], the class of every token.
+        members: Bool[sets, classes].
         device: holds the tensors.
     """
 
-    def __init__(self, table: NDArray[np.int8], device: torch.device) -> None:
-        classes, columns = alike(table)
-        self._members = ByToken(classes, columns.astype(bool), device)
+    def __init__(self, classes: NDArray[np.integer], members: NDArray[np.bool_], device: torch.device) -> None:
+        self._members = ByToken(classes, members, device)
 
     def of(self, which: Ids) -> torch.Tensor:
         """Bool[rows, vocabulary]: membership in these sets."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from thinkpace.errors import MissingExtra
 from thinkpace.processors.controls._json_schema import not_enforced
@@ -18,9 +20,12 @@ from thinkpace.processors.core.processor import Processor
 from thinkpace.processors.core.tracker import Track
 from thinkpace.processors.core.validators import checked_texts
 from thinkpace.processors.text.automaton import START, matcher
-from thinkpace.processors.text.pattern_index import PatternIndex, escape, pattern_index
 from thinkpace.types import Phase
 
+if TYPE_CHECKING:
+    from thinkpace.processors.text.pattern_index import PatternIndex
+
+_BEFORE = "[ \n]{0,3}"  # templates and models write up to a blank line before an answer
 KEPT = 1 << 20  # allowed tokens that a processor keeps, over all nodes: about 100 MB
 
 
@@ -34,19 +39,24 @@ class StructuredAnswer(Control):
     allowed. A model that has not thought yet may still open thinking.
 
     Args:
-        regex: a regular expression that the whole answer must match.
+        regex: a regular expression that the whole answer must match, in Python's syntax without flags, anchors,
+            look-around and back references.
         json_schema: a JSON schema, as JSON text or as a mapping (stored as text); keywords that outlines would not
             enforce (`uniqueItems`, `multipleOf`, ...) are refused. Bounds of numbers must be whole numbers.
         choices: the answer is one of these texts.
 
     Raises:
-        MissingExtra: when it is compiled without outlines.
-        TypeError, ValueError: unless exactly one of the three is given, or if outlines cannot read it.
+        TypeError, ValueError: unless exactly one of the three is given; for a schema that would not be enforced; for an
+            expression that cannot be read, has more than 20,000 positions (its repetitions written out), or whose
+            automaton takes more than two million steps to build (about a second).
+        MissingExtra: when a JSON schema is compiled without outlines.
+        UnsupportedControl: when it is compiled, if no token of the vocabulary begins such an answer.
 
     >>> StructuredAnswer(choices=("yes", "no"))
     StructuredAnswer(choices=('yes', 'no'))
 
-    Source: Willard and Louf, arXiv 2307.09702. The automaton is built by outlines-core.
+    Source: Willard and Louf, arXiv 2307.09702. outlines-core turns a JSON schema into an expression. Different from the
+    paper: which tokens go on from a state is found when a sequence first gets there, not for all states before.
     """
 
     regex: str | None = None
@@ -84,13 +94,29 @@ class StructuredAnswer(Control):
                 raise ValueError(
                     f"json_schema uses {keyword}, which outlines would not enforce: leave it out, or write a regex"
                 )
+        with suppress(MissingExtra):  # a client without outlines may send a schema to a server that has it
+            self._checked()
 
     def compile(self, binding: Binding) -> StructuredAnswerMachine:
-        return StructuredAnswerMachine(pattern_index(binding.vocabulary, self._pattern()), binding)
+        from thinkpace.processors.text.pattern_index import pattern_index  # loads numpy
+
+        return StructuredAnswerMachine(pattern_index(binding.vocabulary, self._checked(), _BEFORE), binding)
+
+    def _checked(self) -> str:
+        """The regular expression of the answer, after building its automaton, which is cached."""
+        from thinkpace.processors.text.pattern import compiled  # loads numpy
+
+        expression = self._pattern()
+        try:
+            compiled(expression, _BEFORE)
+        except ValueError as error:
+            [given] = (name for name in ("regex", "json_schema", "choices") if getattr(self, name) is not None)
+            raise ValueError(f"{given}: {error}") from None
+        return expression
 
     def _pattern(self) -> str:
         if self.choices is not None:
-            return "|".join(f"({escape(choice)})" for choice in self.choices)
+            return "|".join(f"({re.escape(choice)})" for choice in self.choices)
         if self.regex is not None:
             return self.regex
         try:

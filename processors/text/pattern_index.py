@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Sequence
 from functools import lru_cache
 from threading import Lock
 
@@ -10,20 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thinkpace.errors import UnsupportedControl
-from thinkpace.processors.text.byte_pattern import DEAD, BytePattern
+from thinkpace.processors.text.character_sets import INVALID
 from thinkpace.processors.text.lexicon import lexicon
+from thinkpace.processors.text.pattern import DEAD, compiled
 from thinkpace.processors.text.vocabulary import Vocabulary
 
-_BEFORE = "[ \n]{0,3}"  # templates and models write up to a blank line before an answer
-KEPT = 1 << 22  # tokens that an index keeps, over all nodes: about 50 MB
+KEPT = 1 << 22  # tokens that an index keeps, over all nodes: about 64 MB
 
-#: token ids, and for each the node after it
-Following = tuple[NDArray[np.int64], NDArray[np.int32]]
-
-
-def escape(text: str) -> str:
-    """The text as a pattern."""
-    return re.sub(r"([.^$*+?{}\[\]\\|()])", r"\\\1", text)
+#: token ids in rising order, and the node after each
+Following = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 class _Pieces:
@@ -43,37 +38,35 @@ def _pieces(vocabulary: Vocabulary) -> _Pieces:
 
 
 class PatternIndex:
-    """The automaton of a pattern over a vocabulary. What follows a node is found when the node is first reached.
+    """The automaton of a pattern over the tokens of a vocabulary.
 
-    Threads may share it.
+    A node is a number: a state of the pattern, and how much of a character there is. The tokens that may follow a
+    node are found when it is first reached. Threads may share an index.
 
     Args:
         vocabulary: the vocabulary.
         pattern: a regular expression.
+        before: a regular expression for what may stand before it.
 
     Raises:
-        ValueError: if the pattern cannot be read, or is too large.
+        ValueError: if the pattern cannot be read, or is too large (`TooLarge`).
     """
 
     first = 0  #: the node before the first token
 
-    def __init__(self, vocabulary: Vocabulary, pattern: str) -> None:
-        self._given = vocabulary, pattern
+    def __init__(self, vocabulary: Vocabulary, pattern: str, before: str = "") -> None:
+        self._given = vocabulary, pattern, before
+        self._pattern = compiled(pattern, before)
         self._pieces = _pieces(vocabulary)
-        self._pattern = BytePattern(pattern)
         self._lock = Lock()
         self._following: dict[int, Following] = {}
         self._kept = 0
 
-    def __reduce__(self) -> tuple[type[PatternIndex], tuple[Vocabulary, str]]:
+    def __reduce__(self) -> tuple[type[PatternIndex], tuple[Vocabulary, str, str]]:
         return PatternIndex, self._given
 
     def following(self, node: int) -> Following:
-        """The tokens that the pattern allows at a node, in rising order, and the node after each.
-
-        Raises:
-            TooLarge: if the pattern needs too many states.
-        """
+        """The tokens that the pattern allows at a node, and the node after each."""
         with self._lock:
             found = self._following.get(node)
             if found is None:
@@ -86,19 +79,27 @@ class PatternIndex:
             return found
 
     def _find(self, node: int) -> Following:
-        pieces, pattern = self._pieces, self._pattern
-        at = np.full(len(pieces.lengths), DEAD, dtype=np.int32)
-        at[pieces.ids] = node
+        pieces, step, decoder = self._pieces, self._pattern.step, self._pattern.decoder
+        size = len(decoder.step)
+        states = np.full(len(pieces.lengths), DEAD, dtype=np.int64)
+        parts = np.zeros(len(pieces.lengths), dtype=np.int64)
         going, place = pieces.ids, 0  # tokens whose bytes before this place the pattern allows
+        states[going], parts[going] = divmod(node, size)
         while len(going):
-            before = at[going]
-            for state in np.unique(before).tolist():
-                pattern.expand(state)
-            at[going] = after = pattern.table[before, pieces.bytes[pieces.starts[going] + place]]
+            after = decoder.step[parts[going], pieces.bytes[pieces.starts[going] + place]]
+            whole = after < INVALID
+            ends = going[whole]
+            states[ends] = step[states[ends], -2 - after[whole]]
+            states[going[after == INVALID]] = DEAD
+            parts[going] = np.maximum(after, 0)
             place += 1
-            going = going[(after >= 0) & (pieces.lengths[going] > place)]
-        ids = np.flatnonzero(at >= 0)
-        return ids, at[ids]
+            going = going[(states[going] != DEAD) & (pieces.lengths[going] > place)]
+        cut = np.flatnonzero((states != DEAD) & (parts > 0))  # tokens that end inside a character
+        pairs, which = np.unique(np.stack((states[cut], parts[cut])), axis=1, return_inverse=True)
+        live = ((step[pairs[0]] != DEAD) & decoder.reaches[pairs[1]]).any(axis=1)
+        states[cut[~live[which.reshape(-1)]]] = DEAD
+        ids = np.flatnonzero(states != DEAD)
+        return ids, states[ids] * size + parts[ids]
 
     def after(self, node: int, token: int) -> int:
         """The node after one more token; -1 if the pattern does not allow it."""
@@ -108,17 +109,32 @@ class PatternIndex:
 
     def final(self, node: int) -> bool:
         """Whether the text so far matches."""
-        return self._pattern.final(node)
+        state, part = divmod(node, len(self._pattern.decoder.step))
+        return part == 0 and bool(self._pattern.final[state])
 
 
 @lru_cache(maxsize=16)
-def pattern_index(vocabulary: Vocabulary, pattern: str) -> PatternIndex:
-    """The automaton of an answer over a vocabulary, cached.
+def pattern_index(vocabulary: Vocabulary, pattern: str, before: str = "") -> PatternIndex:
+    """The automaton of an answer over a vocabulary, cached. Arguments as of `PatternIndex`.
 
     Raises:
-        ValueError: if the pattern cannot be read, or is too large.
-        UnsupportedControl: if the vocabulary has no token that ends the sequence.
+        ValueError: if the pattern cannot be read, matches no text, or is too large.
+        UnsupportedControl: if the vocabulary has no token that ends the sequence, or none that begins an answer.
     """
     if not vocabulary.eos:
         raise UnsupportedControl("StructuredAnswer needs a token that ends the sequence, and this vocabulary has none")
-    return PatternIndex(vocabulary, f"{_BEFORE}({pattern})")
+    index = PatternIndex(vocabulary, pattern, before)
+    if not _begins(index, lexicon(vocabulary).texts):
+        raise UnsupportedControl(f"no token of this vocabulary begins an answer of the pattern {pattern!r}")
+    return index
+
+
+def _begins(index: PatternIndex, texts: Sequence[bytes]) -> bool:
+    """Whether there is an answer that is empty, or a token that begins one, behind white space or not."""
+    nodes = [index.first]
+    for node in nodes:  # the list grows during iteration
+        ids, after = index.following(node)
+        if index.final(node) or any(texts[token].strip(b" \n") for token in ids.tolist()):
+            return True
+        nodes += sorted(set(after.tolist()) - set(nodes))
+    return False

@@ -96,12 +96,9 @@ def test_no_template_and_given_markers() -> None:
 
 
 def test_a_missing_extra_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    from thinkpace.processors.text.pattern_index import pattern_index
-
-    pattern_index.cache_clear()
-    monkeypatch.setitem(sys.modules, "outlines_core", None)
+    monkeypatch.setitem(sys.modules, "outlines_core.json_schema", None)
     markers = Markers("<t>", "</t>")
-    found = check_model(VOCABULARY, None, markers=markers, controls=[[StructuredAnswer(choices=("7",))]])
+    found = check_model(VOCABULARY, None, markers=markers, controls=[[StructuredAnswer(json_schema={"type": "null"})]])
     [control] = [finding for finding in found if finding.topic == "control"]
     assert control.says.endswith("[structured]'")
 

@@ -145,6 +145,16 @@ def test_completions_of_texts_and_of_ids(client: Any, llama_engine: LlamaCppEngi
         ({"controls": "ThinkBudget(3, answer_reserve=500)"}, "max_tokens"),
         ({"controls": "During(" * 900}, "controls"),
         ({"controls": "StructuredAnswer(regex='[0-')"}, "controls"),
+        ({"controls": "StructuredAnswer(regex='a{100000}')"}, "controls"),
+        (
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"schema": {"type": "string", "maxLength": 10**5}},
+                }
+            },
+            "response_format",
+        ),
         ({"chat_template_kwargs": {"messages": []}}, "chat_template_kwargs"),
         ({"temperature": 1e-40}, "temperature"),
         ({"temperature": True}, "temperature"),

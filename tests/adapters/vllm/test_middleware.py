@@ -84,6 +84,7 @@ def test_every_path_is_checked(path: str) -> None:
         (controlled("ThinkBudget(9, answer_reserve=300)"), b"leaves no room"),
         (controlled("ThinkBudget(9)", use_beam_search=True), b"use_beam_search ignores"),
         (controlled("Nothing()"), b"unknown control"),
+        (controlled("StructuredAnswer(regex='a{100000}')"), b"more than 20,000 positions"),
     ):
         passed_on, status, answer = asked(body, path=path)
         assert (passed_on, status) == (None, 400)
