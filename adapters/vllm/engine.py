@@ -19,8 +19,8 @@ from thinkpace.adapters.vllm.backend import Backend, EngineOutput, OutgoingReque
 from thinkpace.adapters.vllm.client import Server
 from thinkpace.adapters.vllm.notes import WorkerNotes
 from thinkpace.adapters.vllm.offline import Offline
-from thinkpace.adapters.vllm.served_model import replayed
-from thinkpace.adapters.vllm.terms import PROCESSOR, WireRequest
+from thinkpace.adapters.vllm.served_model import MARKERS_IN_REQUESTS, replayed
+from thinkpace.adapters.vllm.terms import KEY, PROCESSOR, WireRequest
 from thinkpace.engine import Completion, Request
 from thinkpace.errors import MissingExtra, UnsupportedControl
 from thinkpace.processors.text.markers import Markers
@@ -82,6 +82,10 @@ class VLLMEngine:
             raise MissingExtra("generating with vLLM", "vllm") from error
 
         processors = [PROCESSOR, *arguments.pop("logits_processors", ())]
+        if markers is not None:
+            config = arguments.pop("additional_config", None) or {}
+            ours = {MARKERS_IN_REQUESTS: True, **config.get(KEY, {})}
+            arguments["additional_config"] = {**config, KEY: ours}
         return cls(
             LLM(str(model), logits_processors=processors, **arguments),
             markers=markers,

@@ -55,7 +55,8 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
     """Applies the controls of each request to its row.
 
     Raises:
-        ValueError: if the engine's `additional_config` is invalid.
+        ValueError: if the engine's `additional_config` is invalid, or no markers are known: every request with controls
+            would end at once, and only a log would say so.
     """
 
     @classmethod
@@ -75,6 +76,7 @@ class ThinkpaceLogitsProcessor(LogitsProcessor, _V2LogitsProcessor):  # type: ig
         self, vllm_config: VllmConfig, device: torch.device | LogitsProcRequestState, is_pin_memory: bool = False
     ) -> None:
         self._model = ServedModel.of(vllm_config)
+        self._model.check_markers()
         self._on_device: DeviceBatch | None = None
         if not isinstance(device, torch.device):
             _log.warning(_ON_V2)

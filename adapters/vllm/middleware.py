@@ -44,15 +44,13 @@ _PLAIN = {
 }
 _log = logging.getLogger("thinkpace")
 
-
 #: request fields that conflict with controls, and why
 _CONFLICTS = {
     "use_beam_search": "ignores logits processors, and so all controls: leave one of them out",
     "ignore_eos": "continues after the end of the sequence, where no control applies: leave it out",
     "allowed_token_ids": "may leave a control no token, or take its own: leave one of them out",
-    "structured_outputs": "would not know what the controls write: use StructuredAnswer instead",
-    "response_format": "would not know what the controls write: use StructuredAnswer instead",
 }
+_GRAMMARS = ("structured_outputs", "response_format")  # request fields that make vLLM constrain the answer
 
 
 class ReceiptMiddleware:
@@ -115,7 +113,7 @@ class ReceiptMiddleware:
                 raise ValueError(f"this server ignores controls: start it with --logits-processors {PROCESSOR}")
             self._model = ServedModel.of(config)
         for name, why in _CONFLICTS.items():
-            if fields.get(name) and fields.get(name) != {"type": "text"}:
+            if fields.get(name):
                 raise Conflict(name, f"{name} {why}")
         terms = terms_from(fields["vllm_xargs"])
         assert terms is not None  # the field is there
@@ -124,10 +122,14 @@ class ReceiptMiddleware:
         limits = [fields[name] for name in ("max_completion_tokens", "max_tokens") if fields.get(name) is not None]
         limit = terms.continued + limits[0] if limits and type(limits[0]) is int and limits[0] >= 1 else None
         try:
-            self._model.program(WireRequest(terms.controls, terms.markers), limit)
+            program = self._model.program(WireRequest(terms.controls, terms.markers), limit)
         except (ValueError, UnsupportedControl) as error:
             raise ValueError(f"{KEY}.controls: {error}") from None
-        return terms
+        reason = self._model.no_structured_outputs(terms.controls, program)
+        for name in _GRAMMARS:
+            if reason is not None and fields.get(name) and fields.get(name) != {"type": "text"}:
+                raise Conflict(name, reason)
+        return replace(terms, structured_outputs=reason is None)  # of tools too, which vLLM makes a grammar of
 
     def _native_cap(self, path: str, fields: dict[str, Any], terms: WireRequest) -> int | None:
         """The `thinking_token_budget` for vLLM; None where it would differ from the controls, or might."""

@@ -54,10 +54,11 @@ def check_params(params: SamplingParams) -> WireRequest | None:
                 f"min_tokens={budget.min_tokens} and answer_reserve={budget.answer_reserve}: raise the first or lower "
                 "the others",
             )
-    if params.structured_outputs is not None:
+    if params.structured_outputs is not None and not terms.structured_outputs:
         raise Conflict(
             "structured_outputs",
-            "structured_outputs would not know what the controls write: use StructuredAnswer instead",
+            "structured_outputs go together with some controls only, and behind a reasoning parser: load the "
+            "middleware, which knows, or write structured_outputs=True into extra_args, or use StructuredAnswer",
         )
     if any("trial" in control.statistics for control in terms.controls):
         raise ValueError(NO_FORKS)

@@ -22,7 +22,14 @@ from thinkpace.processors.text.markers import Markers
 T = TypeVar("T")
 KEY = "thinkpace"
 PROCESSOR = "thinkpace.adapters.vllm:ThinkpaceLogitsProcessor"  # path by which vLLM loads our class
-_PLAIN = ("seed", "receipt", "has_siblings", "continued", "drawn")  # fields of `WireRequest` sent unchanged
+_PLAIN = (
+    "seed",
+    "receipt",
+    "has_siblings",
+    "continued",
+    "drawn",
+    "structured_outputs",
+)  # fields of `WireRequest` sent unchanged
 _STRAY = {*ALIASES, "thinking_token_budget", "controls"}  # names that would be ignored beside the key
 
 
@@ -39,6 +46,8 @@ class WireRequest:
         has_siblings: whether the request has several sequences, whose notes must be distinguished.
         continued: number of ids at the end of the prompt that are earlier output (`Request.continue_from`).
         drawn: draws of the earlier output that differ from its tokens: (output index, id).
+        structured_outputs: whether vLLM's own structured outputs may constrain the answer. The worker then checks that
+            they and the controls can go together (`thinkpace.adapters.vllm.structured_outputs`).
 
     Raises:
         ValueError: if a field is invalid.
@@ -51,6 +60,7 @@ class WireRequest:
     has_siblings: bool = False
     continued: int = 0
     drawn: tuple[tuple[int, int], ...] = ()
+    structured_outputs: bool = False
 
     def __post_init__(self) -> None:
         if not _is_count(self.continued):
@@ -63,8 +73,9 @@ class WireRequest:
             raise ValueError(f"seed must be a whole number, got {self.seed!r}")
         if not isinstance(self.receipt, str) or not re.fullmatch(r"[A-Za-z0-9_-]{0,128}", self.receipt):
             raise ValueError(f"receipt must be at most 128 letters, digits, - and _, got {self.receipt!r}")
-        if not isinstance(self.has_siblings, bool):
-            raise ValueError(f"has_siblings must be true or false, got {self.has_siblings!r}")
+        for name in ("has_siblings", "structured_outputs"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name} must be true or false, got {getattr(self, name)!r}")
 
     def text(self) -> str:
         """The text that `terms_from` reads."""
@@ -73,15 +84,17 @@ class WireRequest:
         data |= {} if self.seed is None else {"seed": self.seed}
         data |= {"receipt": self.receipt} if self.receipt else {}
         data |= {"continued": self.continued, "drawn": self.drawn} if self.continued else {}
-        return json.dumps(data | ({"has_siblings": True} if self.has_siblings else {}))
+        return json.dumps(data | {name: True for name in ("has_siblings", "structured_outputs") if getattr(self, name)})
 
 
-def extra_args(*controls: Control, markers: Markers | None = None, seed: int | None = None) -> dict[str, str]:
+def extra_args(
+    *controls: Control, markers: Markers | None = None, seed: int | None = None, structured_outputs: bool = False
+) -> dict[str, str]:
     """The extra arguments for `SamplingParams(extra_args=...)` and `vllm_xargs`.
 
     Args:
         controls: in order.
-        markers, seed: as in `WireRequest`.
+        markers, seed, structured_outputs: as in `WireRequest`.
 
     >>> from thinkpace import LoopBreaker
     >>> list(extra_args(LoopBreaker()))
@@ -95,7 +108,7 @@ def extra_args(*controls: Control, markers: Markers | None = None, seed: int | N
         if not isinstance(control, Control):
             raise TypeError(f"expected a control such as ThinkBudget(max_tokens=512), got {control!r}")
         check_kept(control)
-    return {KEY: WireRequest(controls, markers, seed).text()}
+    return {KEY: WireRequest(controls, markers, seed, structured_outputs=structured_outputs).text()}
 
 
 def terms_from(arguments: Mapping[str, Any] | None) -> WireRequest | None:

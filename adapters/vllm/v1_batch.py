@@ -113,6 +113,7 @@ class HostBatch:
                 tuple(prompt[len(prompt) - terms.continued :]),
             )
             program = self._model.program(WireRequest(terms.controls, terms.markers), limit)
+            self._model.check_structured_outputs(params, terms.controls, program)
             seed = terms.seed if terms.seed is not None else params.seed
             seed = secrets.randbits(63) if seed is None else seed
             self._slots.add(

@@ -83,7 +83,8 @@ class DeviceBatch:
         if terms is None:
             return False
         what = WireRequest(terms.controls, terms.markers)
-        self._model.program(what, params.max_tokens)  # raises if its own limit leaves no room
+        program = self._model.program(what, params.max_tokens)  # raises if its own limit leaves no room
+        self._model.check_structured_outputs(params, terms.controls, program)
         group = self._group(what)
         given = terms.seed if terms.seed is not None else params.seed
         seed = secrets.randbits(63) if given is None else given % (1 << 63)

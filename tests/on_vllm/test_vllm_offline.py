@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
 from support import first_answers
+from vllm import LLM
 
-from thinkpace import Request, Sampling, ThinkBudget
+from thinkpace import Markers, Request, Sampling, ThinkBudget
 from thinkpace.adapters.vllm.engine import VLLMEngine
+from thinkpace.adapters.vllm.terms import PROCESSOR
+from thinkpace.eval import embedded
 from thinkpace.eval.embedded import problems
 from thinkpace.eval.engines import open_engine
 from thinkpace.prompts import STEP_BY_STEP
@@ -64,3 +70,20 @@ def test_an_engine_that_does_not_start_is_a_sentence() -> None:
     failed = mock.patch.object(VLLMEngine, "from_path", side_effect=RuntimeError("Engine core initialization failed."))
     with failed, pytest.raises(ValueError, match=r"did not start with 'embedded' .*VLLM_CPU_KVCACHE_SPACE"):
         open_engine("embedded", "vllm", None)
+
+
+def test_a_model_without_known_markers_does_not_start(tmp_path: Path) -> None:
+    """D37: each request came back as an empty text that had stopped by itself, and only a log said why."""
+    for file in embedded.path("hf").iterdir():
+        if not file.name.startswith("chat_template"):
+            shutil.copy(file, tmp_path)
+    config = tmp_path / "tokenizer_config.json"
+    config.write_text(json.dumps({k: v for k, v in json.loads(config.read_text()).items() if k != "chat_template"}))
+    options: dict[str, Any] = {"dtype": "float32", "enforce_eager": True, "max_model_len": 256}
+    with pytest.raises(RuntimeError):  # vLLM's; the reason is in the worker's log
+        LLM(str(tmp_path), logits_processors=[PROCESSOR], **options)
+    engine = VLLMEngine.from_path(tmp_path, markers=Markers("<think>", "</think>"), **options)
+    prompt = engine.vocabulary.encode("<|im_start|>user\nQ<|im_end|>\n<|im_start|>assistant\n<think>\n")
+    [done] = engine.generate([Request(prompt, (ThinkBudget(3, answer_reserve=9),), 20, Sampling(0))])
+    assert done.receipt.thinking_tokens == 3
+    engine.close()

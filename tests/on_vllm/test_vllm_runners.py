@@ -15,6 +15,7 @@ from vllm.v1.worker.gpu.sample.logits_processor import loader
 from vllm.v1.worker.gpu.sample.logits_processor.interface import LogitsProcRequestState
 
 from thinkpace import ConfidenceExit, Control, ThinkBudget
+from thinkpace.adapters.vllm.logits_processor import ThinkpaceLogitsProcessor
 from thinkpace.adapters.vllm.notes import close_notes, open_notes, read_notes
 from thinkpace.adapters.vllm.served_model import ServedModel
 from thinkpace.adapters.vllm.terms import KEY, PROCESSOR, WireRequest, extra_args
@@ -108,3 +109,12 @@ def test_its_frontend_refuses_what_ours_does() -> None:
     with pytest.raises(VLLMValidationError, match="ignore_eos continues") as caught:
         validate(SamplingParams(extra_args={"thinkpace": "LoopBreaker()"}, ignore_eos=True))
     assert caught.value.parameter == "ignore_eos"
+
+
+@pytest.mark.parametrize("device", [torch.device("cpu"), mock.Mock()], ids=["V1", "V2"])
+def test_without_markers_it_does_not_start(device: Any) -> None:
+    """D37: every request with controls ended at once, and only a log said why."""
+    model = ServedModel(WordTokenizer(VOCABULARY), (), 256)
+    says = r"'thinkpace': {'open': '<think>', 'close': '</think>'}.*'markers_in_requests': True"
+    with mock.patch.object(ServedModel, "of", return_value=model), pytest.raises(ValueError, match=says):
+        ThinkpaceLogitsProcessor(mock.Mock(speculative_config=None), device)

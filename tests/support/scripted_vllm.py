@@ -10,6 +10,7 @@ import torch
 from transformers import Qwen3Config, Qwen3ForCausalLM
 from vllm import LLM
 
+from support.asked import SITUATIONS
 from support.conformance import CASES
 from thinkpace import Markers
 from thinkpace.adapters.vllm.engine import VLLMEngine
@@ -20,11 +21,11 @@ from thinkpace.testing import VOCABULARY
 from thinkpace.testing.scripted_hf import WordTokenizer
 
 WIDTH = 32  # of the logits: ids beyond the vocabulary are the likeliest
-SCRIPTS = [case.model for case in CASES.values()]
+SCRIPTS = [case.model for case in (*CASES.values(), *(case for case, _ in SITUATIONS.values()))]
 
 
 def served(_config: Any, markers: Markers | None = None, _native_caps: bool = False) -> ServedModel:
-    return ServedModel(WordTokenizer(VOCABULARY), (), 256, markers)
+    return ServedModel(WordTokenizer(VOCABULARY), (), 256, markers, markers_in_requests=True)
 
 
 class Scripted(ThinkpaceLogitsProcessor):

@@ -30,6 +30,7 @@ def asked(
     kind: bytes = b"application/json",
     native: bool = False,
     loaded: bool = True,
+    parser: bool = False,
 ) -> tuple[Message | None, int, bytes]:
     """(what the server was asked, the status, the body) of one request; `answers` are the chunks it answers with."""
     seen: list[Message] = []
@@ -57,7 +58,8 @@ def asked(
         }  # fmt: skip
         await ReceiptMiddleware(server)(scope, receive, send)
 
-    model = ServedModel(WordTokenizer(VOCABULARY), (), 256, MARKERS, (OPEN, CLOSE) if native else None)
+    ends = (lambda ids: CLOSE[0] in ids) if parser else None
+    model = ServedModel(WordTokenizer(VOCABULARY), (), 256, MARKERS, (OPEN, CLOSE) if native else None, ends=ends)
     with (
         mock.patch.object(ServedModel, "of", return_value=model),
         mock.patch("thinkpace.adapters.vllm.middleware.has_our_class", return_value=loaded),
@@ -172,3 +174,18 @@ def test_a_field_that_conflicts_is_named(field: str, value: Any) -> None:
     passed_on, status, answer = asked(controlled("ThinkBudget(9)", **{field: value}), b"{}")
     assert (passed_on, status) == (None, 400)
     assert json.loads(answer)["error"]["param"] == field
+
+
+@pytest.mark.parametrize(
+    "field", [{"response_format": {"type": "json_object"}}, {"structured_outputs": {"regex": "7"}}]
+)
+def test_structured_outputs_of_vllm_behind_a_reasoning_parser(field: Message) -> None:
+    """D39: always a 400, though a reasoning parser keeps the two apart."""
+    passed_on, status, _ = asked(controlled("ThinkBudget(9, answer_reserve=5)", **field), b"{}", parser=True)
+    assert status == 200
+    assert passed_on is not None
+    assert json.loads(passed_on["vllm_xargs"]["thinkpace"])["structured_outputs"] is True
+    _, status, answer = asked(controlled("BudgetForcing(9, final='so', answer_reserve=5)", **field), b"{}", parser=True)
+    assert status == 400
+    assert json.loads(answer)["error"]["param"] == next(iter(field))
+    assert b"final=None" in answer
