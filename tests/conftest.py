@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
+import threading
+import time
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # threads of several processes would only wait for each other
@@ -82,3 +85,37 @@ def prompts(llama_engine):  # type: ignore[no-untyped-def]  # likewise
 
     found = problems.examples("chain", 24, seed=5)
     return [llama_engine.chat(PROMPTS["step-by-step"].render(example.question)) for example in found]
+
+
+@pytest.fixture(scope="module")
+def served():  # type: ignore[no-untyped-def]  # likewise
+    """The address of a server of the embedded model, on llama.cpp, with controls of its own."""
+    import uvicorn
+    from support.openai_client import PLACES
+
+    from thinkpace import StepBudget, ThinkBudget
+    from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
+    from thinkpace.adapters.serving.app import make_app
+    from thinkpace.eval import embedded
+
+    engine = LlamaCppEngine(embedded.path("gguf"), parallel=PLACES, cache_type="f32", flash_attention=False)
+    app = make_app(engine, controls=(ThinkBudget(100, answer_reserve=16), StepBudget(30, ("\n",))), name="embedded")
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    server.should_exit = True
+    thread.join()
+    engine.close()
+
+
+@pytest.fixture
+def client(served):  # type: ignore[no-untyped-def]  # likewise
+    """The real client of its protocol."""
+    import openai
+
+    with openai.OpenAI(base_url=f"{served}/v1", api_key="none", max_retries=0) as made:
+        yield made

@@ -22,7 +22,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import asdict, replace
 from typing import Any
 
-from thinkpace.adapters.vllm.native_budget import native_cap
+from thinkpace.adapters.vllm.native.budget import native_cap
 from thinkpace.adapters.vllm.notes import WorkerNotes, close_notes, of, open_notes, read_notes
 from thinkpace.adapters.vllm.offline import has_our_class
 from thinkpace.adapters.vllm.params import FIELD, Conflict

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from thinkpace.adapters.vllm.backend import EngineOutput, OutgoingRequest, vllm_seed
-from thinkpace.adapters.vllm.native_budget import native_cap
+from thinkpace.adapters.vllm.native.budget import native_cap
 from thinkpace.adapters.vllm.notes import WorkerNotes, close_notes, of, open_notes, read_notes
 from thinkpace.adapters.vllm.served_model import ServedModel
 from thinkpace.adapters.vllm.terms import KEY, PROCESSOR

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from thinkpace.adapters.sequences.sequence_log import SequenceLog
-from thinkpace.adapters.vllm.native_budget import check_native, native_texts
-from thinkpace.adapters.vllm.structured_outputs import Ends, reasoning_end, why_not
+from thinkpace.adapters.vllm.native.budget import check_native, native_texts
+from thinkpace.adapters.vllm.native.structured_outputs import Ends, reasoning_end, why_not
 from thinkpace.adapters.vllm.terms import KEY, WireRequest
 from thinkpace.adapters.vocabularies.hf import HFVocabulary, find_markers
 from thinkpace.errors import UnsupportedControl

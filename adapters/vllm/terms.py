@@ -47,7 +47,7 @@ class WireRequest:
         continued: number of ids at the end of the prompt that are earlier output (`Request.continue_from`).
         drawn: draws of the earlier output that differ from its tokens: (output index, id).
         structured_outputs: whether vLLM's own structured outputs may constrain the answer. The worker then checks that
-            they and the controls can go together (`thinkpace.adapters.vllm.structured_outputs`).
+            they and the controls can go together (`thinkpace.adapters.vllm.native.structured_outputs`).
 
     Raises:
         ValueError: if a field is invalid.

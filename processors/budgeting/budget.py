@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.budgeting.guard import Guard
-from thinkpace.processors.budgeting.machine import BudgetMachine, Limits
+from thinkpace.processors.budgeting.limits import Limits
+from thinkpace.processors.budgeting.machine import BudgetMachine
 from thinkpace.processors.budgeting.spans import Spans
 from thinkpace.processors.core.binding import Binding
 from thinkpace.processors.core.chain import chain

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from thinkpace.processors.budgeting.machine import BudgetMachine, Limits
+from thinkpace.processors.budgeting.limits import Limits
+from thinkpace.processors.budgeting.machine import BudgetMachine
 from thinkpace.processors.core.binding import Binding
 from thinkpace.processors.core.closing import ClosingSequence
 from thinkpace.processors.core.control import Control

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.budgeting.budget import Budget
-from thinkpace.processors.budgeting.machine import Limits
+from thinkpace.processors.budgeting.limits import Limits
 from thinkpace.processors.core.binding import Binding
 from thinkpace.processors.core.control import Control
 from thinkpace.processors.core.validators import checked_count, checked_text

@@ -17,7 +17,7 @@ from thinkpace import (
     ThinkBudget,
     during,
 )
-from thinkpace.adapters.vllm.structured_outputs import Ends, why_not
+from thinkpace.adapters.vllm.native.structured_outputs import Ends, why_not
 from thinkpace.processors import compile_program
 from thinkpace.testing import VOCABULARY
 
