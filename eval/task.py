@@ -28,10 +28,10 @@ class Task:
         name: for the results.
         examples: the questions.
         grader: how answers are compared; one of `grading.grader.GRADER_NAMES`.
-        official: where the task's authors look for the answer; one of `grading.extract.RULES`.
+        official: where the task's authors look for the answer; one of `grading.rules.RULES`; None: they do not say.
     """
 
     name: str
     examples: tuple[Example, ...]
     grader: str = "same"
-    official: str = "boxed"
+    official: str | None = None

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from thinkpace.eval.grading.extract import RULES
 from thinkpace.eval.grading.grader import GRADER_NAMES
+from thinkpace.eval.grading.rules import RULES
 
 
 def grade(
@@ -30,15 +30,18 @@ def grade(
         ),
     ] = None,
     final: Annotated[
-        str | None, typer.Option(help="Another text, besides 'Final Answer:', that the answer may follow.")
+        str | None, typer.Option(help="A text that a control wrote: the answer is what follows it.")
     ] = None,
     rules: Annotated[
         str | None,
         typer.Option(
             help=f"Rules that find the answer, in the order to try them, comma-separated: {', '.join(RULES)}.",
-            show_default="all of them",
+            show_default="all but flexible",
         ),
     ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Say which rule found which answer, and what the other rules find.")
+    ] = False,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes of the math grader.", show_default="one per CPU")
     ] = None,
@@ -50,8 +53,9 @@ def grade(
     """Grade recorded outputs: right, wrong, truncated, no_answer or error for each.
 
     The answer is searched for after the thinking; a text whose thinking never closes is truncated. By default the
-    answer is, in this order: what follows "Final Answer:", the last \\boxed{}, what follows "####", "answer is" or a
-    last line "A:", or the whole text if it is one word. --rules chooses the rules and their order.
+    answer is, in this order: what follows --final, "Final Answer:", the last \\boxed{}, what follows "####", the last
+    <answer>, what follows "answer is" or "Answer:", or the whole text if it is one word. --rules chooses the rules and
+    their order.
     """
     from dataclasses import replace
 
@@ -73,7 +77,11 @@ def grade(
         rules=None if rules is None else rules_of(rules),
         workers=workers,
         timeout=timeout,
+        explain=explain,
     )
     recorded.write(rows, out)
     for verdict, count in recorded.counts(rows).most_common():
         Console().print(f"{verdict:10} {count}", highlight=False)
+    if explain:
+        for rule, (found, right) in recorded.by_rule(rows).items():
+            Console().print(f"{rule:10} found {found} answers, {right} of them right", highlight=False)

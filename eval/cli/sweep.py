@@ -9,7 +9,7 @@ import typer
 
 from thinkpace.eval import embedded
 from thinkpace.eval.cli import options
-from thinkpace.eval.grading.extract import RULES
+from thinkpace.eval.grading.rules import RULES
 from thinkpace.eval.tasks.registry import TASK_NAMES
 from thinkpace.prompts.published import PROMPT_NAMES
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from fractions import Fraction
 
 _NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?|[+-]?\.\d+")
+_VALUE = re.compile(rf"({_NUMBER.pattern})([eE][+-]?\d{{1,3}}(?!\w))?(?:\s*/\s*({_NUMBER.pattern}))?")
 
-#: expressions whose value is not the number in them: fractions, roots, powers
+#: expressions whose value is not the number in them: fractions of LaTeX, roots, powers
 _EXPRESSION = re.compile(r"\\[dt]?frac|\\sqrt|[\^√½¼¾]")
 
 
@@ -48,15 +50,27 @@ def numeric(found: str, known: str) -> bool:
     return number(found) == wanted
 
 
-def number(text: str) -> Decimal | None:
-    """The only number in a text; None if the text contains none or several, or a fraction, root or power."""
+def number(text: str) -> Fraction | None:
+    """The only number in a text, behind its last "="; None if there is none, or several, or a root or power.
+
+    Fractions such as 1/2 and scientific notation such as 1.8e1 are one number.
+
+    >>> number("9 * 2 = 18"), number("1/2 cup"), number("3 of 4")
+    (Fraction(18, 1), Fraction(1, 2), None)
+    """
     whole = _whole_number(text)
     if whole is not None:
-        return whole
+        return Fraction(whole)
+    text = text.rpartition("=")[2]
     if _EXPRESSION.search(text.replace("^\\circ", "").replace("^{\\circ}", "")):
         return None
-    matches = _NUMBER.findall(_signed(text.replace("\\!", "").replace("\\,", "").replace("{,}", ",")))
-    return Decimal(matches[0].replace(",", "")) if len(matches) == 1 else None
+    matches = _VALUE.findall(_signed(text.replace("\\!", "").replace("\\,", "").replace("{,}", ",")))
+    if len(matches) != 1:
+        return None
+    above, power, below = matches[0]
+    if below and not Decimal(below.replace(",", "")):
+        return None
+    return Fraction(above.replace(",", "") + power) / Fraction(below.replace(",", "") or "1")
 
 
 def choice(found: str, known: str) -> bool:

@@ -22,6 +22,8 @@ except ModuleNotFoundError as error:
     raise MissingExtra("the math grader", "math") from error
 
 from thinkpace.eval.executors.process_pool import LOST, Pool
+from thinkpace.eval.grading.math_guards import same_function, same_number, same_set
+from thinkpace.eval.grading.math_text import choice_letter, rewritten, unit
 
 TIMEOUT = 20.0
 
@@ -31,7 +33,10 @@ class GraderFailed(RuntimeError):
 
 
 def equal(found: str, known: str) -> bool:
-    """Whether two answers are mathematically equal, by math-verify; runs in a worker process.
+    """Whether two answers are mathematically equal; runs in a worker process.
+
+    math-verify decides, with guards on both sides. What it calls equal is checked again exactly if it is a number,
+    since it rounds to six decimals. What it calls different is compared as sets and as functions.
 
     Raises:
         GraderFailed: if math-verify cannot parse the known answer.
@@ -39,12 +44,20 @@ def equal(found: str, known: str) -> bool:
     found = found.strip().removesuffix(".")
     if " ".join(found.split()) == " ".join(known.split()):
         return True
+    units = unit(found), unit(known)
+    if None not in units and units[0] != units[1]:
+        return False
+    letter = choice_letter(known)
+    if letter is not None and choice_letter(found) is not None:
+        return choice_letter(found) == letter
     wanted = math_verify.parse(_formula(known), parsing_timeout=None)
     if not wanted:
         raise GraderFailed(f"the known answer {known!r} cannot be read as mathematics")
-    return bool(
-        math_verify.verify(wanted, math_verify.parse(_formula(found), parsing_timeout=None), timeout_seconds=None)
-    )
+    made = math_verify.parse(_formula(found), parsing_timeout=None)
+    if math_verify.verify(wanted, made, timeout_seconds=None):
+        percent = "%" in found + known  # math-verify takes 50 and 0.5 for 50 %
+        return not made or percent or same_number(made[0], wanted[0], known) is not False
+    return bool(made) and (same_set(made[0], wanted[0]) or same_function(made[0], wanted[0]))
 
 
 def _quiet() -> None:
@@ -53,7 +66,7 @@ def _quiet() -> None:
 
 
 def _formula(text: str) -> str:
-    return f"${text}$"
+    return f"${rewritten(text)}$"
 
 
 class MathGrader:

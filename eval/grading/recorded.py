@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from thinkpace.eval.grading.answer_part import answer_part
 from thinkpace.eval.grading.compare import known_answer
-from thinkpace.eval.grading.extract import answer_part, extract
+from thinkpace.eval.grading.extract import candidates, extract, rules_for
 from thinkpace.eval.grading.grader import Grading
+from thinkpace.eval.grading.rules import RULES
 from thinkpace.processors.text.markers import Markers
 
 FIELDS = ("id", "answer", "text")
@@ -62,16 +64,18 @@ def graded(
     rules: Sequence[str] | None = None,
     workers: int | None = None,
     timeout: float | None = None,
+    explain: bool = False,
 ) -> list[dict[str, Any]]:
-    """Add `verdict` and `extracted` to records, and `error` where the grader failed.
+    """Add `verdict`, `extracted` and `rule` to records, and `error` where the grader failed.
 
     Args:
         rows: with `answer` and `text`; `finish_reason` "length" marks a text without an answer as truncated.
         grader: one of `grading.grader.GRADER_NAMES`.
         markers: of thinking; `<think>` and `</think>` by default.
-        final: another text that the answer may follow.
+        final: a text that a control wrote into the answer parts; the answer is what follows its last occurrence.
         rules: where answers are looked for, in order. Default: `rules_for(grader)`.
         workers, timeout: of the math grader, as in `MathGrader`.
+        explain: whether to add `found`: what each rule finds, the likeliest first.
 
     Raises:
         ValueError: for an unknown grader.
@@ -81,12 +85,17 @@ def graded(
     out, pairs = list[dict[str, Any]](), list[tuple[int, str, str]]()
     for place, row in enumerate(rows):
         answer = answer_part(row["text"], tags.open, tags.close, tags.opened_by_prompt)
-        extracted = None if answer is None else extract(answer, final, rules or (), grader=grader)
+        written = answer.rpartition(final)[2] if answer and final and final in answer else None
+        found = None if answer is None else extract(answer, written, rules or (), grader=grader)
         cut = answer is None or row.get("finish_reason") == "length"
         verdict = "truncated" if cut else "no_answer"
-        out.append({**row, "verdict": verdict, "extracted": extracted})
-        if extracted is not None:
-            pairs.append((place, extracted, known_answer(str(row["answer"]))))
+        extracted, rule = found or (None, None)
+        out.append({**row, "verdict": verdict, "extracted": extracted, "rule": rule})
+        if explain:
+            tried = rules or rules_for(grader)
+            out[-1]["found"] = {name: candidates(answer or "", written, name) for name in tried}
+        if found is not None:
+            pairs.append((place, found.answer, known_answer(str(row["answer"]))))
     with Grading(grader, workers, timeout) as grading:
         verdicts = grading.all([(extracted, answer) for _, extracted, answer in pairs])
     for (place, _, _), same in zip(pairs, verdicts, strict=True):
@@ -102,6 +111,14 @@ def write(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     partial.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
     partial.replace(path)
+
+
+def by_rule(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
+    """By rule, in the order of `RULES`: the number of answers that it found, and how many of them are right."""
+    found, right = (
+        Counter(row["rule"] for row in rows if ok(row)) for ok in (bool, lambda row: row["verdict"] == "right")
+    )
+    return {rule: (found[rule], right[rule]) for rule in RULES if found[rule]}
 
 
 def counts(rows: Sequence[Mapping[str, Any]]) -> Counter[str]:

@@ -58,7 +58,7 @@ class Plan:
             setting: settings are compared on the same questions with the same random numbers.
         grader: how answers are compared; one of `grading.grader.GRADER_NAMES`.
         replay: whether settings reuse the prefix that they share with the longest setting of their kind.
-        rules: where answers are looked for, in order; names of `grading.extract.RULES`. Default: `rules_for("same")`.
+        rules: where answers are looked for, in order; names of `grading.rules.RULES`. Default: `rules_for("same")`.
 
     Raises:
         ValueError: for an empty or invalid field, or for two equal settings or prompts.

@@ -20,7 +20,7 @@ class RunPoint:
     Args:
         task: name of the task.
         grader: how answers are compared.
-        rules: where answers are looked for (`grading.extract.RULES`).
+        rules: where answers are looked for (`grading.rules.RULES`).
         engine: name of the engine.
         model: distinguishes models with the same name (`Engine.identity`).
         markers: of thinking, as a JSON object.

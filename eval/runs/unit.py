@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
 
 from thinkpace.engine import Completion, Engine, Request, Sampling
-from thinkpace.eval.grading.extract import extract
+from thinkpace.eval.grading.extract import Found, extract
 from thinkpace.eval.runs.replay import SharedPrefix, shared_prefix
 from thinkpace.eval.runs.settings import Setting
 from thinkpace.eval.task import Example
@@ -174,9 +174,11 @@ def _row(done: Completion | Exception, taken: int, setting: Setting, engine: Eng
     if isinstance(done, Exception):
         return {"error": f"{type(done).__name__}: {done}"}
     receipt = done.receipt
+    found = None if receipt.end == "open" else _extracted(done, setting, engine, unit)
     reread = receipt.usage.reread + (receipt.usage.prompt + taken if taken else 0)
     return {
-        "extracted": None if receipt.end == "open" else _extracted(done, setting, unit),
+        "extracted": None if found is None else found.answer,
+        "rule": None if found is None else found.rule,
         "text": done.text,
         "answer": done.answer,
         "pieces": _pieces(done, engine),
@@ -192,8 +194,19 @@ def _row(done: Completion | Exception, taken: int, setting: Setting, engine: Eng
     }
 
 
-def _extracted(done: Completion, setting: Setting, unit: WorkUnit) -> str | None:
-    return extract(done.answer, setting.final, unit.rules, grader=unit.grader)
+def _extracted(done: Completion, setting: Setting, engine: Engine, unit: WorkUnit) -> Found | None:
+    return extract(done.answer, _after_final(done, setting.final, engine), unit.rules, grader=unit.grader)
+
+
+def _after_final(done: Completion, final: str | None, engine: Engine) -> str | None:
+    """The text after the final text that the control wrote; None if it wrote none."""
+    if final is None:
+        return None
+    end = next((i for i in range(len(done.kinds), 0, -1) if done.kinds[i - 1] in ("injected", "closing")), 0)
+    start = next((i for i in range(end, 0, -1) if done.kinds[i - 1] not in ("injected", "closing")), 0)
+    if not engine.vocabulary.decode(done.tokens[start:end]).rstrip().endswith(final.strip()):
+        return None
+    return engine.vocabulary.decode([t for t in done.tokens[end:] if t not in engine.vocabulary.special])
 
 
 def _pieces(done: Completion, engine: Engine) -> list[tuple[str, str]]:

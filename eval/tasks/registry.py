@@ -22,7 +22,7 @@ class PublishedTask:
     Args:
         hub: name, configuration and split for the `datasets` library.
         grader: how its authors compare answers, or our nearest grader.
-        official: where its authors look for the answer; one of `grading.extract.RULES`.
+        official: where its authors look for the answer; one of `grading.rules.RULES`.
         source: publication of the task.
     """
 

@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 from thinkpace import Markers
 from thinkpace.eval.cli.app import app
 from thinkpace.eval.grading import recorded
+from thinkpace.eval.grading.answer_part import answer_part
 from thinkpace.eval.grading.compare import choice, known_answer, number, numeric
-from thinkpace.eval.grading.extract import answer_part, extract
-from thinkpace.eval.grading.math import MathGrader
+from thinkpace.eval.grading.extract import extract
+from thinkpace.eval.grading.math import MathGrader, equal
 
 needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared data is not beside this checkout")
 
@@ -59,7 +60,8 @@ def test_the_answer_part(text: str, opened: bool | None, answer: str | None) -> 
     ],
 )
 def test_places_of_answers(answer: str, grader: str, found: str | None) -> None:
-    assert extract(answer, grader=grader) == found
+    made = extract(answer, grader=grader)
+    assert (made and made.answer) == found
 
 
 def test_numbers_and_choices() -> None:
@@ -69,6 +71,14 @@ def test_numbers_and_choices() -> None:
     assert numeric("\u22125", "-5")
     assert not numeric("\u22125", "5")
     assert numeric("-$5", "-5")
+    assert numeric("The answer is 9 * 2 = 18.", "18")
+    assert numeric("1/2", "0.5")
+    assert numeric("0.5", "1/2")
+    assert numeric("1.8e1", "18")
+    assert numeric("about 1,200 / 4 apples", "300")
+    assert not numeric("1/0", "0")
+    assert number("05/23/1943") is None
+    assert number("18 = 2") == 2
     assert number("\\frac12") is None
     assert number("x^2") is None
     assert numeric("90^\\circ", "90")
@@ -88,6 +98,38 @@ def test_verdicts_of_mathematics() -> None:
     )
     assert [row["verdict"] for row in found] == ["right", "right", "truncated", "no_answer", "wrong"]
     assert [row["extracted"] for row in found] == ["0.5", "\\dfrac12", None, None, "2"]
+
+
+SAME = [
+    ("pi/2", r"\frac{\pi}{2}"), ("288pi", r"288\pi"), ("√2", r"\sqrt{2}"), ("√(n+1)", r"\sqrt{n+1}"),
+    ("½", r"\frac12"), ("11 5/6", r"\frac{71}{6}"), ("-1 1/2", "-1.5"), (r"\frac{1}{\sqrt n}", r"\sqrt{1/n}"),
+    ("x<2", r"(-\infty,2)"), (r"-1 \le x < 2", "[-1,2)"), ("1e3", "1000"), ("1.5e-2", "0.015"),
+    (r"0.1\overline{6}", r"\frac16"), (r"\overline{AB}", r"\overline{AB}"), (r"\textbf{(B)}\ 12", r"\text{B}"),
+    (r"1+\frac{1}{\mathrm e}", r"1+\frac1e"), (r"5\text{ cm}", "5"), ("5 cm", r"5\text{ centimeters}"),
+    (r"198", r"198\%"), (r"\frac{1}{2006!}", r"\frac{1}{2006!}"), (r"2^{-98}", r"\frac{1}{2^{98}}"),
+    ("90", r"90^\circ"), (r"\sqrt{8}", r"2\sqrt{2}"),
+]  # fmt: skip
+DIFFERENT = [
+    (r"\frac{1}{2006!}", r"\frac{1}{2004!}"), (r"\frac{1}{2^{98}}", r"\frac{1}{2^{99}}"), ("1e-9", "1e-8"),
+    (r"1+\frac{1}{\mathrm e}", r"1-\frac{1}{\mathrm e}"), (r"4\sqrt(2)", "4"), ("0.33333333", r"\frac13"),
+    ("3.1415927", r"\pi"), (r"5\text{ cm}", r"5\text{ m}"), ("5 hours", "5 minutes"), ("x", r"\sqrt{x^2}"),
+    ("x<2", r"(-\infty,2]"), ("x>2", r"(-\infty,2)"), (r"\textbf{(C)}\ 12", r"\text{B}"), ("11 5/6", r"\frac{55}{6}"),
+    (r"n", r"\sqrt{1/n}"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("found", "known"), SAME)
+def test_what_math_verify_takes_for_different(found: str, known: str) -> None:
+    """E3: right answers were wrong."""
+    pytest.importorskip("math_verify")
+    assert equal(found, known)
+
+
+@pytest.mark.parametrize(("found", "known"), DIFFERENT)
+def test_what_math_verify_takes_for_the_same(found: str, known: str) -> None:
+    """E3: wrong answers were right, since tiny numbers are rounded, and units and some commands are dropped."""
+    pytest.importorskip("math_verify")
+    assert not equal(found, known)
 
 
 def test_an_answer_that_never_ends_is_an_error_and_holds_nobody_up() -> None:

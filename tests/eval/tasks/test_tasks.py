@@ -9,7 +9,8 @@ import pytest
 from support.places import SHARED
 
 from thinkpace.eval.grading.compare import exact
-from thinkpace.eval.grading.extract import RULES, extract, rules_for
+from thinkpace.eval.grading.extract import extract, rules_for
+from thinkpace.eval.grading.rules import RULES
 from thinkpace.eval.task import Example
 from thinkpace.eval.tasks.load import load
 from thinkpace.eval.tasks.registry import KNOWN, task_of
@@ -102,7 +103,7 @@ def test_chain_of_drafts_own_files(tmp_path: Path) -> None:
     answer = "Total flip count: 1; odd number; Tails up. \n#### No"
     found = extract(answer, rules=rules_for(task.grader, task.official))
     assert found is not None
-    assert exact(found, task.examples[0].answer)
+    assert exact(found.answer, task.examples[0].answer)
     date = tmp_path / "date.json"
     date.write_text('{"examples": [{"input": "Which?", "target_scores": {"04/29/2021": 0, "05/01/2021": 1}}]}')
     assert load(date) == [Example("row 1", "Which?", "05/01/2021")]
