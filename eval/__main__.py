@@ -14,8 +14,16 @@ def main() -> None:
 
         app(prog_name="thinkpace")
     except (ValueError, OSError, MissingExtra) as error:
-        print(f"thinkpace: {error}", file=sys.stderr)
+        print(f"thinkpace: {_in_options(str(error))}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def _in_options(message: str) -> str:
+    """A message of the library in the names of the command line."""
+    message = message.replace("pass markers=Markers('<open tag>', '<close tag>')", "name them with --open and --close")
+    if "max_new_tokens=" in message and "answer_reserve=" in message:
+        message += " (--max-new-tokens, --min-tokens, --answer-reserve)"
+    return message
 
 
 if __name__ == "__main__":

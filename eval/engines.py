@@ -66,7 +66,7 @@ def open_engine(
         markers: of thinking; None to find them in the chat template.
         parallel: sequences at once; None for the engine's default.
         context_tokens: maximum length of one sequence; None for the engine's default.
-        threads: of the CPU; 0 for the engine's default.
+        threads: of the CPU; 0 for one per CPU that is free when the model is loaded.
         gpu_layers: layers kept on a GPU by llama.cpp; -1 for all.
 
     Raises:
@@ -91,11 +91,11 @@ def _open_hf(model: str, markers: Markers | None, parallel: int | None, threads:
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
+        from thinkpace.adapters.free_cpus import free_cpus
         from thinkpace.adapters.hf.engine import HFEngine, set_threads
     except ModuleNotFoundError as error:
         raise MissingExtra("generating with transformers", "hf") from error
-    if threads:
-        set_threads(threads)
+    set_threads(threads or free_cpus())
     size = {} if parallel is None else {"batch_size": parallel}
     if model == embedded.NAME:
         return HFEngine.from_path(embedded.path("hf"), markers=markers, name=embedded.ENGINE_NAMES[HF], **size)

@@ -71,7 +71,8 @@ def test_the_table_knows_every_control() -> None:
     assert set(EXAMPLES) >= ON_THINKING
 
 
-def test_a_budget_without_limits_asks_for_nothing(folder: Path) -> None:
-    """So there is nothing to say where it had nothing to act on."""
-    case = replace(SITUATIONS["it never is"][0], controls=(ThinkBudget(answer_reserve=0),))
+@pytest.mark.parametrize("limit", [None, 0])
+def test_a_budget_that_asks_for_no_thinking_is_held_without(limit: int | None, folder: Path) -> None:
+    """Without a limit it asks for nothing; with one of 0, for what is so."""
+    case = replace(SITUATIONS["it never is"][0], controls=(ThinkBudget(limit, answer_reserve=0),))
     assert scripted(case, folder).held == "held"

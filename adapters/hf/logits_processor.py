@@ -70,6 +70,7 @@ class ThinkpaceLogitsProcessor(LogitsProcessor):
         self.calls = 0
         self._rows = Rows(programs, pad_token_id, seeds, continued)
         self.beams = beams
+        self.ends = programs[0].tracker.eos  #: ids at which a sequence ends for the controls
         self.prompt_decides = any(program.tracker.markers.opened_by_prompt is None for program in programs)
         self._writer = ScoreWriter(programs[0].size, temperature, programs[0].unused, beams=beams)
         self._scores_width = 0

@@ -24,6 +24,7 @@ class Follower(Protocol):
 
     beams: bool
     prompt_decides: bool
+    ends: frozenset[int]
 
     def begin(self, attention_mask: torch.Tensor | None) -> None:
         """A call begins."""
@@ -127,6 +128,14 @@ def _check(
         raise UnsupportedControl(
             "these controls were made with beams=False, and num_beams > 1 searches beams: leave out the former"
         )
+    if "eos_token_id" in given:
+        ids = given["eos_token_id"]
+        stops = set() if ids is None else {int(i) for i in torch.as_tensor(ids).reshape(-1)}
+        if missing := sorted(processor.ends - stops):
+            raise UnsupportedControl(
+                f"generate(eos_token_id={ids!r}) goes on after {missing}, where the controls see the end of the sequence: "
+                "leave it out"
+            )
     if not processor.prompt_decides:
         return
     known = "pass markers=Markers(open, close, opened_by_prompt=True), or False, to logits_processors"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import os
 import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from thinkpace.adapters.free_cpus import free_cpus
 from thinkpace.engine import Sampling
 from thinkpace.errors import MissingExtra
 from thinkpace.processors.text.vocabulary import TokenIds
@@ -52,6 +52,8 @@ class ModelFile:
         llama_cpp.llama_backend_init()
         _quiet()
         params = llama_cpp.llama_model_default_params()
+        if gpu_layers and not llama_cpp.llama_supports_gpu_offload():
+            raise ValueError("this build of llama-cpp-python uses no GPU: leave out gpu_layers (--gpu-layers)")
         params.n_gpu_layers = gpu_layers
         params.vocab_only = not weights
         pointer = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
@@ -141,18 +143,6 @@ class Feed:
     tokens: Sequence[int]
     at: int
     wanted: bool = True
-
-
-def free_cpus() -> int:
-    """Number of CPUs that this process may use and that others do not keep busy; at least 1.
-
-    llama.cpp's threads wait for each other in busy loops: with more threads than free CPUs it gets many times slower.
-    """
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if not hasattr(os, "getloadavg"):
-        return usable
-    busy = os.getloadavg()[0] - ((os.cpu_count() or usable) - usable)  # others may be busy on CPUs that we may not use
-    return max(1, usable - max(0, round(busy)))
 
 
 class Context:

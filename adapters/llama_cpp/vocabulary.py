@@ -159,8 +159,8 @@ def render_continued(file: ModelFile, messages: Sequence[dict[str, str]], argume
 def _rendered(
     file: ModelFile, messages: Sequence[dict[str, str]], arguments: Mapping[str, object], **settings: bool
 ) -> str:
-    arguments = check_template_arguments(arguments)
     source = chat_template(file)
+    arguments = check_template_arguments(arguments, source)
     if source is None:
         raise UnsupportedControl("this GGUF file has no chat template: give the prompt's ids instead of messages")
     template = ChatTemplate(source, native.special_texts(file.vocab))

@@ -21,7 +21,7 @@ from thinkpace.adapters.serving.field_error import FieldError
 from thinkpace.adapters.serving.gate import Access, Gate
 from thinkpace.adapters.serving.metrics import Metrics
 from thinkpace.adapters.serving.openai_schema import ELSEWHERE, ChatBody, CompletionBody, RequestBody
-from thinkpace.adapters.serving.request_controls import Policy
+from thinkpace.adapters.serving.request_controls import Policy, check_policy
 from thinkpace.adapters.serving.request_log import TOLD, Form, RequestLog
 from thinkpace.adapters.serving.requests import jobs_of, refusal
 from thinkpace.adapters.serving.runner import Runner
@@ -64,8 +64,9 @@ def make_app(
     """
     if max_thinking_tokens is not None and max_thinking_tokens < 0:
         raise ValueError(f"max_thinking_tokens must be >= 0, got {max_thinking_tokens}")
+    check_policy(policy := Policy(tuple(controls), max_thinking_tokens))
     engine.jobs([Generation((0,), tuple(controls), max(1, engine.context_tokens // 2))])  # raises if they cannot work
-    runner, policy, name = Runner(engine), Policy(tuple(controls), max_thinking_tokens), name or engine.name
+    runner, name = Runner(engine), name or engine.name
     metrics, eos, special = Metrics(runner), engine.vocabulary.eos, engine.vocabulary.special
 
     @asynccontextmanager

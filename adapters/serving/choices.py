@@ -115,11 +115,12 @@ class ChoiceBuilder:
         """What the fields of OpenAI's API cannot say.
 
         `controls` is "held", or "not held" where something that was asked for could not act (`receipt.notes` say what);
-        `ended_in_thinking` whether the model ended inside its thinking, so that there is no answer; `interrupted`
-        whether the server was shut down.
+        `ended_in_thinking` whether the model ended inside its thinking and gave no answer, closed for it or not;
+        `interrupted` whether the server was shut down.
         """
         receipt, log = self.receipt, self.ticket.job.log
-        inside = log.ended and log.state.track.phase is Phase.THINKING
+        unanswered = receipt.end == "eos" and not self._begun
+        inside = log.ended and (log.state.track.phase is Phase.THINKING or unanswered)
         more: dict[str, Any] = {"controls": receipt.held, "receipt": receipt.to_json()}
         more |= {"ended_in_thinking": True} if inside else {}
         return more | ({"interrupted": True} if self.ticket.interrupted else {})

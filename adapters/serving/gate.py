@@ -63,7 +63,7 @@ class Gate:
             await _send_error(send, *refused)
             return
         allowed = self._allows(headers)
-        if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
+        if scope["method"] == "OPTIONS" and "access-control-request-method" in headers and "origin" in headers:
             await _send(send, 204, b"", _cors(headers["origin"], preflight=True))
             return
         left, too_long = self._access.max_body_bytes, False

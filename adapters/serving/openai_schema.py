@@ -104,8 +104,10 @@ class RequestBody(BaseModel):
         """
         out = dict[int, float]()
         for text, value in (self.logit_bias or {}).items():
-            if not text.isdecimal() or int(text) >= size:
-                raise FieldError("logit_bias", f"logit_bias: {text!r} is no token id of this model (0 to {size - 1})")
+            if not text.isdecimal() or len(text) > 9 or int(text) >= size:
+                raise FieldError(
+                    "logit_bias", f"logit_bias: {text[:40]!r} is no token id of this model (0 to {size - 1})"
+                )
             out[int(text)] = value
         return out
 

@@ -29,6 +29,18 @@ class Policy:
     max_thinking_tokens: int | None = None
 
 
+def check_policy(policy: Policy) -> None:
+    """Check that the operator's controls fit under the operator's ceiling.
+
+    Raises:
+        ValueError: if a request without controls of its own would be refused.
+    """
+    try:
+        _capped(policy.controls, policy.max_thinking_tokens)
+    except FieldError as error:
+        raise ValueError(f"--control and --max-thinking-tokens: {error}") from None
+
+
 def request_controls(body: RequestBody, wish: Wish, policy: Policy, limit: int) -> tuple[Control, ...]:
     """The controls that apply to a request.
 
@@ -42,16 +54,29 @@ def request_controls(body: RequestBody, wish: Wish, policy: Policy, limit: int) 
     Raises:
         FieldError: if a field is wrong, or two fields contradict each other.
     """
+    answer = _answer(body)
     requested = [
         *_given_controls(body),
         *([ThinkBudget(wish.max_tokens)] if wish.field and wish.limits else []),
-        *_answer(body),
+        *answer,
     ]
+    writing = next((c for c in requested if answer and isinstance(c, Budget) and c.final_text), None)
+    if writing is not None:
+        raise FieldError("controls", f"controls: {writing!r} writes a text before the JSON: add final=None")
     ends = any(control.decides_end for control in requested)
     rules = any(control.rules_answer for control in requested)
     defaults = [c for c in policy.controls if not (c.decides_end and ends) and not (c.rules_answer and rules)]
+    if answer:
+        defaults = [_without_final(control) for control in defaults]
     controls = _capped([*defaults, *requested], policy.max_thinking_tokens)
     return tuple(_reserving(control, min(ANSWER_RESERVE, limit // 4)) for control in controls)
+
+
+def _without_final(control: Control) -> Control:
+    """The control; of a budget that writes a text after the close, one that does not: the answer is to be JSON."""
+    if not isinstance(control, Budget) or not control.final_text:
+        return control
+    return control_from_json({**control.to_json(), "final": None})
 
 
 def _capped(controls: Sequence[Control], ceiling: int | None) -> list[Control]:

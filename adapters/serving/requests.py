@@ -15,6 +15,7 @@ from thinkpace.adapters.serving.thinking_fields import Wish, wish_of
 from thinkpace.engine import Request, Sampling
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.budgeting.budget import ALIASES
+from thinkpace.processors.text.chat_template import names_argument
 from thinkpace.processors.text.vocabulary import TokenIds
 
 
@@ -42,12 +43,16 @@ def jobs_of(body: RequestBody, engine: LlamaCppEngine, policy: Policy) -> list[J
 
 
 def _chat_prompt(body: ChatBody, wish: Wish, engine: LlamaCppEngine) -> TokenIds:
-    arguments = {**wish.template_arguments, **(body.chat_template_kwargs or {})}
+    template = engine.chat_template or ""
+    switches = {name: value for name, value in wish.template_arguments.items() if names_argument(template, name)}
+    arguments = {**switches, **(body.chat_template_kwargs or {})}
     try:
         return engine.chat(body.plain_messages(), arguments, continues=body.continues)
     except UnsupportedControl as error:
         field = "chat_template_kwargs" if error.field == "template_arguments" else "messages"
         raise FieldError(field, str(error)) from None
+    except UnicodeError:
+        raise FieldError("messages", "messages hold half a character (a lone surrogate)") from None
 
 
 def _text_prompt(body: RequestBody, engine: LlamaCppEngine) -> TokenIds:

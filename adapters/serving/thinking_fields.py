@@ -55,17 +55,31 @@ def wish_of(body: Any, template: str | None) -> Wish:
     Raises:
         FieldError: if a field is wrong, or two of them are given.
     """
-    asked = [*_numbers(body), *_efforts(body, template), *_switches(body)]
+    asked, switches = [*_numbers(body), *_efforts(body, template)], _switches(body)
     if len(asked) > 1:
         raise FieldError(asked[0].field, f"{' and '.join(wish.field for wish in asked)} say the same thing: give one")
-    return asked[0] if asked else Wish("")
+    if len(set(switches.values())) > 1:
+        names = " and ".join(switches)
+        raise FieldError(names.partition(".")[0].partition(" ")[0], f"{names} say opposite things: give one")
+    if not switches:
+        return asked[0] if asked else Wish("")
+    name, on = next(iter(switches.items()))
+    if asked and on == (asked[0].max_tokens == 0):
+        turned = "on" if on else "off"
+        raise FieldError(
+            name.partition(".")[0], f"{name} turns thinking {turned}, and {asked[0].field} asks otherwise: give one"
+        )
+    template_arguments: dict[str, Any] = {"enable_thinking": on, "thinking": on}
+    if asked:
+        return asked[0]._replace(template_arguments={**template_arguments, **asked[0].template_arguments})
+    return Wish(name, None if on else 0, template_arguments, limits=not on)
 
 
 def _numbers(body: Any) -> list[Wish]:
     named = {name: getattr(body, name) for name in ALIASES}
     if body.reasoning is not None:
         named["reasoning.max_tokens"] = body.reasoning.max_tokens
-    if body.thinking is not None and body.thinking.type == "enabled":
+    if body.thinking is not None:
         named["thinking.budget_tokens"] = body.thinking.budget_tokens
     return [Wish(name, _checked(name, number)) for name, number in named.items() if number is not None]
 
@@ -92,16 +106,13 @@ def _effort(name: str, value: str, template: str | None) -> Wish:
     return Wish(name, 0 if value == "none" else EFFORTS[value], {"reasoning_effort": value} if knows else {})
 
 
-def _switches(body: Any) -> list[Wish]:
+def _switches(body: Any) -> dict[str, bool]:
+    """Which fields turn thinking on or off."""
     named = {"enable_thinking": body.enable_thinking}
     if isinstance(body.think, bool):
         named["think"] = body.think
-    if body.reasoning is not None and body.reasoning.effort is None and body.reasoning.max_tokens is None:
+    if body.reasoning is not None:
         named["reasoning.enabled"] = body.reasoning.enabled
-    if body.thinking is not None and body.thinking.budget_tokens is None:
+    if body.thinking is not None:
         named["thinking"] = body.thinking.type == "enabled"
-    return [
-        Wish(name, None if on else 0, {"enable_thinking": on, "thinking": on}, limits=not on)
-        for name, on in named.items()
-        if on is not None
-    ]
+    return {name: on for name, on in named.items() if on is not None}

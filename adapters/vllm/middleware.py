@@ -30,6 +30,7 @@ from thinkpace.adapters.vllm.served_model import ServedModel, replayed
 from thinkpace.adapters.vllm.terms import KEY, PROCESSOR, WireRequest, misspelled_key, terms_from
 from thinkpace.engine import Request
 from thinkpace.errors import UnsupportedControl
+from thinkpace.processors.budgeting.budget import ALIASES
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -50,6 +51,8 @@ _CONFLICTS = {
     "ignore_eos": "continues after the end of the sequence, where no control applies: leave it out",
     "allowed_token_ids": "may leave a control no token, or take its own: leave one of them out",
 }
+#: names of budgets and controls that other servers take at the top level of a request, and vLLM ignores
+_IGNORED = {"controls", KEY, *ALIASES} - {"thinking_token_budget"}
 _GRAMMARS = ("structured_outputs", "response_format")  # request fields that make vLLM constrain the answer
 
 
@@ -112,6 +115,8 @@ class ReceiptMiddleware:
             if not has_our_class(config):
                 raise ValueError(f"this server ignores controls: start it with --logits-processors {PROCESSOR}")
             self._model = ServedModel.of(config)
+        for name in sorted(_IGNORED & set(fields)):
+            raise Conflict(name, f"vLLM ignores {name}: write the controls into {FIELD}, such as 'ThinkBudget(512)'")
         for name, why in _CONFLICTS.items():
             if fields.get(name):
                 raise Conflict(name, f"{name} {why}")
@@ -124,8 +129,10 @@ class ReceiptMiddleware:
         try:
             program = self._model.program(WireRequest(terms.controls, terms.markers), limit)
         except (ValueError, UnsupportedControl) as error:
-            raise ValueError(f"{KEY}.controls: {error}") from None
+            raise ValueError(f"{KEY}.controls: {error}".replace("max_new_tokens", "max_tokens")) from None
         reason = self._model.no_structured_outputs(terms.controls, program)
+        if reason is None and fields.get("include_reasoning") is False:  # vLLM then applies the grammar to all of it
+            reason = "constrain thinking too with include_reasoning=false: leave it out"
         for name in _GRAMMARS:
             if reason is not None and fields.get(name) and fields.get(name) != {"type": "text"}:
                 raise Conflict(name, reason)
@@ -323,10 +330,12 @@ def _controlled(body: bytes) -> dict[str, Any] | None:
         data = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    given = data.get("vllm_xargs") if isinstance(data, dict) else None
-    if not isinstance(given, dict):
+    if not isinstance(data, dict):
         return None
-    return data if given.get(KEY) is not None or misspelled_key(given) else None
+    given = data.get("vllm_xargs")
+    if isinstance(given, dict) and (given.get(KEY) is not None or misspelled_key(given)):
+        return data
+    return data if _IGNORED & set(data) else None
 
 
 def _is_json(scope: Message) -> bool:

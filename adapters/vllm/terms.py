@@ -12,9 +12,11 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from thinkpace.processors.budgeting.budget import ALIASES
+from thinkpace.processors.catalog import names as known_controls
 from thinkpace.processors.core.control import Control
 from thinkpace.processors.spec import check_kept, control_from_json, controls_from_text
 from thinkpace.processors.text.markers import Markers
@@ -134,6 +136,8 @@ def terms_from(arguments: Mapping[str, Any] | None) -> WireRequest | None:
     if not isinstance(given, str):
         raise ValueError(f"{KEY} must be a text, JSON or such as 'ThinkBudget(512)', got {given!r}")
     text = given.strip()
+    if not text:
+        raise ValueError(f"{KEY} is empty: leave it out, or name controls, such as 'ThinkBudget(512)'")
     if not text.startswith(("{", "[")):
         return WireRequest(_reading(KEY, controls_from_text, text))
     data = _reading(KEY, _json, text)
@@ -154,7 +158,12 @@ def terms_from(arguments: Mapping[str, Any] | None) -> WireRequest | None:
 def misspelled_key(arguments: Mapping[str, Any] | None) -> str | None:
     """A name among the extra arguments that is meant for us and written in another way; None if there is none."""
     names = (name for name in arguments or () if name != KEY)
-    return next((name for name in names if re.sub(r"[\W_]", "", name).lower() == KEY), None)
+    kinds = {kind.lower() for kind in known_controls() if len(kind) > len("during")}  # short ones may be others' names
+    for name in names:
+        plain = re.sub(r"[\W_]", "", name).lower()
+        if plain in kinds or get_close_matches(plain, [KEY], 1, 0.85):
+            return name
+    return None
 
 
 def _is_count(value: object) -> bool:

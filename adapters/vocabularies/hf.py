@@ -59,9 +59,9 @@ class HFVocabulary:
         """The prompt ids of a conversation, including the generation prompt.
 
         Raises:
-            UnsupportedControl: for an argument that is set here.
+            UnsupportedControl: for an argument that is set here, or that the template does not know.
         """
-        arguments = check_template_arguments(template_arguments)
+        arguments = check_template_arguments(template_arguments, getattr(self._tokenizer, "chat_template", None))
         text = self._tokenizer.apply_chat_template(
             list(messages), tokenize=False, add_generation_prompt=True, **arguments
         )

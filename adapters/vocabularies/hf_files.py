@@ -53,7 +53,7 @@ def read_model_files(path: str | Path) -> ModelFiles:
     except (OSError, ValueError, KeyError):
         context = None  # a folder with only a tokenizer is valid too
     try:
-        ends = GenerationConfig.from_pretrained(path).eos_token_id
+        ends = GenerationConfig.from_pretrained(where).eos_token_id
     except (OSError, ValueError):
         ends = None
     template = tokenizer.chat_template

@@ -97,6 +97,8 @@ def run(
         controls = (*controls, forcing)
     elif budget != "none" or min_tokens or waits:
         raise ValueError("--control decides when thinking ends: leave out --budget, --min-tokens and --waits")
+    if wait != "Wait" and not waits and not min_tokens:
+        raise ValueError("--wait is written where --waits or --min-tokens ask for it: give one of them")
     sampling = Sampling(temperature, top_p, top_k, min_p)
     if prompt_file is not None and prompt != "step-by-step":
         raise ValueError("give --prompt or --prompt-file, not both")

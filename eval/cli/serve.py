@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -71,8 +72,8 @@ def serve(
         raise ValueError(f"--port must be between 0 and 65535, got {port}")
     if log not in ("text", "json", "none"):
         raise ValueError(f"--log must be text, json or none, got {log!r}")
-    if any(not key.strip() for key in api_key or ()):
-        raise ValueError("--api-key is empty: leave it out, or give a key")
+    if any(not key.strip() for key in api_key or ()) or os.environ.get("THINKPACE_API_KEY") == "":
+        raise ValueError("--api-key or THINKPACE_API_KEY is empty: leave it out, or give a key")
     if engine_kind(engine, model) != LLAMA_CPP:
         raise ValueError(f"serve runs with --engine {LLAMA_CPP}; for vLLM use its own server")
     from thinkpace.adapters.serving.app import make_app
@@ -93,4 +94,6 @@ def serve(
         log="json" if log == "json" else "text" if log == "text" else "none",
     )
     ready = Console(highlight=False)
+    if not api_key and host not in (*local, "::1"):
+        ready.print(f"anybody who reaches {host} may ask: --api-key asks for a key", style="bold red")
     run_app(served, host, port, lambda url: ready.print(f"serving on {url}/v1"), grace_s=grace)

@@ -58,6 +58,7 @@ class Budget(Control):
     guard: int = field(default=0, kw_only=True)
     hold: int = field(default=0, kw_only=True, metadata={"since": "stored without it"})
     spans: tuple[tuple[str, str], ...] = field(default=SPANS, kw_only=True, metadata={"since": "stored without it"})
+    approximate: bool = field(default=False, kw_only=True, metadata={"since": "stored without it"})
     effort: InitVar[str | None] = field(default=None, kw_only=True)
     thinking_token_budget: InitVar[int | None] = field(default=None, kw_only=True)
     thinking_budget: InitVar[int | None] = field(default=None, kw_only=True)
@@ -91,17 +92,27 @@ class Budget(Control):
             if self.context_share == 0:
                 raise ValueError("context_share must be more than 0; to close at once pass max_tokens=0")
         set_(self, "spans", _checked_spans(self.spans))
+        if not isinstance(self.approximate, bool):
+            raise TypeError(f"approximate must be True or False, got {self.approximate!r}")
         self._check()
 
     def _check(self) -> None:
         """Check the fields that a subclass adds."""
 
     @property
-    def _final(self) -> str | None:
+    def final_text(self) -> str | None:
+        """The text that it writes after a forced close; None for none."""
         return None
 
     @property
+    def refuses_closes(self) -> bool:
+        """Whether attempts to close may be refused."""
+        return self.min_tokens > 0
+
+    @property
     def asks_something(self) -> bool:
+        if self.max_tokens == 0:  # no thinking is asked for, and there is none where none is opened
+            return False
         return self.max_tokens is not None or self.min_tokens > 0 or self.context_share is not None
 
     def closing(self, binding: Binding) -> ClosingSequence:
@@ -110,7 +121,7 @@ class Budget(Control):
         return ClosingSequence(
             binding,
             () if self.message is None else spell(vocabulary, self.message, "message"),
-            () if self._final is None else spell(vocabulary, self._final, "final"),
+            () if self.final_text is None else spell(vocabulary, self.final_text, "final"),
             self.min_tokens,
         )
 
@@ -126,6 +137,7 @@ class Budget(Control):
             yield Spans(self.hold, self.spans, binding)
 
     def _limits(self, binding: Binding, waits: int = 0, wait: TokenIds = (), final_always: bool = False) -> Limits:
+        self._check_close(binding)
         limit = self.max_tokens
         if self.context_share is not None:
             if binding.context_tokens is None:
@@ -152,6 +164,26 @@ class Budget(Control):
             landing_boost=self.landing_boost,
             held=self.hold > 0,
         )
+
+    def _check_close(self, binding: Binding) -> None:
+        """Refuse a close that could not be refused cleanly.
+
+        Raises:
+            UnsupportedControl: if attempts to close leave half a marker behind.
+        """
+        close = binding.markers.close_spellings[0]
+        if (
+            close in binding.markers.plain_closes
+            and self.refuses_closes
+            and not binding.takes_back
+            and not self.approximate
+        ):
+            text = binding.vocabulary.decode(close)
+            raise UnsupportedControl(
+                f"the close {text!r} is {len(close)} tokens of plain text here, and what runs the model cannot take "
+                "them back: what comes instead would follow a half-written marker. HFEngine and LlamaCppEngine can; or "
+                "accept that with approximate=True"
+            )
 
 
 def _checked_spans(spans: object) -> tuple[tuple[str, str], ...]:

@@ -10,6 +10,7 @@ from thinkpace.processors.core.decisions import FOREVER, NO_TOKENS
 from thinkpace.processors.core.edit import KEEP, Edit
 from thinkpace.processors.core.processor import Processor
 from thinkpace.processors.core.tracker import Track
+from thinkpace.processors.text.automaton import START, matcher
 from thinkpace.processors.text.phrases import BEGIN, phrases
 from thinkpace.types import Phase
 
@@ -31,13 +32,14 @@ class Spans(Processor[SpanState]):
         binding: the vocabulary and markers.
     """
 
-    __slots__ = ("_wake_tokens", "begins", "ends", "phrases", "single", "tokens")
+    __slots__ = ("_wake_tokens", "begins", "ends", "opens", "phrases", "single", "tokens")
 
     def __init__(self, tokens: int, spans: Sequence[tuple[str, str]], binding: Binding) -> None:
         vocabulary = binding.vocabulary
         texts = tuple(dict.fromkeys(text for span in spans for text in span))
         self.tokens = tokens
         self.phrases = phrases(vocabulary, texts, exact=True)
+        self.opens = matcher(binding.markers.open_spellings)
         #: by text: the first span that it begins, or -1
         self.begins = {text.encode(): next((i for i, s in enumerate(spans) if s[0] == text), -1) for text in texts}
         #: by span: the text that ends it
@@ -51,15 +53,24 @@ class Spans(Processor[SpanState]):
         return SpanState()
 
     def read(self, state: SpanState, prompt: Sequence[int]) -> SpanState:
-        """A text that begins a span may itself begin in the prompt, such as the line break before fenced code."""
-        cursor = BEGIN
-        for token in prompt:
-            cursor, _ = self.phrases.step(cursor, token)
-        return SpanState(cursor)
+        """A span may be open in thinking that the prompt holds, and a text that begins one may begin there."""
+        cursor, opened = START, 0  # where thinking begins; a prompt without a marker holds none
+        for at, token in enumerate(prompt):
+            cursor = self.opens.step(cursor, token)
+            if self.opens.found(cursor) is not None:
+                opened = at + 1
+        for at, token in enumerate(prompt):
+            state = self._step(state, token)
+            if not 0 < opened <= at:
+                state = SpanState(state.cursor)
+        return state
 
     def observe(self, state: SpanState, before: Track, after: Track, token: int, drawn: int) -> SpanState:
         if after.phase is not Phase.THINKING or before.phase is not Phase.THINKING:
             return SpanState()
+        return self._step(state, token)
+
+    def _step(self, state: SpanState, token: int) -> SpanState:
         cursor, whole = self.phrases.step(state.cursor, token)
         whole = self.single.get(token, whole)
         if whole is not None and state.open < 0:

@@ -1,16 +1,9 @@
-"""Regular expressions for the numbers of a range, and JSON schemas with `minimum` and `maximum`.
-
-outlines-core has no ranges. A schema's bounded numbers are replaced by constants that occur nowhere else, and these by
-expressions in the pattern that outlines makes of the schema.
-"""
+"""Regular expressions for the numbers of a range."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
-BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum")
-_FIRST = 730_180_261_900_000_000  # of the constants
 DIGITS = 15  # of a whole number without a bound on that side; doubles hold as many
 
 
@@ -94,43 +87,3 @@ def _from_zero(low: int, high: int) -> str:
 
 def _grouped(pattern: str) -> str:
     return f"({pattern})" if "|" in pattern and not pattern.startswith("(") else pattern
-
-
-def without_ranges(schema: Any) -> tuple[Any, dict[str, str]]:
-    """The schema without bounds of numbers, and patterns by the constants that stand for them.
-
-    Args:
-        schema: a JSON schema.
-
-    Raises:
-        ValueError: for a bound that cannot be enforced.
-    """
-    patterns: dict[str, str] = {}
-    return _replaced(schema, patterns), patterns
-
-
-def _replaced(schema: Any, patterns: dict[str, str]) -> Any:
-    if isinstance(schema, list):
-        return [_replaced(part, patterns) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if any(name in schema for name in BOUNDS) and schema.get("type") in ("integer", "number"):
-        constant = _FIRST + len(patterns)
-        patterns[str(constant)] = _pattern(schema)
-        return {"const": constant}
-    kept = ("enum", "const", "default", "examples", "example")
-    return {name: value if name in kept else _replaced(value, patterns) for name, value in schema.items()}
-
-
-def _pattern(schema: dict[str, Any]) -> str:
-    for name in BOUNDS:
-        value = schema.get(name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value != int(value)):
-            raise ValueError(f"json_schema: {name} must be a whole number, got {value!r}")
-    bounds = {name: int(schema[name]) for name in BOUNDS if schema.get(name) is not None}
-    is_whole = schema["type"] == "integer"
-    if not is_whole and ("exclusiveMinimum" in bounds or "exclusiveMaximum" in bounds):
-        raise ValueError("json_schema: of a number, only minimum and maximum can be enforced, not the exclusive bounds")
-    lows = [bounds[name] + add for name, add in (("minimum", 0), ("exclusiveMinimum", 1)) if name in bounds]
-    highs = [bounds[name] - add for name, add in (("maximum", 0), ("exclusiveMaximum", 1)) if name in bounds]
-    return (whole_numbers if is_whole else numbers)(max(lows, default=None), min(highs, default=None))

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.budgeting.budget import Budget
 from thinkpace.processors.budgeting.limits import Limits
 from thinkpace.processors.core.binding import Binding
@@ -34,15 +33,13 @@ class BudgetForcing(Budget):
 
     Args:
         max_tokens, min_tokens, answer_reserve, landing, landing_boost, message, context_share, guard, hold, spans,
-            effort: as in `ThinkBudget`, and so are the other names of `max_tokens`. Every attempt to close below
-            `min_tokens` is extended, and counts towards `waits`.
+            approximate, effort: as in `ThinkBudget`, and so are the other names of `max_tokens`. Every attempt to close
+            below `min_tokens` is extended, and counts towards `waits`.
         waits: number of attempts to close that are extended, independent of the minimum.
         wait: the text of an extension. None writes nothing: the close is refused and another token drawn, which still
             counts (s1's ablation "no string").
         final: text written after every forced close, as s1's evaluation code does at the limit. None writes nothing.
         final_always: also write `final` after a natural close.
-        approximate: where a close of several tokens of plain text cannot be taken back: replace its last token, so that
-            `wait` follows a half-written marker. Models then tend to copy that.
 
     Raises:
         TypeError, ValueError: for numbers out of range or empty texts.
@@ -60,7 +57,6 @@ class BudgetForcing(Budget):
     wait: str | None = "Wait"
     final: str | None = "Final Answer:"
     final_always: bool = False
-    approximate: bool = field(default=False, kw_only=True, metadata={"since": "stored without it"})
 
     @classmethod
     def examples(cls) -> tuple[Control, ...]:
@@ -74,16 +70,18 @@ class BudgetForcing(Budget):
             raise TypeError(f"final_always must be True or False, got {self.final_always!r}")
         if self.final_always and self.final is None:
             raise ValueError("final_always needs a final text")
-        if not isinstance(self.approximate, bool):
-            raise TypeError(f"approximate must be True or False, got {self.approximate!r}")
 
     @property
     def asks_something(self) -> bool:
         return self.waits > 0 or self.final_always or Budget.asks_something.fget(self)  # type: ignore[attr-defined]  # slots: no zero-argument super()
 
     @property
-    def _final(self) -> str | None:
+    def final_text(self) -> str | None:
         return self.final
+
+    @property
+    def refuses_closes(self) -> bool:
+        return self.waits > 0 or self.min_tokens > 0
 
     @property
     def moves_probability(self) -> bool:
@@ -91,18 +89,5 @@ class BudgetForcing(Budget):
         return self.waits > 0 or (self.min_tokens > 0 and self.wait is not None)
 
     def _limits(self, binding: Binding, waits: int = 0, wait: TokenIds = (), final_always: bool = False) -> Limits:
-        close = binding.markers.close_spellings[0]
-        if (
-            close in binding.markers.plain_closes
-            and self.moves_probability
-            and not binding.takes_back
-            and not self.approximate
-        ):
-            text = binding.vocabulary.decode(close)
-            raise UnsupportedControl(
-                f"the close {text!r} is {len(close)} tokens of plain text here, and what runs the model cannot take "
-                "them back: a wait would follow a half-written marker. HFEngine and LlamaCppEngine can; or accept that "
-                "with approximate=True"
-            )
         wait = () if self.wait is None else spell(binding.vocabulary, self.wait, "wait")
         return Budget._limits(self, binding, self.waits, wait, self.final_always)

@@ -119,6 +119,12 @@ class After(Gated):
             raise UnsupportedControl(f"{self.inner!r} is about the whole answer: take it out of the gate")
 
     def compile(self, binding: Binding) -> Gate:
+        if binding.max_new_tokens is not None and self.tokens >= binding.max_new_tokens:
+            raise UnsupportedControl(
+                f"{self!r} would never act: its gate opens after {self.tokens} tokens, and at most "
+                f"{binding.max_new_tokens} are generated",
+                field="max_new_tokens",
+            )
         return Gate(self.inner.compile(binding), None, self.tokens)
 
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from thinkpace.errors import MissingExtra
-from thinkpace.processors.controls._json_schema import not_enforced
-from thinkpace.processors.controls._ranges import without_ranges
+from thinkpace.processors.controls._json_schema import schema_pattern
 from thinkpace.processors.core.binding import Binding
 from thinkpace.processors.core.control import Control
 from thinkpace.processors.core.decisions import FOREVER
@@ -41,22 +38,22 @@ class StructuredAnswer(Control):
     Args:
         regex: a regular expression that the whole answer must match, in Python's syntax without flags, anchors,
             look-around and back references.
-        json_schema: a JSON schema, as JSON text or as a mapping (stored as text); keywords that outlines would not
-            enforce (`uniqueItems`, `multipleOf`, ...) are refused. Bounds of numbers must be whole numbers.
+        json_schema: a JSON schema, as JSON text or as a mapping (stored as text). What would not be enforced
+            (`uniqueItems`, `multipleOf`, recursion, ...) is refused. Bounds of numbers must be whole numbers,
+            and patterns anchored (`^...$`). Properties come in the order of the schema.
         choices: the answer is one of these texts.
 
     Raises:
         TypeError, ValueError: unless exactly one of the three is given; for a schema that would not be enforced; for an
             expression that cannot be read, has more than 20,000 positions (its repetitions written out), or whose
             automaton takes more than two million steps to build (about a second).
-        MissingExtra: when a JSON schema is compiled without outlines.
         UnsupportedControl: when it is compiled, if no token of the vocabulary begins such an answer.
 
     >>> StructuredAnswer(choices=("yes", "no"))
     StructuredAnswer(choices=('yes', 'no'))
 
-    Source: Willard and Louf, arXiv 2307.09702. outlines-core turns a JSON schema into an expression. Different from the
-    paper: which tokens go on from a state is found when a sequence first gets there, not for all states before.
+    Source: Willard and Louf, arXiv 2307.09702. Different from the paper: which tokens go on from a state is found when
+    a sequence first gets there, not for all states before.
     """
 
     regex: str | None = None
@@ -86,16 +83,10 @@ class StructuredAnswer(Control):
                 raise ValueError(f"{name} must not be empty")
         if isinstance(self.json_schema, str):
             try:
-                schema = json.loads(self.json_schema)
-            except ValueError as error:
+                json.loads(self.json_schema)
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f"json_schema is no JSON: {error}") from None
-            without_ranges(schema)  # raises for a bound that cannot be enforced
-            for keyword in not_enforced(schema):
-                raise ValueError(
-                    f"json_schema uses {keyword}, which outlines would not enforce: leave it out, or write a regex"
-                )
-        with suppress(MissingExtra):  # a client without outlines may send a schema to a server that has it
-            self._checked()
+        self._checked()
 
     def compile(self, binding: Binding) -> StructuredAnswerMachine:
         from thinkpace.processors.text.pattern_index import pattern_index  # loads numpy
@@ -110,7 +101,7 @@ class StructuredAnswer(Control):
         try:
             compiled(expression, _BEFORE)
         except ValueError as error:
-            [given] = (name for name in ("regex", "json_schema", "choices") if getattr(self, name) is not None)
+            given = "regex" if self.regex is not None else "choices" if self.choices is not None else "json_schema"
             raise ValueError(f"{given}: {error}") from None
         return expression
 
@@ -119,19 +110,8 @@ class StructuredAnswer(Control):
             return "|".join(f"({re.escape(choice)})" for choice in self.choices)
         if self.regex is not None:
             return self.regex
-        try:
-            from outlines_core.json_schema import build_regex_from_schema
-        except ModuleNotFoundError as error:
-            raise MissingExtra("StructuredAnswer", "structured") from error
         assert isinstance(self.json_schema, str)
-        schema, ranges = without_ranges(json.loads(self.json_schema))
-        try:
-            pattern = str(build_regex_from_schema(json.dumps(schema)))
-        except Exception as error:
-            raise ValueError(f"outlines cannot read this json_schema: {error}") from error
-        for constant, numbers in ranges.items():
-            pattern = pattern.replace(constant, numbers)
-        return pattern
+        return schema_pattern(json.loads(self.json_schema))
 
 
 class StructuredAnswerState(NamedTuple):

@@ -40,6 +40,8 @@ class ThinkBudget(Budget):
             except for the reserve. The receipt says "held". Other controls still act inside the span. Default 0: cut.
         spans: what `hold` waits for: pairs of the texts that begin and end a span. Default: `<tool_call>` to
             `</tool_call>`, and lines of three backticks.
+        approximate: where a close of several tokens of plain text cannot be taken back: replace or refuse its last
+            token, so that the text goes on behind a half-written marker. Models then tend to copy that.
         effort: instead of `max_tokens`: "minimal", "low", "medium", "high" or "xhigh" (256, 1,024, 4,096,
             16,384, 65,536).
         thinking_token_budget, thinking_budget, reasoning_budget, max_thinking_tokens, budget_tokens: other names of
@@ -47,6 +49,7 @@ class ThinkBudget(Budget):
 
     Raises:
         TypeError, ValueError: for numbers out of range, an unknown effort, or two names of the limit at once.
+        UnsupportedControl: when it is compiled, if `min_tokens` would leave half-written markers behind.
 
     >>> ThinkBudget(512)
     ThinkBudget(max_tokens=512)

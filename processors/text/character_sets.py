@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -53,8 +53,14 @@ def category(letter: str) -> Ranges:
     return tuple(found)
 
 
-def members(sets: Sequence[Ranges]) -> list[tuple[int, int, tuple[int, ...]]]:
+def members(
+    sets: Sequence[Ranges], work: Callable[[int], None] = lambda _steps: None
+) -> list[tuple[int, int, tuple[int, ...]]]:
     """Cuts all characters into ranges that lie wholly inside or outside each set.
+
+    Args:
+        sets: the sets.
+        work: is told the number of steps before they are taken, and may raise.
 
     Returns:
         First and last code point of a range, and the indices of the sets it is in. Ranges in no set are left out, and
@@ -64,7 +70,9 @@ def members(sets: Sequence[Ranges]) -> list[tuple[int, int, tuple[int, ...]]]:
     inside: list[list[int]] = [[] for _ in cuts]
     for i, ranges in enumerate(sets):
         for low, high in ranges:
-            for place in range(bisect_left(cuts, low), bisect_left(cuts, high + 1)):
+            first, above = bisect_left(cuts, low), bisect_left(cuts, high + 1)
+            work(above - first)
+            for place in range(first, above):
                 inside[place].append(i)
     return [
         (cuts[i], cuts[i + 1] - 1, tuple(which))
@@ -79,6 +87,7 @@ class Decoder:
     Args:
         ranges: first and last code point of each range, and its class, from 0.
         classes: the number of classes.
+        work: as in `members`.
     """
 
     #: `step[state, byte]`: the next state; -2 - class after the last byte of a character; or `INVALID`. State 0 is
@@ -87,7 +96,12 @@ class Decoder:
     #: `reaches[state, class]`: whether a character that has come so far may turn out to be of the class
     reaches: NDArray[np.bool_]
 
-    def __init__(self, ranges: Iterable[tuple[int, int, int]], classes: int) -> None:
+    def __init__(
+        self,
+        ranges: Iterable[tuple[int, int, int]],
+        classes: int,
+        work: Callable[[int], None] = lambda _steps: None,
+    ) -> None:
         rows, after = [[INVALID] * 256], dict[tuple[int, int, int], int]()
         paths = [(path, which) for low, high, which in ranges for path in _utf8(low, high)]
         reached = [{which for _, which in paths}]
@@ -95,6 +109,7 @@ class Decoder:
             at = 0
             for low, high in path[:-1]:
                 if (at, low, high) not in after:
+                    work(256 + classes)
                     after[at, low, high] = len(rows)
                     rows[at][low : high + 1] = [len(rows)] * (high + 1 - low)
                     rows.append([INVALID] * 256)

@@ -208,16 +208,31 @@ def generation_prompts(source: str, arguments: Mapping[str, Any]) -> tuple[str, 
     return tuple(text for text in found if text.strip())
 
 
-def check_template_arguments(arguments: Mapping[str, object] | None) -> dict[str, object]:
+def names_argument(source: str, name: str) -> bool:
+    """Whether a template's source holds a name."""
+    return re.search(rf"\b{re.escape(name)}\b", source) is not None
+
+
+def check_template_arguments(arguments: Mapping[str, object] | None, source: object = None) -> dict[str, object]:
     """The arguments, if they may be passed on to a chat template.
 
+    Args:
+        arguments: by name.
+        source: of the template, as text; anything else if it is not known.
+
     Raises:
-        UnsupportedControl: for one that engines set themselves.
+        UnsupportedControl: for one that engines set themselves, or that the template does not name and would ignore.
     """
     reserved = [name for name in arguments or {} if name in ("messages", "add_generation_prompt", "tokenize")]
     if reserved:
         raise UnsupportedControl(
             f"{reserved[0]} is no argument that can be passed on to the chat template: it is set here",
+            field="template_arguments",
+        )
+    unknown = [name for name in arguments or {} if isinstance(source, str) and not names_argument(source, name)]
+    if unknown:
+        raise UnsupportedControl(
+            f"the chat template does not know {unknown[0]!r} and would ignore it: leave it out",
             field="template_arguments",
         )
     return dict(arguments or {})

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from thinkpace.processors.text.character_sets import Decoder, Ranges, category, joined, members, without
 
+LENGTH = 100_000  # most characters of a pattern
 POSITIONS = 20_000  # most positions of a pattern, its repetitions written out
 EFFORT = 2_000_000  # most steps of building an automaton: about a second
 DEAD = -1  # the state from which no text matches
@@ -40,7 +41,8 @@ class Pattern:
 
     Raises:
         ValueError: if the expression cannot be read, uses what is left out here, or matches no text.
-        TooLarge: if it has more than `POSITIONS` positions, or its automaton takes more than `EFFORT` steps to build.
+        TooLarge: if it has more than `LENGTH` characters or `POSITIONS` positions, or its automaton takes more than
+            `EFFORT` steps to build.
     """
 
     #: `step[state, class]`: the state after a character of the class, or `DEAD`; every state leads to a match
@@ -51,6 +53,8 @@ class Pattern:
     decoder: Decoder
 
     def __init__(self, pattern: str, before: str = "") -> None:
+        if len(pattern) > LENGTH:
+            raise TooLarge(f"the pattern has more than {LENGTH:,} characters")
         try:
             positions = _Positions(parser.parse(before), parser.parse(pattern))
         except (re.error, OverflowError) as error:
@@ -59,14 +63,23 @@ class Pattern:
             raise TooLarge("the pattern is nested too deeply") from None
         sets = list(positions.sets)
         ranges, classes, classes_of = [], dict[tuple[int, ...], int](), [list[int]() for _ in sets]
-        for low, high, which in members(sets):
+        for low, high, which in members(sets, positions.work):
             new = which not in classes
             number = classes.setdefault(which, len(classes))
             ranges.append((low, high, number))
             for i in which if new else ():
                 classes_of[i].append(number)
-        self.decoder = Decoder(ranges, len(classes))
+        self.decoder = Decoder(ranges, len(classes), positions.work)
         self._build(positions, classes_of, len(classes))
+
+    def reads(self, code: int) -> bool:
+        """Whether some match contains this character, by its code point."""
+        at = 0
+        for byte in chr(code).encode():
+            at = int(self.decoder.step[at, byte])
+            if at < 0:
+                break
+        return at < -1 and bool((self.step[:, -2 - at] != DEAD).any())
 
     def _build(self, positions: _Positions, classes_of: list[list[int]], classes: int) -> None:
         numbers = {positions.closed([0]): 0}
@@ -107,7 +120,7 @@ class _Positions:
     def __init__(self, *parts: Any) -> None:
         self.sets: dict[Ranges, int] = {}  # sets of characters, and their numbers
         self.edges: list[list[tuple[int, int]]] = []  # per position: sets, and the positions behind a character of them
-        self._empty: list[list[int]] = []  # per position: those that follow without a character
+        self._empty: list[set[int]] = []  # per position: those that follow without a character
         self._effort = 0
         for flags in (part.state.flags & ~re.UNICODE for part in parts):
             if flags:
@@ -120,11 +133,10 @@ class _Positions:
         stack = list(positions)
         found = set(stack)
         while stack:
-            for target in self._empty[stack.pop()]:
-                if target not in found:
-                    found.add(target)
-                    stack.append(target)
-        self.work(len(found))
+            targets = self._empty[stack.pop()]
+            self.work(1 + len(targets))
+            stack += targets - found
+            found |= targets
         return frozenset(p for p in found if self.edges[p] or p == self.end)
 
     def work(self, steps: int) -> None:
@@ -137,16 +149,17 @@ class _Positions:
         if len(self.edges) >= POSITIONS:
             raise TooLarge(f"the pattern has more than {POSITIONS:,} positions, its repetitions written out")
         self.edges.append([])
-        self._empty.append([])
+        self._empty.append(set())
         return len(self.edges) - 1
 
     def _add(self, parsed: Iterable[tuple[Any, Any]], start: int, end: int) -> None:
+        self.work(1)
         at = start
         for kind, value in parsed:
             after = self._new()
             self._add_one(kind, value, at, after)
             at = after
-        self._empty[at].append(end)
+        self._empty[at].add(end)
 
     def _add_one(self, kind: Any, value: Any, start: int, end: int) -> None:
         if kind in (op.LITERAL, op.NOT_LITERAL, op.ANY, op.IN):
@@ -175,16 +188,16 @@ class _Positions:
             at = after
         if most is op.MAXREPEAT:
             loop = self._new()
-            self._empty[at].append(loop)
+            self._empty[at].add(loop)
             self._add(body, loop, loop)
             at = loop
         else:
             for _ in range(most - least):
-                self._empty[at].append(end)
+                self._empty[at].add(end)
                 after = self._new()
                 self._add(body, at, after)
                 at = after
-        self._empty[at].append(end)
+        self._empty[at].add(end)
 
 
 def _ranges(kind: Any, value: Any) -> Ranges:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from support.commands import typed
 from support.places import SHARED
 from support.real_vocabularies import FILES, needs_shared, vocabulary
 
-from thinkpace import BudgetForcing, Markers, StructuredAnswer, SuppressExpressions, ThinkBudget
+from thinkpace import BudgetForcing, Markers, MissingExtra, StructuredAnswer, SuppressExpressions, ThinkBudget
 from thinkpace.eval.doctor import all_work, check_model
 from thinkpace.testing import VOCABULARY
 
@@ -96,11 +95,14 @@ def test_no_template_and_given_markers() -> None:
 
 
 def test_a_missing_extra_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "outlines_core.json_schema", None)
+    def compile_without(*_: object) -> None:
+        raise MissingExtra("this control", "math")
+
+    monkeypatch.setattr(StructuredAnswer, "compile", compile_without)
     markers = Markers("<t>", "</t>")
-    found = check_model(VOCABULARY, None, markers=markers, controls=[[StructuredAnswer(json_schema={"type": "null"})]])
+    found = check_model(VOCABULARY, None, markers=markers, controls=[[StructuredAnswer(choices=("7",))]])
     [control] = [finding for finding in found if finding.topic == "control"]
-    assert control.says.endswith("[structured]'")
+    assert control.says.endswith("[math]'")
 
 
 def test_a_folder_with_a_tokenizer_alone(tmp_path: Path) -> None:

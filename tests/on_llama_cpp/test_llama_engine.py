@@ -198,7 +198,6 @@ def test_a_stream_loses_nothing_when_another_call_ends_it(prompts: list[TokenIds
 
 def test_a_conflict_at_the_first_token_fails_alone(prompts: list[TokenIds]) -> None:
     """It was raised out of the step, and took everything with it."""
-    pytest.importorskip("outlines_core", reason="outlines is not installed: pip install '.[structured]'")
     engine = small()
     clash = (
         BudgetForcing(0, answer_reserve=8),
@@ -350,3 +349,9 @@ def test_banned_words_never_come(prompts: list[TokenIds]) -> None:
     control = SuppressExpressions(("b", "c"))
     made = small().generate([Request(p, (control,), 60, Sampling(1.0), i) for i, p in enumerate(prompts[:4])])
     assert not any(" b=" in f" {one.thinking}" for one in made)
+
+
+@pytest.mark.skipif(llama_cpp.llama_supports_gpu_offload(), reason="this build uses a GPU")
+def test_layers_for_a_gpu_that_is_not_used_are_refused() -> None:
+    with pytest.raises(ValueError, match="uses no GPU"):
+        LlamaCppEngine(embedded.path("gguf"), gpu_layers=5)

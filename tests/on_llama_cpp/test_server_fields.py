@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import urllib.error
+import urllib.request
 from typing import Any
 
 import openai
@@ -65,6 +67,15 @@ def test_choices_and_stops(client: Any) -> None:
         ({"stop": ""}, "stop"),
         ({"logit_bias": {"99999": 3}}, "logit_bias"),
         ({"logit_bias": {"Wait": 3}}, "logit_bias"),
+        ({"logit_bias": {"9" * 5000: 3}}, "logit_bias"),
+        ({"thinking": {"type": "disabled", "budget_tokens": 1024}}, "thinking"),
+        ({"reasoning": {"effort": "high", "enabled": False}}, "reasoning"),
+        ({"reasoning": {"max_tokens": 10, "enabled": False}}, "reasoning"),
+        ({"reasoning": {"effort": "none", "enabled": True}}, "reasoning"),
+        ({"enable_thinking": True, "think": False}, "enable_thinking"),
+        ({"chat_template_kwargs": {"enable_thinkin": False}}, "chat_template_kwargs"),
+        ({"response_format": {"type": "json_object"}, "controls": "BudgetForcing(8)"}, "controls"),
+        ({"controls": "after(300, LoopBreaker())"}, "max_tokens"),
         ({"presence_penalty": 3}, "presence_penalty"),
         ({"tools": [{"type": "function"}]}, "tools"),
         ({"tools": [{"type": "function"}], "tool_choice": "required"}, "tools"),
@@ -201,8 +212,31 @@ def test_biases_and_penalties(client: Any, llama_engine: LlamaCppEngine) -> None
     assert counts[1] < counts[0]
 
 
+def test_a_switch_that_is_on_goes_with_a_budget(client: Any) -> None:
+    """It was refused as the same thing."""
+    for fields in ({"enable_thinking": True}, {"think": True}, {"reasoning": {"enabled": True}}):
+        made = ask(client, thinking_token_budget=8, **fields)
+        assert made.usage.completion_tokens_details.reasoning_tokens <= 8
+
+
+def test_thinking_that_is_turned_off_is_held(client: Any) -> None:
+    """It was "not held", since the budget of 0 had nothing to act on."""
+    for fields in ({"enable_thinking": False}, {"thinking": {"type": "disabled"}}, {"reasoning": {"effort": "none"}}):
+        made = ask(client, **fields)
+        assert "ThinkBudget" not in str(made.choices[0].model_extra["receipt"]["notes"])
+        assert made.usage.completion_tokens_details.reasoning_tokens == 0
+
+
+def test_messages_with_half_a_character_name_their_field(served: str) -> None:
+    body = json.dumps({"messages": [{"role": "user", "content": "x\ud800"}]}).encode()
+    headers = {"Content-Type": "application/json"}
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(urllib.request.Request(f"{served}/v1/chat/completions", body, headers))
+    assert caught.value.code == 400
+    assert json.load(caught.value)["error"]["param"] == "messages"
+
+
 def test_json_answers(client: Any) -> None:
-    pytest.importorskip("outlines_core")
     schema = {
         "type": "object",
         "properties": {"c": {"type": "integer", "minimum": 3, "maximum": 5}},

@@ -88,6 +88,8 @@ def test_other_names_and_other_pages_are_refused(guarded: str) -> None:
     status, headers, _ = asked(guarded, "/v1/chat/completions", headers=wanted, method="OPTIONS")
     assert status == 204
     assert "authorization" in headers["access-control-allow-headers"]
+    del wanted["Origin"]  # it was an internal error
+    assert asked(guarded, "/v1/chat/completions", headers=wanted, method="OPTIONS")[0] == 405
 
 
 def test_a_large_body_is_refused_at_once(guarded: str) -> None:
@@ -210,3 +212,25 @@ def test_serve_on_the_command_line() -> None:
         made = client.chat.completions.create(model="embedded", messages=QUESTIONS[0], max_tokens=200, temperature=0)
         usage: Any = made.usage
         assert usage.completion_tokens_details.reasoning_tokens == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "says"),
+    [
+        ((), {"THINKPACE_API_KEY": ""}, "THINKPACE_API_KEY is empty"),
+        (("--max-thinking-tokens", "10", "--control", "ThinkBudget(64, min_tokens=20)"), {}, "--max-thinking-tokens"),
+    ],
+)
+def test_what_would_refuse_or_admit_everybody_does_not_start(
+    options: tuple[str, ...], variables: dict[str, str], says: str
+) -> None:
+    done = subprocess.run(
+        command("serve", "--port", "0", *options),
+        env={**environment(), **variables},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert says in done.stderr

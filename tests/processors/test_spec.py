@@ -154,11 +154,11 @@ def test_toml() -> None:
         (lambda: StructuredAnswer(json_schema="{"), "json_schema is no JSON"),
         (
             lambda: StructuredAnswer(json_schema={"type": "array", "uniqueItems": True}),
-            "uses 'uniqueItems', which outlines",
+            "uses 'uniqueItems' of type 'array'",
         ),
         (
             lambda: StructuredAnswer(json_schema='{"properties": {"a": {"items": {"format": "ipv4"}}}}'),
-            "uses format 'ipv4'",
+            "'format' without a type",
         ),
         (lambda: during("answer", LoopBreaker()), "acts on the thinking only"),
         (lambda: during("thinking", StructuredAnswer("a")), "acts on the answer only"),

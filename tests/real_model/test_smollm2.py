@@ -114,8 +114,6 @@ def test_the_end_of_the_turn_inside_thinking_closes(engine: Any) -> None:
 @pytest.mark.parametrize("kind", CONTROLS, ids=lambda kind: kind.__name__)
 def test_receipts_recounted(engine: Any, kind: type[Control]) -> None:
     """Of every control: counts by kind from the ids alone, at a temperature."""
-    if kind.__name__ == "StructuredAnswer":
-        pytest.importorskip("outlines_core")
     for control in kind.examples():
         [made] = engine.generate([Request(thinking_prompt(engine), (control,), 140, Sampling(0.8), seed=5)])
         usage = made.receipt.usage

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 
-import pytest
-
 from thinkpace import (
     BudgetForcing,
     Completion,
@@ -62,8 +60,6 @@ CONTROLS: dict[str, tuple[Control, ...]] = {
 
 def differing(engine: HFEngine, other: Engine, controls: tuple[Control, ...], count: int) -> list[tuple[int, str, str]]:
     """The problems on which the two differ, with both texts: where logits tie they may."""
-    if any(isinstance(control, StructuredAnswer) for control in controls):
-        pytest.importorskip("outlines_core", reason="outlines is not installed: pip install '.[structured]'")
     found = problems.examples("chain", count // 2, seed=7) + problems.examples("search", count - count // 2, seed=7)
     prompts = [engine.chat(PROMPTS["step-by-step"].render(example.question)) for example in found]
     requests = [Request(prompt, controls, 240, Sampling(0)) for prompt in prompts]

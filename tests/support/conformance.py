@@ -358,6 +358,20 @@ CASES: dict[str, Case] = {
     "and not for a span that is over": Case(
         "so7aa</t>7", "so7</t>aa</t>7<eos>", 2, "forced", _think(max_tokens=2, hold=9, spans=SPAN)
     ),
+    "a close waits for a span that the prompt opened": Case(
+        "aaa7a</t>7",
+        "aaa7</t>a</t>7<eos>",
+        4,
+        "forced",
+        _think(max_tokens=2, hold=9, spans=SPAN),
+        prompt="Q<t>so",
+    ),
+    "but not for one that it closed": Case(
+        "aaa</t>7", "aa</t>a</t>7<eos>", 2, "forced", _think(max_tokens=2, hold=9, spans=SPAN), prompt="Q<t>so7"
+    ),
+    "nor for one before the thinking": Case(
+        "aaa</t>7", "aa</t>a</t>7<eos>", 2, "forced", _think(max_tokens=2, hold=9, spans=SPAN), prompt="so<t>"
+    ),
     "a span does not hold the room for the answer": Case(
         "asoaaaaaaaaa</t>7",
         "asoaaaa</t>aaa",

@@ -61,6 +61,7 @@ def budgets(draw: st.DrawFn) -> Control:
         "guard": draw(st.sampled_from([0, 0, 1, 4])),
         "hold": draw(st.sampled_from([0, 0, 1, 4])),
         "spans": draw(st.sampled_from([(("so", "7"),), (("a", "a"), ("\n;", "\n"))])),
+        "approximate": True,  # programs alone take nothing back
     }
     kind = draw(st.sampled_from([ThinkBudget, BudgetForcing, PhasedSpeed]))
     if kind is ThinkBudget:
@@ -76,7 +77,6 @@ def budgets(draw: st.DrawFn) -> Control:
         draw(st.integers(0, 3)),
         draw(st.sampled_from(["Wait", "Waitso", "so", None])),
         draw(st.sampled_from(["so", "aso", None])),
-        approximate=True,  # programs alone take nothing back
         **common,
     )
 

@@ -148,3 +148,15 @@ def test_the_width_of_scores_names_the_likelier_cause() -> None:
     ours(torch.tensor([VOCABULARY.encode("Q<t>")]), torch.zeros(1, VOCABULARY.size))
     with pytest.raises(UnsupportedControl, match="assisted generation"):
         ours(torch.tensor([VOCABULARY.encode("Q<t>")]), torch.zeros(1, VOCABULARY.size + 1))
+
+
+@pytest.mark.parametrize("ids", [None, 3, [3, 4]])
+def test_going_on_after_the_end_is_refused(ids: Any) -> None:
+    """The budget acted, and the receipt said that thinking was never opened."""
+    with pytest.raises(UnsupportedControl, match=rf"goes on after \[{EOS}\]"):
+        scripted("aa</t>7").generate(  # type: ignore[misc]  # untyped
+            torch.tensor([VOCABULARY.encode("Q<t>")]),
+            logits_processor=processors(8),
+            max_new_tokens=9,
+            eos_token_id=ids,
+        )

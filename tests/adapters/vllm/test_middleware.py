@@ -189,3 +189,20 @@ def test_structured_outputs_of_vllm_behind_a_reasoning_parser(field: Message) ->
     assert status == 400
     assert json.loads(answer)["error"]["param"] == next(iter(field))
     assert b"final=None" in answer
+
+
+@pytest.mark.parametrize("name", ["controls", "thinkpace", "thinking_budget", "max_thinking_tokens"])
+def test_controls_beside_the_field_that_vllm_passes_on(name: str) -> None:
+    """Clients of other servers lost their budgets: vLLM ignores fields that it does not know."""
+    passed_on, status, answer = asked({"prompt": PROMPT, name: "ThinkBudget(9)"}, b"{}")
+    assert (passed_on, status) == (None, 400)
+    assert json.loads(answer)["error"]["param"] == name
+    assert asked({"prompt": PROMPT, "thinking_token_budget": 5}, b"{}")[1] == 200, "vLLM's own"
+
+
+def test_a_grammar_with_hidden_reasoning_is_refused() -> None:
+    """vLLM then applies it from the first token, and ended the request at the close of the budget."""
+    fields = {"structured_outputs": {"regex": "7"}, "include_reasoning": False}
+    _, status, answer = asked(controlled("ThinkBudget(9, answer_reserve=5)", **fields), b"{}", parser=True)
+    assert status == 400
+    assert b"include_reasoning" in answer

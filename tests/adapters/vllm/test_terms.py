@@ -42,13 +42,16 @@ def test_other_requests_ask_for_nothing() -> None:
 def test_short_forms() -> None:
     assert terms_from({"thinkpace": "ThinkBudget(5) + loop_breaker"}) == WireRequest((ThinkBudget(5), LoopBreaker()))
     assert terms_from({"thinkpace": '[{"control": "ThinkBudget", "max_tokens": 5}]'}) == WireRequest((ThinkBudget(5),))
-    assert terms_from({"thinkpace": ""}) == WireRequest(())
+    assert terms_from({"thinkpace": '{"controls": []}'}) == WireRequest(())
 
 
 @pytest.mark.parametrize(
     ("given", "named"),
     [
         ({"thinkpace": 1}, "thinkpace"),
+        ({"thinkpace": " "}, "thinkpace is empty"),
+        ({"thinkpac": "LoopBreaker()"}, "'thinkpac' among the extra arguments"),
+        ({"ThinkBudget": 5}, "'ThinkBudget' among the extra arguments"),
         ({"thinkpace": None, "thinking_budget": 4}, "thinking_budget"),
         ({"thinkpace": "{"}, "thinkpace: no JSON"),
         ({"thinkpace": "[" * 100_000}, "thinkpace: no JSON"),

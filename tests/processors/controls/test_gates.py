@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from thinkpace import SuppressExpressions, after, during
-from thinkpace.testing import Case, run_case
+import pytest
+
+from thinkpace import Markers, SuppressExpressions, UnsupportedControl, after, during
+from thinkpace.processors import compile_program
+from thinkpace.testing import VOCABULARY, Case, run_case
 
 
 def test_during_thinking_leaves_the_answer_alone() -> None:
@@ -16,3 +19,11 @@ def test_after_two_tokens_it_acts_on_the_third() -> None:
 
 def test_after_more_than_come_it_never_acts() -> None:
     run_case(Case("so</t>7", "so</t>7<eos>", 1, "natural", (after(9, SuppressExpressions(("so",))),)))
+
+
+def test_a_gate_that_never_opens_is_refused() -> None:
+    """It was taken, and "held"."""
+    after_5 = after(5, SuppressExpressions(("so",)))
+    with pytest.raises(UnsupportedControl, match="would never act: its gate opens after 5 tokens, and at most 5"):
+        compile_program((after_5,), VOCABULARY, Markers("<t>", "</t>"), max_new_tokens=5)
+    assert compile_program((after_5,), VOCABULARY, Markers("<t>", "</t>"), max_new_tokens=6)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thinkpace import StructuredAnswer
-from thinkpace.processors.controls._ranges import numbers, whole_numbers, without_ranges
+from thinkpace.processors.controls._ranges import numbers, whole_numbers
 
 BOUNDS = st.integers(-1200, 1200)
 
@@ -42,36 +40,3 @@ def test_open_ends(least: int | None, most: int | None, right: str, wrong: str) 
     pattern = re.compile(whole_numbers(least, most))
     assert all(pattern.fullmatch(number) for number in right.split())
     assert not any(pattern.fullmatch(number) for number in wrong.split())
-
-
-def test_a_schema_with_bounds() -> None:
-    pytest.importorskip("outlines_core")
-    schema = {
-        "type": "object",
-        "properties": {
-            "age": {"type": "integer", "minimum": 18, "exclusiveMaximum": 121},
-            "share": {"type": "number", "minimum": 0, "maximum": 1},
-        },
-        "required": ["age", "share"],
-    }
-    pattern = re.compile(StructuredAnswer(json_schema=schema)._pattern())
-    assert pattern.fullmatch(json.dumps({"age": 18, "share": 0.25}))
-    assert pattern.fullmatch(json.dumps({"age": 120, "share": 1}))
-    assert not pattern.fullmatch(json.dumps({"age": 17, "share": 0.5}))
-    assert not pattern.fullmatch(json.dumps({"age": 121, "share": 0.5}))
-    assert not pattern.fullmatch(json.dumps({"age": 20, "share": 1.5}))
-    assert without_ranges({"enum": [{"type": "integer", "minimum": 3}]})[1] == {}, "a value is no schema"
-
-
-@pytest.mark.parametrize(
-    ("schema", "says"),
-    [
-        ({"type": "integer", "minimum": 0.5}, "minimum must be a whole number"),
-        ({"type": "number", "exclusiveMinimum": 0}, "not the exclusive bounds"),
-        ({"type": "integer", "minimum": 4, "maximum": 3}, "no number from 4 to 3"),
-        ({"minimum": 4}, "'minimum' without a type of number"),
-    ],
-)
-def test_bounds_that_cannot_be_enforced(schema: dict[str, object], says: str) -> None:
-    with pytest.raises(ValueError, match=says):
-        StructuredAnswer(json_schema=schema)

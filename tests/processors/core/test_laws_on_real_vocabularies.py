@@ -47,7 +47,7 @@ OTHERS: tuple[Control, ...] = (
     after(5, ThoughtBudget(2)),
 )
 BUDGETS: tuple[Control, ...] = (
-    ThinkBudget(9, 2, landing=4, message=QWEN3_MESSAGE, guard=3, answer_reserve=4),
+    ThinkBudget(9, 2, landing=4, message=QWEN3_MESSAGE, guard=3, answer_reserve=4, approximate=True),
     BudgetForcing(12, 3, 2, answer_reserve=4, approximate=True),
     BudgetForcing(waits=1, wait=None, final=None, answer_reserve=0, approximate=True),
     PhasedSpeed(20, slow_tokens=8, answer_reserve=4),

@@ -7,7 +7,7 @@ from collections import defaultdict
 import pytest
 from support.enumeration import EOS, OPEN, SO, VOCABULARY, WAIT, A, Output, Walk, logits
 
-from thinkpace import BudgetForcing, Markers, UnsupportedControl
+from thinkpace import BudgetForcing, Markers, ThinkBudget, UnsupportedControl
 from thinkpace.adapters.logits.randomness import probabilities
 from thinkpace.adapters.scripted import ScriptedEngine, WordVocabulary, says
 from thinkpace.engine import Request, Sampling
@@ -62,6 +62,10 @@ def test_waits_that_would_follow_a_half_written_marker_are_refused() -> None:
         compile_program([BudgetForcing(waits=1)], VOCABULARY, MARKERS)
     with pytest.raises(UnsupportedControl, match="plain text"):
         compile_program([BudgetForcing(min_tokens=2)], VOCABULARY, MARKERS)
+    with pytest.raises(UnsupportedControl, match="what comes instead would follow"):
+        compile_program([ThinkBudget(min_tokens=2)], VOCABULARY, MARKERS)
+    compile_program([ThinkBudget(min_tokens=2, approximate=True)], VOCABULARY, MARKERS)
+    compile_program([ThinkBudget(min_tokens=2)], VOCABULARY, MARKERS, takes_back=True)
     compile_program([BudgetForcing(waits=1, final=None, approximate=True)], VOCABULARY, MARKERS)
     compile_program([BudgetForcing(9, final=None)], VOCABULARY, MARKERS)
     compile_program([BudgetForcing(waits=1, final=None)], VOCABULARY, Markers("<think>", "</think>"))

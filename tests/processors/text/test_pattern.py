@@ -117,7 +117,12 @@ def test_what_is_not_supported_is_named(pattern: str, says: str) -> None:
         "(a|b)*a(a|b){22}",  # 2 ** 23 states
         "(?:(?:a?){30}){30}(?:b?){3000}",
         "(" * 3000 + "a" + ")" * 3000,
+        "".join(f"[^{chr(0x4E00 + i)}]" for i in range(6000)),  # every set overlaps with all others
+        "".join(chr(0x4E00 + 40 * i) for i in range(9000)),  # as many classes as characters
+        f"(?:a(?:{'|' * 10_000})){{1000}}",  # empty alternatives are no positions
+        "a" * 100_001,
     ],
+    ids=lambda pattern: pattern[:20],
 )
 def test_what_is_too_large_is_refused(pattern: str) -> None:
     """D35: took minutes and gigabytes in a server, and went on after its client had left."""
