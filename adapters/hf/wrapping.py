@@ -133,8 +133,8 @@ def _check(
         stops = set() if ids is None else {int(i) for i in torch.as_tensor(ids).reshape(-1)}
         if missing := sorted(processor.ends - stops):
             raise UnsupportedControl(
-                f"generate(eos_token_id={ids!r}) goes on after {missing}, where the controls see the end of the sequence: "
-                "leave it out"
+                f"generate(eos_token_id={ids!r}) goes on after {missing}, where the controls see the end of the "
+                "sequence: leave it out"
             )
     if not processor.prompt_decides:
         return

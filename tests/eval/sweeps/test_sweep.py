@@ -126,7 +126,7 @@ def test_a_sweep_says_that_thinking_was_never_opened(tmp_path: Path, capsys: pyt
     """Three identical rows, and no word: the prompt has closed thinking before a budget could act on it."""
     options = {"limit": 4, "budgets": [0, 16], "temperature": 0.0, "prefill": "<think>\n</think>\n"}
     results = thinkpace.sweep(**options, max_new_tokens=40, out=tmp_path / "s")  # type: ignore[arg-type]  # of several types
-    says = "thinking was opened in 0 of 8 samples: budgets and waits had nothing to act on"
+    says = "thinking was opened in 0 of 4 samples: budgets and waits had nothing to act on"
     assert says in results.note
     assert says in str(results)
     assert says in capsys.readouterr().out
