@@ -69,6 +69,10 @@ def check_params(params: SamplingParams) -> WireRequest | None:
         )
     if params.bad_words and any(control.rules_answer for control in terms.controls):
         raise Conflict("bad_words", "bad_words may leave the answer that is asked for no token: leave one of them out")
+    if params.min_tokens and any(control.rules_answer for control in terms.controls):
+        raise Conflict(
+            "min_tokens", "min_tokens may forbid the end of the answer that is asked for: leave one of them out"
+        )
     if params.ignore_eos:
         raise Conflict(
             "ignore_eos", "ignore_eos continues after the end of the sequence, where no control applies: leave it out"

@@ -147,6 +147,7 @@ def test_requests_without_controls_are_left_alone(client: OpenAI) -> None:
         ({"thinkpace": "LoopBreaker()"}, {"allowed_token_ids": [3, 4]}, "allowed_token_ids"),
         ({"thinkpace": "StructuredAnswer(choices=('7', '5'))"}, {"bad_words": ["7", "5"]}, "bad_words"),
         ({"thinkpace": "ThinkBudget(5)"}, {"thinking_token_budget": 5}, "thinking_token_budget"),
+        ({"thinkpace": "StructuredAnswer(choices=('7', '5'))"}, {"min_tokens": 80}, "min_tokens"),
         ({"thinkpace": "StructuredAnswer(regex='a{100000}')"}, {}, "more than 20,000 positions"),  # D35
     ],
 )
