@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from thinkpace.adapters.vllm.served_model import NO_FORKS
 from thinkpace.adapters.vllm.terms import KEY, WireRequest, terms_from
 from thinkpace.processors.budgeting.budget import Budget
+from thinkpace.processors.text.shared_patterns import shared_patterns
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -42,7 +43,8 @@ def check_params(params: SamplingParams) -> WireRequest | None:
         Conflict: if a sampling parameter conflicts with the controls.
         ValueError: if the terms are invalid; it names the field.
     """
-    terms = terms_from(params.extra_args)
+    with shared_patterns():  # the worker finds them built
+        terms = terms_from(params.extra_args)
     if terms is None:
         return None
     for budget in (control for control in terms.controls if isinstance(control, Budget)):
