@@ -145,7 +145,8 @@ def render_continued(file: ModelFile, messages: Sequence[dict[str, str]], argume
     Raises:
         UnsupportedControl: as `render_chat`, or if the template does not show the message as it is.
     """
-    content = str(messages[-1].get("content", "")).rstrip()
+    whole = str(messages[-1].get("content", ""))
+    content = whole.rstrip()
     text = _rendered(file, messages, arguments, add_generation_prompt=False)
     at = text.rfind(content)
     if not content or at < 0:
@@ -153,7 +154,7 @@ def render_continued(file: ModelFile, messages: Sequence[dict[str, str]], argume
             "the last message of the assistant cannot be continued: it is empty, or the chat template changes it",
             field="messages",
         )
-    return text[: at + len(content)]
+    return text[:at] + whole  # templates strip white space at its end
 
 
 def _rendered(

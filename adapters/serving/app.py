@@ -173,7 +173,7 @@ def _handle_errors(app: FastAPI) -> None:
                 400, "the body is not a JSON object, or its content type is not application/json", None
             )
         message = "is not known here" if first["type"] == "extra_forbidden" else first["msg"]
-        return error_response(400, f"{path[0]}: {message}", path[0])
+        return error_response(400, f"{'.'.join(path)}: {message}", path[0])
 
     @app.exception_handler(HTTPException)
     async def refused_early(_request: Request, error: HTTPException) -> JSONResponse:

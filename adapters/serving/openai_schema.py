@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from thinkpace.adapters.serving.field_error import FieldError
 from thinkpace.adapters.serving.thinking_fields import Reasoning, Thinking
 from thinkpace.errors import MissingExtra
+from thinkpace.processors.text.chat_template import names_argument
 
 try:
     from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr
@@ -19,6 +20,10 @@ Count = Annotated[StrictInt, Field(ge=1)]
 Penalty = Annotated[float, Field(strict=True, ge=-2, le=2)]
 ELSEWHERE = "this server is small, and has none: for tools and the Responses API take vLLM or llama-server"
 _NO_TOOLS = f"tools cannot be called here: leave them out ({ELSEWHERE})"
+
+
+ROLES = ("system", "developer", "user", "assistant")
+EARLIER = ("reasoning_content", "reasoning")  # of messages: thinking of earlier turns, which most templates drop
 
 
 class StreamOptions(BaseModel):
@@ -113,7 +118,7 @@ class RequestBody(BaseModel):
 
 
 class Message(BaseModel):
-    """One message of a conversation. Other fields are passed to the chat template."""
+    """One message of a conversation. Other fields are passed to the chat template, which has to read them."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -169,6 +174,30 @@ class ChatBody(RequestBody):
         for name, harmless in (("tool_choice", ("auto", "none", None)), ("function_call", ("auto", "none", None))):
             if getattr(self, name) not in harmless:
                 raise FieldError(name, _NO_TOOLS)
+
+    def check_messages(self, template: str) -> None:
+        """Refuse what a chat template would ignore, or the server.
+
+        Args:
+            template: its source.
+
+        Raises:
+            FieldError: naming the field.
+        """
+        for i, message in enumerate(self.messages):
+            if message.role in ("tool", "function"):
+                raise FieldError(f"messages.{i}.role", _NO_TOOLS)
+            if message.role not in ROLES:
+                known = ", ".join(ROLES)
+                raise FieldError(f"messages.{i}.role", f"role must be one of {known}, got {message.role[:40]!r}")
+            for name, value in (message.model_extra or {}).items():
+                if name in ("tool_calls", "function_call") and value:
+                    raise FieldError(f"messages.{i}.{name}", _NO_TOOLS)
+                if value not in (None, [], "") and name not in EARLIER and not names_argument(template, name):
+                    field = f"messages.{i}.{name[:40]}"
+                    raise FieldError(field, f"{field}: the chat template does not read it: leave it out")
+            if message.content is None:
+                raise FieldError(f"messages.{i}.content", f"messages.{i} has no content: give a text")
 
     def plain_messages(self) -> list[dict[str, Any]]:
         """Messages in the form that chat templates take; text parts are joined.

@@ -135,6 +135,8 @@ def _answer(body: RequestBody) -> list[Control]:
 def _schema(wanted: dict[str, object]) -> dict[str, object]:
     given = wanted.get("json_schema")
     schema = given.get("schema") if isinstance(given, dict) else None
-    if wanted.get("type") != "json_schema" or not isinstance(schema, dict):
+    if wanted.get("type") != "json_schema" or not isinstance(given, dict) or not isinstance(schema, dict):
         raise FieldError("response_format", "response_format must be text, json_object, or json_schema with a schema")
+    if unknown := sorted({*given} - {"name", "description", "schema", "strict"}):
+        raise FieldError("response_format", f"response_format.json_schema.{unknown[0]} is not known here")
     return schema

@@ -15,6 +15,7 @@ from thinkpace.adapters.serving.thinking_fields import Wish, wish_of
 from thinkpace.engine import Request, Sampling
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.budgeting.budget import ALIASES
+from thinkpace.processors.core.control import Control
 from thinkpace.processors.text.chat_template import names_argument
 from thinkpace.processors.text.vocabulary import TokenIds
 
@@ -33,6 +34,8 @@ def jobs_of(body: RequestBody, engine: LlamaCppEngine, policy: Policy) -> list[J
     wish = wish_of(body, engine.chat_template)
     prompt = _chat_prompt(body, wish, engine) if isinstance(body, ChatBody) else _text_prompt(body, engine)
     requests = _requests(body, prompt, wish, policy, engine.context_tokens)
+    if isinstance(body, ChatBody):
+        _check_begun(body, requests[0].controls, engine)
     jobs = engine.jobs(requests)
     bias, presence, frequency = body.bias(engine.vocabulary.size), body.presence_penalty, body.frequency_penalty
     for job in jobs:
@@ -45,6 +48,14 @@ def jobs_of(body: RequestBody, engine: LlamaCppEngine, policy: Policy) -> list[J
 def _chat_prompt(body: ChatBody, wish: Wish, engine: LlamaCppEngine) -> TokenIds:
     template = engine.chat_template or ""
     switches = {name: value for name, value in wish.template_arguments.items() if names_argument(template, name)}
+    thinks = any(marker.strip() in template for marker in (engine.markers.open, engine.markers.close))
+    if wish.field and not wish.limits and not switches and not thinks:
+        raise FieldError(
+            wish.field.partition(".")[0],
+            f"{wish.field}: the chat template of this model knows no thinking, and nothing would turn it on: leave it "
+            "out, or open thinking with a last message of the assistant",
+        )
+    body.check_messages(template)
     arguments = {**switches, **(body.chat_template_kwargs or {})}
     try:
         return engine.chat(body.plain_messages(), arguments, continues=body.continues)
@@ -53,6 +64,16 @@ def _chat_prompt(body: ChatBody, wish: Wish, engine: LlamaCppEngine) -> TokenIds
         raise FieldError(field, str(error)) from None
     except UnicodeError:
         raise FieldError("messages", "messages hold half a character (a lone surrogate)") from None
+
+
+def _check_begun(body: ChatBody, controls: Sequence[Control], engine: LlamaCppEngine) -> None:
+    """Refuse to constrain an answer that the last message has begun: all of it would have to come again."""
+    ruling = next((control for control in controls if control.rules_answer), None)
+    if body.continues and ruling is not None and engine.markers.begin_answer(body.plain_messages()[-1]["content"]):
+        raise FieldError(
+            "messages",
+            f"the last message begins the answer, and {ruling!r} would have all of it come again: leave one out",
+        )
 
 
 def _text_prompt(body: RequestBody, engine: LlamaCppEngine) -> TokenIds:

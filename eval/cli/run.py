@@ -71,7 +71,7 @@ def run(
 
     from thinkpace.engine import Request, Sampling
     from thinkpace.eval.engines import engine_kind, open_engine
-    from thinkpace.eval.runs.unit import prompt_ids
+    from thinkpace.eval.runs.unit import check_prefill, prompt_ids
     from thinkpace.eval.sweeps.parse import (
         controls_of,
         markers_of,
@@ -120,6 +120,7 @@ def run(
         threads=threads,
         gpu_layers=gpu_layers,
     )
+    check_prefill(generates, style, question, controls)
     ids = prompt_ids(generates, style, question)
     new_tokens = new_tokens_of(max_new_tokens, is_embedded, generates.context_tokens, len(ids))
     [completion] = generates.generate([Request(ids, controls, new_tokens, sampling, seed)])
@@ -165,4 +166,4 @@ def show(console: Console, completion: Completion, engine: Engine) -> None:
         shown = f"fired      token {event.at}: {event.what} ({event.why}) {tokens!r}"
         console.print(shown, highlight=False, markup=False, soft_wrap=True)
     for note in receipt.notes:
-        console.print(f"[bold red]NOT HELD[/]   {note}", highlight=False, soft_wrap=True)
+        console.print(Text.assemble(("NOT HELD", "bold red"), f"   {note}"), soft_wrap=True)

@@ -12,7 +12,7 @@ from thinkpace.eval.runs.claim import claimed_units, missing_keys
 from thinkpace.eval.runs.journal import Journal
 from thinkpace.eval.runs.judge import graded_entries
 from thinkpace.eval.runs.plan import EngineInfo, Plan
-from thinkpace.eval.runs.unit import RawSample, WorkUnit, failed_samples, run_unit
+from thinkpace.eval.runs.unit import RawSample, WorkUnit, check_prefill, failed_samples, run_unit
 from thinkpace.processors.core.program import compile_program
 
 
@@ -78,6 +78,8 @@ def check(engine: Engine, plan: Plan) -> None:
     if plan.replay and not engine.can_continue:
         raise UnsupportedControl(f"{engine.name} cannot continue given output: sweep on it without --replay")
     for setting in plan.settings:
+        for prompt in plan.prompts:
+            check_prefill(engine, prompt, plan.examples[0].question, setting.controls)
         compile_program(
             setting.controls,
             engine.vocabulary,

@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from thinkpace.engine import Completion, Engine, Request, Sampling
+from thinkpace.errors import UnsupportedControl
 from thinkpace.eval.grading.extract import Found, extract
 from thinkpace.eval.runs.replay import SharedPrefix, shared_prefix
 from thinkpace.eval.runs.settings import Setting
 from thinkpace.eval.task import Example
+from thinkpace.processors.core.control import Control
 from thinkpace.processors.core.program import Program, compile_program
 from thinkpace.processors.core.replay import DrawHistory
 from thinkpace.processors.text.vocabulary import TokenIds
@@ -146,6 +148,25 @@ def prompt_ids(engine: Engine, prompt: Prompt, question: str) -> TokenIds:
     if engine.vocabulary.decode(ids).rstrip().endswith(markers.open.strip()):
         begins = begins.removeprefix(markers.open).lstrip("\n")  # the chat template has opened thinking already
     return ids + engine.vocabulary.encode(begins)
+
+
+def check_prefill(engine: Engine, prompt: Prompt, question: str, controls: Sequence[Control]) -> None:
+    """Check that no control constrains an answer that the prompt's prefill has begun.
+
+    Raises:
+        UnsupportedControl: if one does: the whole answer would have to match from the model's first token on.
+    """
+    ruling = next((control for control in controls if control.rules_answer), None)
+    if ruling is None or not prompt.prefill:
+        return
+    start = engine.vocabulary.decode(prompt_ids(engine, replace(prompt, prefill=""), question))
+    begins = engine.vocabulary.decode(prompt_ids(engine, prompt, question)).removeprefix(start)
+    opened = engine.markers.open if start.rstrip().endswith(engine.markers.open.strip()) else ""
+    if engine.markers.begin_answer(opened + begins):
+        raise UnsupportedControl(
+            f"the prefill {prompt.prefill!r} begins the answer, and {ruling!r} would have all of it come again: leave "
+            "one of them out"
+        )
 
 
 def _compiled(setting: Setting, engine: Engine, max_new_tokens: int) -> Program:

@@ -22,7 +22,10 @@ _S = "[ ]?"
 _CHARACTER = r'([^"\\\x00-\x1f\x7f-\x9f]|\\["\\/bfnrt])'
 _WHOLE = "-?(0|[1-9][0-9]*)"
 _NUMBER = rf"{_WHOLE}(\.[0-9]+)?([eE][+-]?[0-9]+)?"
-_DATE = "[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
+_LEAP = "([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)"
+_DATE = (
+    f"([0-9]{{4}}-((0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)|{_LEAP}-02-29)"
+)
 _TIME = r"([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]+)?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])"
 _FORMATS = {
     "date": _DATE,
@@ -97,6 +100,8 @@ class _Writer:
         if not isinstance(kind, str) or kind not in _KEYWORDS:
             what = f"the type {_short(kind)}" if kind else f"{_names(set(given))} without a type"
             raise ValueError(f"json_schema has {what}, which would not be enforced")
+        if unknown := set(given) - _all(kind):
+            raise ValueError(f"json_schema uses {_names(unknown)} of type {kind!r}, which would not be enforced")
         if not any(set(given) <= group for group in (*_KEYWORDS[kind], set[str]())):
             raise ValueError(
                 f"json_schema uses {_names(set(given))} of type {kind!r}, which would not be enforced together"

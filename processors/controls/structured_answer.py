@@ -176,5 +176,10 @@ class StructuredAnswerMachine(Processor[StructuredAnswerState]):
             allowed |= self.opens.advances(opening)
         return frozenset(allowed)
 
+    def unmet(self, state: StructuredAnswerState, track: Track) -> str:
+        if state.node >= 0 and self.automaton.final(state.node):
+            return ""
+        return "the answer does not match: it was cut, or another rule ended it"
+
     def idle_tokens(self, state: StructuredAnswerState, track: Track) -> int:
         return 0 if track.phase is Phase.ANSWER else FOREVER

@@ -113,6 +113,10 @@ class Chain(Processor[States]):
                 return why
         return ""
 
+    def unmet(self, state: States, track: Track) -> str:
+        parts = zip(self.parts, state, strict=True)
+        return "; ".join(filter(None, (part.unmet(inner, track) for part, inner in parts)))
+
     def wants(self, state: States, track: Track) -> frozenset[RowStatistic]:
         wanted = NOTHING
         for i in self._wanting:

@@ -78,6 +78,10 @@ class Processor(ABC, Generic[S]):
         """Why `drawn` was replaced, for the receipt; empty if this processor did not replace it."""
         return ""
 
+    def unmet(self, state: S, track: Track) -> str:
+        """What was asked of the sequence and is not so, for the receipt; empty if there is nothing."""
+        return ""
+
     def wants(self, state: S, track: Track) -> frozenset[RowStatistic]:
         """The row statistics it needs before it decides about the next token."""
         return NOTHING

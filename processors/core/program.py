@@ -76,7 +76,7 @@ class Program:
         size: ids from here on stand for no token; adapters never allow them, however wide the logits are.
         unused: ids below `size` that stand for no token; never allowed either.
         armed: the controls, as they print.
-        on_thinking: those of them that act on thinking only.
+        on_thinking, on_answer: those of them that act on thinking only, and on the answer only.
         ends_trials: ids that end a trial: end-of-sequence ids and ids that hold a line break.
         takes_back: closing markers that may have to be taken back; empty where the engine cannot.
     """
@@ -88,6 +88,7 @@ class Program:
     unused: frozenset[int]
     armed: tuple[str, ...]
     on_thinking: tuple[str, ...]
+    on_answer: tuple[str, ...]
     ends_trials: frozenset[int]
     takes_back: frozenset[TokenIds]
 
@@ -244,11 +245,18 @@ class Program:
             thinking_tokens=track.thinking_spent,
             end=end,
             finished=track.ended,
-            notes=() if track.opened else tuple(self._notes(tokens)),
+            notes=tuple(self._notes(state, tokens)),
         )
 
-    def _notes(self, tokens: Sequence[int]) -> Iterator[str]:
-        """What could not act in a sequence that never opened thinking."""
+    def _notes(self, state: State, tokens: Sequence[int]) -> Iterator[str]:
+        """What could not act, and what was asked for and is not so."""
+        track = state.track
+        if self.on_answer and track.phase is not Phase.ANSWER:
+            yield f"no answer came: {' + '.join(self.on_answer)} had nothing to act on"
+        elif unmet := self.processor.unmet(state.inner, track):
+            yield unmet
+        if track.opened:
+            return
         if self.on_thinking:
             yield f"thinking was never opened: {' + '.join(self.on_thinking)} had nothing to act on"
         cursor, matcher = START, self.tracker.close_matcher
@@ -328,6 +336,7 @@ def compile_program(
         unused=vocabulary.unused,
         armed=tuple(repr(control) for control in controls),
         on_thinking=tuple(repr(control) for control in controls if _on_thinking(control)),
+        on_answer=tuple(repr(control) for control in controls if control.phases == ("answer",)),
         ends_trials=vocabulary.eos | pieces.line_ends,
         takes_back=binding.markers.plain_closes if takes_back else frozenset(),
     )

@@ -66,6 +66,15 @@ class Markers:
         if self.close not in self.forced_close:
             raise ValueError(f"forced_close must hold the close {self.close!r}, got {self.forced_close!r}")
 
+    def begin_answer(self, text: str) -> bool:
+        """Whether a beginning of the model's turn holds a part of its answer already.
+
+        >>> Markers("<think>", "</think>").begin_answer("<think>so")
+        False
+        """
+        rest = text.rpartition(self.close)[2]
+        return self.open not in rest and bool(rest.strip())
+
     @classmethod
     def from_chat_template(cls, template: str, **render_kwargs: Any) -> Markers:
         """The markers of a chat template, found by rendering it.

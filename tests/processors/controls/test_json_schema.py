@@ -118,7 +118,7 @@ REFUSED: list[tuple[Any, str]] = [
     ({"oneOf": [{"type": "integer"}, {"type": "number"}]}, "parts may both hold"),
     ({"properties": {"a": {}}, "required": ["a", "b"]}, "requires 'b'"),
     ({"properties": {"a": {}}, "required": "a"}, "required a list of names"),
-    ({"properties": {"a": {}}, "minProperties": 1}, "'minProperties' and 'properties'"),
+    ({"properties": {"a": {}}, "minProperties": 1}, "'minProperties'"),
     ({"type": "object", "maxProperties": 1}, "'maxProperties'"),
     ({"type": "integer", "enum": ["x"]}, "the value 'x' is not of the type 'integer'"),
     ({"enum": []}, "enum must be a list of values"),
