@@ -20,7 +20,11 @@ def open_user_folder() -> Path:
         PermissionError: if it belongs to another user.
     """
     base = user_folder()
-    base.mkdir(mode=0o700, exist_ok=True)
-    if base.is_symlink() or (hasattr(os, "getuid") and base.stat().st_uid != os.getuid()):
-        raise PermissionError(f"{base} belongs to another user: remove it")
+    try:
+        base.mkdir(mode=0o700, exist_ok=True)
+        foreign = base.is_symlink() or (hasattr(os, "getuid") and base.stat().st_uid != os.getuid())
+    except FileExistsError:
+        foreign = True
+    if foreign:
+        raise PermissionError(f"{base} is no folder of this user: remove it")
     return base

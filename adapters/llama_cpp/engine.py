@@ -90,6 +90,7 @@ class LlamaCppEngine:
         self.vocabulary: Vocabulary = vocabulary
         self._tokenizer = vocabulary.file
         self.markers = find_markers(self._tokenizer, markers)
+        self._longest_piece = max(map(len, self.vocabulary.pieces))  # bytes
         self.context_tokens = context_tokens or min(self._file.trained_tokens, CONTEXT_TOKENS)
         if self.context_tokens > self._file.trained_tokens:
             raise ValueError(f"the model holds {self._file.trained_tokens} tokens, not {self.context_tokens}")
@@ -148,7 +149,7 @@ class LlamaCppEngine:
             UnsupportedControl: if there is no template, or it refuses the messages or an argument; a ValueError.
         """
         render = render_continued if continues else render_chat
-        return self.vocabulary.encode(render(self._tokenizer, messages, template_arguments or {}))
+        return self._encoded(render(self._tokenizer, messages, template_arguments or {}))
 
     @property
     def chat_template(self) -> str | None:
@@ -157,7 +158,16 @@ class LlamaCppEngine:
 
     def text_prompt(self, text: str) -> TokenIds:
         """The ids of plain text, with a beginning-of-sequence token if the model uses one."""
-        return (*self._tokenizer.beginning(), *self.vocabulary.encode(text))
+        return (*self._tokenizer.beginning(), *self._encoded(text))
+
+    def _encoded(self, text: str) -> TokenIds:
+        """The ids of a text, unless it surely has more than the context holds: to count them would take minutes."""
+        least = len(text.encode()) // self._longest_piece
+        if least > self.context_tokens:
+            raise UnsupportedControl(
+                f"the prompt has {least} tokens or more, and the model holds {self.context_tokens}", field="prompt"
+            )
+        return self.vocabulary.encode(text)
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """One completion per request, in their order; may be called from several threads.

@@ -64,7 +64,7 @@ class Gate:
             return
         allowed = self._allows(headers)
         if scope["method"] == "OPTIONS" and "access-control-request-method" in headers and "origin" in headers:
-            await _send(send, 204, b"", _cors(headers["origin"], preflight=True))
+            await _send(send, 204, b"", _cors(headers["origin"], preflight=True) if allowed else [])
             return
         left, too_long = self._access.max_body_bytes, False
 
@@ -98,7 +98,8 @@ class Gate:
         if access.hosts and host not in access.hosts:
             return 403, f"this server is not addressed as {host!r}: --allowed-host allows a name", None
         origin = headers.get("origin")
-        if origin is not None and not self._allows(headers) and _without_port(origin.partition("://")[2]) != host:
+        own = origin is not None and origin.partition("://")[2].lower() == headers.get("host", "").lower()
+        if origin is not None and not own and not self._allows(headers):
             return 403, f"pages of {origin!r} may not ask this server: --allow-origin allows them", None
         if scope["method"] == "OPTIONS":
             return None

@@ -16,6 +16,7 @@ except ModuleNotFoundError as error:
 
 MOST_CHOICES = 64
 MOST_LOGPROBS = 20
+MOST_STOPS, LONGEST_STOP = 64, 1_000
 Count = Annotated[StrictInt, Field(ge=1)]
 Penalty = Annotated[float, Field(strict=True, ge=-2, le=2)]
 ELSEWHERE = "this server is small, and has none: for tools and the Responses API take vLLM or llama-server"
@@ -82,6 +83,8 @@ class RequestBody(BaseModel):
         given = [self.stop] if isinstance(self.stop, str) else self.stop or []
         if any(not text for text in given):
             raise FieldError("stop", "stop holds an empty text")
+        if len(given) > MOST_STOPS or any(len(text) > LONGEST_STOP for text in given):
+            raise FieldError("stop", f"stop may hold {MOST_STOPS} texts of {LONGEST_STOP} characters at most")
         return tuple(given)
 
     @property

@@ -21,7 +21,8 @@ class Policy:
     """What the operator of a server decides.
 
     Args:
-        controls: of requests that do not set their own.
+        controls: of every request; one that decides when thinking ends, or sets rules for the answer, gives way to such
+            a control of the request.
         max_thinking_tokens: maximum of thinking tokens of every request, whatever it asks for; None for no ceiling.
     """
 

@@ -60,6 +60,8 @@ def _chat_prompt(body: ChatBody, wish: Wish, engine: LlamaCppEngine) -> TokenIds
     try:
         return engine.chat(body.plain_messages(), arguments, continues=body.continues)
     except UnsupportedControl as error:
+        if error.field == "prompt":
+            raise FieldError("messages", str(error), "context_length_exceeded") from None
         field = "chat_template_kwargs" if error.field == "template_arguments" else "messages"
         raise FieldError(field, str(error)) from None
     except UnicodeError:
@@ -80,6 +82,8 @@ def _text_prompt(body: RequestBody, engine: LlamaCppEngine) -> TokenIds:
     assert isinstance(body, CompletionBody)
     try:
         prompt = engine.text_prompt(body.prompt) if isinstance(body.prompt, str) else tuple(body.prompt)
+    except UnsupportedControl as error:
+        raise FieldError("prompt", str(error), "context_length_exceeded") from None
     except ValueError as error:
         raise FieldError("prompt", f"prompt: {error}") from None
     if any(not 0 <= token < engine.vocabulary.size for token in prompt):

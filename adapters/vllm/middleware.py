@@ -31,6 +31,8 @@ from thinkpace.adapters.vllm.terms import KEY, PROCESSOR, WireRequest, misspelle
 from thinkpace.engine import Request
 from thinkpace.errors import UnsupportedControl
 from thinkpace.processors.budgeting.budget import ALIASES
+from thinkpace.processors.text.shared_patterns import shared_patterns
+from thinkpace.user_folder import open_user_folder
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -61,11 +63,15 @@ class ReceiptMiddleware:
 
     Args:
         app: the application that it wraps.
+
+    Raises:
+        PermissionError: if the folder for notes belongs to another user.
     """
 
     def __init__(self, app: App) -> None:
         self._app = app
         self._model: ServedModel | None = None
+        open_user_folder()  # notes go there: a server that could not write them does not start
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Handle one request."""
@@ -120,7 +126,8 @@ class ReceiptMiddleware:
         for name, why in _CONFLICTS.items():
             if fields.get(name):
                 raise Conflict(name, f"{name} {why}")
-        terms = terms_from(fields["vllm_xargs"])
+        with shared_patterns():  # the worker finds them built
+            terms = terms_from(fields["vllm_xargs"])
         assert terms is not None  # the field is there
         if fields.get("echo") and not fields.get("return_token_ids"):
             raise Conflict("echo", "echo shows no prompt beside receipts: leave it out, or ask for return_token_ids")

@@ -61,7 +61,7 @@ def serve(
 ) -> None:
     """Serve /v1/chat/completions and /v1/completions like OpenAI, with budgets and controls per request.
 
-    --control applies to requests that do not set their own.
+    --control applies to every request; a budget or a rule for the answer of the request's own takes its place.
     """
     from rich.console import Console
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from thinkpace.processors.controls._ranges import numbers, whole_numbers
@@ -67,10 +68,40 @@ def schema_pattern(schema: Any) -> str:
     return _Writer(schema).any_of(schema, (), 0)
 
 
+@lru_cache(maxsize=16)
+def _expression(text: str) -> str:
+    from thinkpace.processors.text import shared_patterns  # loads numpy
+
+    tables = shared_patterns.read("json_schema", text)
+    try:
+        return schema_pattern(json.loads(text)) if tables is None else shared_patterns.text_of(tables)
+    except UnicodeDecodeError:
+        shared_patterns.discard("json_schema", text)  # damaged
+        return schema_pattern(json.loads(text))
+
+
+def expression_of(text: str) -> str:
+    """The expression of a schema as text: cached, or left by another process (`shared_patterns`), or written.
+
+    Raises:
+        ValueError: as `schema_pattern`.
+    """
+    from thinkpace.processors.text import shared_patterns  # loads numpy
+
+    found = _expression(text)
+    if shared_patterns.sharing():
+        shared_patterns.write(shared_patterns.tables_of(found), "json_schema", text)
+    return found
+
+
 class _Writer:
     def __init__(self, root: Any) -> None:
+        from thinkpace.processors.text.pattern import EFFORT  # loads numpy
+
         self._root = root
         self._nodes = 0
+        self._effort = EFFORT // 2  # for all inner patterns together
+        self._inner = dict[str, str]()
 
     def any_of(self, node: Any, inside: tuple[str, ...], depth: int) -> str:
         """The expression of a node; `inside` are the references that it stands in."""
@@ -165,12 +196,37 @@ class _Writer:
 
     def _string(self, given: dict[str, Any], _inside: tuple[str, ...], _depth: int) -> str:
         if "pattern" in given:
-            return f'"({_inner_pattern(given["pattern"])})"'
+            return f'"({self._inner_pattern(given["pattern"])})"'
         if "format" in given:
-            if given["format"] not in _FORMATS:
+            if not isinstance(given["format"], str) or given["format"] not in _FORMATS:
                 raise ValueError(f"json_schema uses the format {_short(given['format'])}, which would not be enforced")
             return f'"{_FORMATS[given["format"]]}"'
         return f'"{_CHARACTER}{_times(given, "minLength", "maxLength")}"'
+
+    def _inner_pattern(self, pattern: Any) -> str:
+        """The inside of an anchored pattern, all of whose texts stand in JSON as they are."""
+        from thinkpace.processors.text.pattern import Pattern  # loads numpy
+
+        if not isinstance(pattern, str) or not re.fullmatch(r"\^.*[^\\]\$|\^\$", pattern, re.DOTALL):
+            raise ValueError(
+                f"json_schema: pattern must be '^...$', since the whole text is matched; got {_short(pattern)}"
+            )
+        if pattern in self._inner:
+            return self._inner[pattern]
+        inner = pattern[1:-1]
+        try:
+            automaton = Pattern(inner, effort=self._effort)
+        except ValueError as error:
+            raise ValueError(f"json_schema: {error}") from None
+        self._effort -= automaton.effort
+        for code in (*range(0x20), ord('"'), ord("\\")):
+            if automaton.reads(code):
+                raise ValueError(
+                    f"json_schema: the pattern {_short(pattern)} may match {chr(code)!r}, which JSON writes in another "
+                    r'way: leave it out, as [^"\\\x00-\x1f] does'
+                )
+        self._inner[pattern] = inner
+        return inner
 
     def _integer(self, given: dict[str, Any], _inside: tuple[str, ...], _depth: int) -> str:
         return whole_numbers(*_range(given, whole=True)) if given else _WHOLE
@@ -199,7 +255,8 @@ class _Writer:
 
     def _object(self, given: dict[str, Any], inside: tuple[str, ...], depth: int) -> str:
         properties, required = given.get("properties", {}), given.get("required", [])
-        if not isinstance(properties, dict) or not isinstance(required, list):
+        named = isinstance(required, list) and all(isinstance(name, str) for name in required)
+        if not isinstance(properties, dict) or not named:
             raise ValueError("json_schema: properties must be an object, and required a list of names")
         missing = [name for name in required if name not in properties]
         if missing:
@@ -231,28 +288,6 @@ class _Writer:
         return f"{re.escape(json.dumps(name, ensure_ascii=False))}{_S}:{_S}{self.any_of(node, inside, depth + 1)}"
 
 
-def _inner_pattern(pattern: Any) -> str:
-    """The inside of an anchored pattern, all of whose texts stand in JSON as they are."""
-    from thinkpace.processors.text.pattern import compiled  # loads numpy
-
-    if not isinstance(pattern, str) or not re.fullmatch(r"\^.*[^\\]\$|\^\$", pattern, re.DOTALL):
-        raise ValueError(
-            f"json_schema: pattern must be '^...$', since the whole text is matched; got {_short(pattern)}"
-        )
-    inner = pattern[1:-1]
-    try:
-        automaton = compiled(inner)
-    except ValueError as error:
-        raise ValueError(f"json_schema: {error}") from None
-    for code in (*range(0x20), ord('"'), ord("\\")):
-        if automaton.reads(code):
-            raise ValueError(
-                f"json_schema: the pattern {_short(pattern)} may match {chr(code)!r}, which JSON writes in another "
-                r'way: leave it out, as [^"\\\x00-\x1f] does'
-            )
-    return inner
-
-
 def _object_of(value: str) -> str:
     member = f'"{_CHARACTER}*"{_S}:{_S}{value}'
     return rf"\{{{_S}({member}({_S},{_S}{member})*)?{_S}\}}"
@@ -275,7 +310,9 @@ def _all(kind: str) -> set[str]:
 
 
 def _is_of(value: Any, kind: Any) -> bool:
-    if kind not in _TYPES or (isinstance(value, bool) and kind != "boolean"):
+    if isinstance(kind, list):
+        return any(_is_of(value, one) for one in kind)
+    if not isinstance(kind, str) or kind not in _TYPES or (isinstance(value, bool) and kind != "boolean"):
         return False
     return isinstance(value, _TYPES[kind])
 

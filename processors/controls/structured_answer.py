@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from thinkpace.processors.controls._json_schema import schema_pattern
+from thinkpace.processors.controls._json_schema import expression_of
 from thinkpace.processors.core.binding import Binding
 from thinkpace.processors.core.control import Control
 from thinkpace.processors.core.decisions import FOREVER
@@ -111,7 +111,7 @@ class StructuredAnswer(Control):
         if self.regex is not None:
             return self.regex
         assert isinstance(self.json_schema, str)
-        return schema_pattern(json.loads(self.json_schema))
+        return expression_of(self.json_schema)
 
 
 class StructuredAnswerState(NamedTuple):

@@ -35,6 +35,8 @@ from thinkpace.processors.text.markers import Markers
 from thinkpace.processors.text.vocabulary import TokenIds, Vocabulary
 from thinkpace.types import End, Event, Phase, Receipt, Usage
 
+MOST_CONTROLS = 64  # of one sequence
+
 
 class State(NamedTuple):
     """State of one sequence under a program.
@@ -298,13 +300,16 @@ def compile_program(
         takes_back: whether the engine can take back tokens that it has generated (`State.take_back`).
 
     Raises:
-        UnsupportedControl: if a control cannot work here, or two of them decide when thinking ends.
+        UnsupportedControl: if a control cannot work here, two of them decide when thinking ends, or there are more than
+            `MOST_CONTROLS`.
         ValueError: if `max_new_tokens` is not a whole number of at least 1.
         TypeError: if something other than a control is given.
     """
     for control in controls:
         if not isinstance(control, Control):
             raise TypeError(f"expected a control such as ThinkBudget(max_tokens=512), got {control!r}")
+    if len(controls) > MOST_CONTROLS:
+        raise UnsupportedControl(f"{len(controls)} controls are more than the {MOST_CONTROLS} that a sequence may have")
     deciding = [control for control in controls if control.decides_end]
     if len(deciding) > 1:
         raise UnsupportedControl(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+TEXTS = 1_000  # most texts of a control
+CHARACTERS = 10_000  # most characters of a control's texts together: they become an automaton
+
 
 def checked_count(name: str, value: object, least: int = 0) -> int:
     """Check for a whole number of at least `least`, and return it.
@@ -42,6 +45,8 @@ def checked_text(name: str, value: object) -> None:
     if value == "":
         raise ValueError(f"{name} must not be empty; pass None to write nothing")
     if isinstance(value, str):
+        if len(value) > CHARACTERS:
+            raise ValueError(f"{name} may have {CHARACTERS:,} characters at most")
         _check_encodes(name, value)
 
 
@@ -65,7 +70,7 @@ def checked_texts(name: str, values: object) -> tuple[str, ...]:
     """Check for at least one text, none of them empty, and return them without duplicates; a single text is accepted.
 
     Raises:
-        TypeError, ValueError: otherwise.
+        TypeError, ValueError: otherwise; also for more than `TEXTS` texts or `CHARACTERS` characters in all.
     """
     texts = (values,) if isinstance(values, str) else values
     if not isinstance(texts, list | tuple):
@@ -79,6 +84,8 @@ def checked_texts(name: str, values: object) -> tuple[str, ...]:
         _check_encodes(name, text)
     if not items:
         raise ValueError(f"{name} must hold at least one text")
+    if len(items) > TEXTS or sum(map(len, items)) > CHARACTERS:
+        raise ValueError(f"{name} may hold {TEXTS:,} texts and {CHARACTERS:,} characters at most")
     return tuple(dict.fromkeys(items))
 
 

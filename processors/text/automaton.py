@@ -30,40 +30,38 @@ class Matcher:
     ((1, 2), (2, 3))
     """
 
-    __slots__ = ("_advances", "_completions", "_found", "_longest", "_next", "patterns")
+    __slots__ = ("_advances", "_completions", "_found", "_next", "_prefix", "patterns")
 
     def __init__(self, patterns: Iterable[Sequence[int]]) -> None:
         self.patterns = tuple(dict.fromkeys(tuple(pattern) for pattern in patterns))
         if () in self.patterns:
             raise ValueError("a pattern must have at least one token")
         children: list[dict[int, int]] = [{}]
-        paths: list[tuple[int, ...]] = [()]
+        #: per node: a pattern, and how many of its tokens lead there
+        self._prefix: list[tuple[tuple[int, ...], int]] = [((), 0)]
+        self._found: list[tuple[int, ...] | None] = [None]
         for pattern in self.patterns:
             node = START
-            for token in pattern:
+            for length, token in enumerate(pattern, 1):
                 if token not in children[node]:
                     children[node][token] = len(children)
                     children.append({})
-                    paths.append((*paths[node], token))
+                    self._prefix.append((pattern, length))
+                    self._found.append(None)
                 node = children[node][token]
+            self._found[node] = pattern
         fallback = [START] * len(children)
         self._next: list[dict[int, int]] = [dict(children[START])] + [{} for _ in children[1:]]
         queue = deque(children[START].values())
         while queue:  # breadth first: a node's fallback is complete before the node is
             node = queue.popleft()
             self._next[node] = self._next[fallback[node]] | children[node]
+            if self._found[node] is None:
+                self._found[node] = self._found[fallback[node]]
             for token, child in children[node].items():
                 fallback[child] = self._next[fallback[node]].get(token, START)
                 queue.append(child)
         self._advances = [frozenset(edges) for edges in children]
-        whole = set(self.patterns)
-        self._longest = paths
-        self._found: list[tuple[int, ...] | None] = []
-        for node in range(len(paths)):
-            at = node
-            while at != START and paths[at] not in whole:
-                at = fallback[at]
-            self._found.append(None if at == START else paths[at])
         self._completions = [
             tuple(token for token, node in sorted(edges.items()) if self._found[node] is not None)
             for edges in self._next
@@ -83,7 +81,8 @@ class Matcher:
 
     def partial_match(self, cursor: int) -> tuple[int, ...]:
         """The longest suffix of the stream that is a prefix of a pattern (all of it directly after a match)."""
-        return self._longest[cursor]
+        pattern, length = self._prefix[cursor]
+        return pattern[:length]
 
     def advances(self, cursor: int) -> frozenset[int]:
         """The tokens that would extend `partial_match`, or start a pattern if it is empty."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from contextlib import suppress
 from functools import lru_cache
 from itertools import chain
 from re import _constants as op  # type: ignore[attr-defined]  # `re` does not announce its parser
@@ -41,11 +40,12 @@ class Pattern:
     Args:
         pattern: the expression.
         before: an expression for what may stand before it.
+        effort: most steps of building it.
 
     Raises:
         ValueError: if the expression cannot be read, uses what is left out here, or matches no text.
         TooLarge: if it has more than `LENGTH` characters or `POSITIONS` positions, or its automaton takes more than
-            `EFFORT` steps to build.
+            `effort` steps to build.
     """
 
     #: `step[state, class]`: the state after a character of the class, or `DEAD`; every state leads to a match
@@ -54,12 +54,14 @@ class Pattern:
     final: NDArray[np.bool_]
     #: finds the class of a character
     decoder: Decoder
+    #: the steps that it took to build it; 0 if it was read
+    effort: int
 
-    def __init__(self, pattern: str, before: str = "") -> None:
+    def __init__(self, pattern: str, before: str = "", effort: int = EFFORT) -> None:
         if len(pattern) > LENGTH:
             raise TooLarge(f"the pattern has more than {LENGTH:,} characters")
         try:
-            positions = _Positions(parser.parse(before), parser.parse(pattern))
+            positions = _Positions(effort, parser.parse(before), parser.parse(pattern))
         except (re.error, OverflowError) as error:
             raise ValueError(f"cannot read the pattern: {error}") from None
         except RecursionError:
@@ -74,6 +76,7 @@ class Pattern:
                 classes_of[i].append(number)
         self.decoder = Decoder(ranges, len(classes), positions.work)
         self._build(positions, classes_of, len(classes))
+        self.effort = effort - positions.left
 
     @classmethod
     def of(cls, tables: Tables) -> Pattern:
@@ -86,6 +89,7 @@ class Pattern:
         try:
             self.step, self.final = tables["step"].astype(np.int32), tables["final"].astype(np.bool_)
             self.decoder = Decoder.of(tables["bytes"], tables["reaches"])
+            self.effort = 0
         except KeyError as error:
             raise ValueError(f"no automaton: {error} is missing") from None
         states, classes = self.step.shape if self.step.ndim == 2 else (0, 0)
@@ -150,19 +154,21 @@ def compiled(pattern: str, before: str = "") -> Pattern:
 def _compiled(pattern: str, before: str) -> Pattern:
     tables = shared_patterns.read(pattern, before)
     if tables is not None:
-        with suppress(ValueError):  # a damaged file
+        try:
             return Pattern.of(tables)
+        except ValueError:
+            shared_patterns.discard(pattern, before)  # damaged
     return Pattern(pattern, before)
 
 
 class _Positions:
     """The places in an expression between which a character is read, or nothing. The first is 0."""
 
-    def __init__(self, *parts: Any) -> None:
+    def __init__(self, effort: int, *parts: Any) -> None:
         self.sets: dict[Ranges, int] = {}  # sets of characters, and their numbers
         self.edges: list[list[tuple[int, int]]] = []  # per position: sets, and the positions behind a character of them
         self._empty: list[set[int]] = []  # per position: those that follow without a character
-        self._effort = 0
+        self.left = effort  # steps that may still be taken
         for flags in (part.state.flags & ~re.UNICODE for part in parts):
             if flags:
                 raise ValueError(f"the pattern sets {re.RegexFlag(flags)!r}, which is not supported: write it out")
@@ -182,8 +188,8 @@ class _Positions:
 
     def work(self, steps: int) -> None:
         """Count steps of building."""
-        self._effort += steps
-        if self._effort > EFFORT:
+        self.left -= steps
+        if self.left < 0:
             raise TooLarge("the pattern's automaton is too large: shorten what is repeated, or what comes before it")
 
     def _new(self) -> int:

@@ -11,7 +11,6 @@ import logging
 import os
 import secrets
 import sys
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from thinkpace.user_folder import open_user_folder, user_folder
 
 KEPT = 64_000_000  # most bytes of all files; the oldest are deleted first
-_FORMAT = f"1 {sys.version_info[:3]}"  # of the files, and what the sets of characters depend on
+_FORMAT = f"2 {sys.version_info[:3]}"  # of the files, and what the sets of characters depend on
 _FOLDER = ".patterns"  # no name of a folder of notes
 _sharing: ContextVar[bool] = ContextVar("thinkpace_shared_patterns", default=False)
 _log = logging.getLogger("thinkpace")
@@ -47,24 +46,37 @@ def sharing() -> bool:
 
 
 def read(*pattern: str) -> Tables | None:
-    """The tables that a process left for a pattern; None if there are none, or they cannot be read."""
+    """The tables that a process left for a pattern; None if there are none, or they cannot be read.
+
+    A damaged file is deleted, so that it is written again.
+    """
     path = _path(pattern)
     try:
         if hasattr(os, "getuid") and path.lstat().st_uid != os.getuid():
             return None
         with path.open("rb") as data, np.load(data, allow_pickle=False) as file:
             return dict(file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+    except OSError:
         return None
+    except Exception as error:  # noqa: BLE001  # whatever a damaged file makes of zip and numpy
+        _log.info("%s is damaged: %s", path, error)
+        discard(*pattern)
+        return None
+
+
+def discard(*pattern: str) -> None:
+    """Delete what was left for a pattern."""
+    with suppress(OSError):
+        _path(pattern).unlink()
 
 
 def write(tables: Tables, *pattern: str) -> None:
     """Leave the tables of a pattern, unless they are there. What fails is only logged: others build them again."""
     path = _path(pattern)
-    if path.exists():
-        return
     part = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
     try:
+        if path.exists():
+            return
         open_user_folder()
         path.parent.mkdir(mode=0o700, exist_ok=True)
         with part.open("xb") as file:
@@ -75,6 +87,20 @@ def write(tables: Tables, *pattern: str) -> None:
         _log.info("the automaton of a pattern is not shared, and is built once more elsewhere: %s", error)
         with suppress(OSError):
             part.unlink()
+
+
+def tables_of(text: str) -> Tables:
+    """A text as tables."""
+    return {"text": np.frombuffer(text.encode(), dtype=np.uint8)}
+
+
+def text_of(tables: Tables) -> str:
+    """The text that `tables_of` wrote.
+
+    Raises:
+        UnicodeDecodeError: if it is damaged.
+    """
+    return tables["text"].tobytes().decode() if "text" in tables else b"\xff".decode()
 
 
 def _path(pattern: tuple[str, ...]) -> Path:

@@ -11,6 +11,7 @@ import openai
 import pytest
 from support.openai_client import QUESTIONS, ask, content_of
 
+from thinkpace import Request, StructuredAnswer
 from thinkpace.adapters.llama_cpp.engine import LlamaCppEngine
 
 
@@ -92,6 +93,23 @@ def test_choices_and_stops(client: Any) -> None:
         ({"messages": []}, "messages"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages.0.content"),
         ({"messages": [{"role": "user", "content": "a" * 9000}]}, "messages"),
+        ({"messages": [{"role": "user", "content": "<think>" * 500_000}]}, "messages"),  # took minutes to tokenize
+        ({"messages": [{"role": "user", "content": "hi", "foo": 1}]}, "messages.0.foo"),
+        ({"messages": [{"role": "banana", "content": "hi"}]}, "messages.0.role"),
+        ({"messages": [{"role": "tool", "content": "hi"}]}, "messages.0.role"),
+        ({"messages": [{"role": "user", "content": None}]}, "messages.0.content"),
+        (
+            {"messages": [{"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}]},
+            "messages.0.tool_calls",
+        ),
+        ({"stop": [f"z{i}" for i in range(300)]}, "stop"),
+        ({"stop": "z" * 2000}, "stop"),
+        ({"controls": [{"control": "SuppressExpressions", "expressions": ["ab " * 8000]}]}, "controls"),
+        ({"controls": [{"control": "LoopBreaker"}] * 65}, "controls"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": {"type": "object"}, "foo": 1}}},
+            "response_format",
+        ),
     ],
 )
 def test_bad_requests_are_told_which_field(client: Any, fields: dict[str, Any], named: str) -> None:
@@ -247,6 +265,40 @@ def test_json_answers(client: Any) -> None:
     assert 3 <= made["c"] <= 5
     text = content_of(client, thinking_token_budget=8, response_format={"type": "json_object"}, max_tokens=120)
     assert text.startswith("{")
+
+
+CHOICES = "StructuredAnswer(choices=('yes', 'no'))"
+
+
+def test_an_answer_that_was_cut_is_not_held(client: Any, llama_engine: LlamaCppEngine) -> None:
+    """A structured answer that did not become complete came with "held"."""
+    told = ask(client, QUESTIONS[0], controls="StructuredAnswer(regex='[0-9]{40}') + ThinkBudget(5)", max_tokens=40)
+    [choice] = told.choices
+    assert choice.model_extra["controls"] == "not held"
+    assert "does not match" in choice.model_extra["receipt"]["notes"][0]
+    [choice] = ask(client, QUESTIONS[0], controls=CHOICES + " + ThinkBudget(5)", max_tokens=40).choices
+    assert choice.model_extra["controls"] == "held"
+    prompt = llama_engine.chat(QUESTIONS[0])
+    [inside] = llama_engine.generate([Request(prompt, (StructuredAnswer(choices=("yes", "no")),), 4)])
+    assert inside.receipt.notes == (f"no answer came: {CHOICES} had nothing to act on",)
+
+
+@pytest.mark.parametrize(("begun", "refused"), [("ye", True), ("<think>\nb", False)])
+def test_an_answer_that_has_begun_is_not_asked_for_again(client: Any, begun: str, refused: bool) -> None:
+    """It came a second time, behind its beginning."""
+    messages = [*QUESTIONS[0], {"role": "assistant", "content": begun}]
+    if refused:
+        with pytest.raises(openai.BadRequestError, match="begins the answer"):
+            ask(client, messages, controls=CHOICES)
+    else:
+        [choice] = ask(client, messages, controls=CHOICES + " + ThinkBudget(9)", max_tokens=60).choices
+        assert choice.message.content in ("yes", "no")
+
+
+def test_white_space_at_the_end_of_a_last_message_stays(client: Any, llama_engine: LlamaCppEngine) -> None:
+    begun = [*QUESTIONS[0], {"role": "assistant", "content": "<think>\nb=7*3=1\n"}]
+    assert llama_engine.vocabulary.decode(llama_engine.chat(begun, continues=True)).endswith("b=7*3=1\n")
+    assert not (ask(client, begun).choices[0].message.model_extra or {})["reasoning_content"].startswith("\n")
 
 
 def test_a_last_message_of_the_assistant_is_continued(client: Any, llama_engine: LlamaCppEngine) -> None:

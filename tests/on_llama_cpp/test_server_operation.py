@@ -81,6 +81,11 @@ def test_other_names_and_other_pages_are_refused(guarded: str) -> None:
     assert asked(guarded, "/v1/models", headers={**key, "Host": "evil.example:80"})[0] == 403
     assert asked(guarded, "/v1/models", headers={**key, "Host": "localhost:1"})[0] == 200
     assert asked(guarded, "/v1/models", headers={**key, "Origin": "https://evil.example"})[0] == 403
+    port = guarded.rpartition(":")[2].partition("/")[0]
+    assert asked(guarded, "/v1/models", headers={**key, "Origin": f"http://127.0.0.1:{port}"})[0] == 200
+    beside = {"Origin": "http://127.0.0.1:9999", "Access-Control-Request-Method": "POST"}  # another server of this host
+    assert asked(guarded, "/v1/models", headers={**key, **beside})[0] == 403
+    assert asked(guarded, "/v1/chat/completions", headers=beside, method="OPTIONS")[0] == 403
     status, headers, _ = asked(guarded, "/v1/models", headers={**key, "Origin": "https://example.org"})
     assert status == 200
     assert headers["access-control-allow-origin"] == "https://example.org"

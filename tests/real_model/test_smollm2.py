@@ -162,6 +162,8 @@ def test_the_server_with_a_real_client(engine: Any) -> None:
             assert choice.controls == "held"
             [choice] = client.chat.completions.create(model="sm", messages=asked, **fields).choices
             assert choice.controls == "not held"
+            with pytest.raises(openai.BadRequestError, match="knows no thinking"):
+                client.chat.completions.create(model="sm", messages=asked, extra_body={"think": True})
             chunks = list(client.chat.completions.create(model="sm", messages=begun, stream=True, **fields))
             assert chunks[-1].choices[0].finish_reason in ("stop", "length")
     finally:

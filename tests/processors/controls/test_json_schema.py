@@ -14,7 +14,11 @@ from thinkpace import StructuredAnswer
 from thinkpace.processors.controls._json_schema import schema_pattern
 
 SCHEMAS: list[tuple[Any, tuple[Any, ...], tuple[Any, ...]]] = [
-    ({"type": "string", "format": "date"}, ("2026-11-25",), ("25.11.2026", "2026-13-01")),
+    (
+        {"type": "string", "format": "date"},
+        ("2026-11-25", "2024-02-29", "2000-02-29", "2026-12-31"),
+        ("25.11.2026", "2026-13-01", "2026-09-31", "2023-02-29", "1900-02-29"),
+    ),
     ({"type": "string", "format": "time"}, ("12:30:00Z",), ("noon",)),
     ({"type": "string", "format": "date-time"}, ("2026-11-25T12:30:00+01:00",), ("2026-11-25",)),
     ({"type": "string", "format": "uuid"}, ("123e4567-e89b-12d3-a456-426614174000",), ("123",)),
@@ -103,6 +107,9 @@ REFUSED: list[tuple[Any, str]] = [
     ({"type": "integer", "minimum": 4, "maximum": 3}, "no number from 4 to 3"),
     ({"type": "integer", "minimum": 3, "enum": [4, 5]}, "'minimum' beside 'enum'"),
     ({"type": "string", "pattern": "^[0-9]{3}$", "maxLength": 3}, "'maxLength' and 'pattern'"),
+    ({"type": "array", "items": {}, "uniqueItems": True}, "uses 'uniqueItems' of"),
+    ({"type": "string", "format": ["x"]}, "format"),
+    ({"type": "object", "properties": {"a": {}}, "required": [["a"]]}, "required a list of names"),
     ({"type": "string", "format": "date", "maxLength": 3}, "'format' and 'maxLength'"),
     ({"type": "string", "format": "ipv4"}, "the format 'ipv4'"),
     ({"type": "string", "pattern": "b"}, "pattern must be '^...$'"),

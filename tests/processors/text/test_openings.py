@@ -46,6 +46,14 @@ def test_a_marker_that_is_begun_and_left_is_visible_text(text: str, times: int) 
     assert opened(MANY, text) == times
 
 
+@pytest.mark.parametrize(
+    ("turn", "begun"),
+    [("ye", True), (" \n", False), ("<think>so", False), ("<think>so</think>\n", False), ("so</think>ye", True)],
+)
+def test_what_begins_an_answer(turn: str, begun: bool) -> None:
+    assert Markers("<think>", "</think>").begin_answer(turn) is begun
+
+
 def test_reopens() -> None:
     assert opened(Markers("<t>", "</t>", reopens="anywhere"), "7<t>") == 1
     with pytest.raises(ValueError, match="reopens must be one of line, anywhere, got 'never'"):

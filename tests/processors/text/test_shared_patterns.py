@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from thinkpace import StructuredAnswer, ThinkBudget
+from thinkpace.processors.controls import _json_schema as schema_module
 from thinkpace.processors.text import pattern as pattern_module
 from thinkpace.processors.text import shared_patterns as shared
 from thinkpace.processors.text.pattern import Pattern, compiled
@@ -74,6 +75,41 @@ def test_a_damaged_file_is_built_again(folder: Path, damage: bytes | None) -> No
     path.write_bytes(path.read_bytes()[:-100] if damage is None else damage)
     pattern_module._compiled.cache_clear()
     assert np.array_equal(compiled(EXPRESSION).step, made.step)
+
+
+def test_any_damage_of_any_byte_is_mended(folder: Path) -> None:
+    """Some bits make numpy and zipfile raise other errors than those for bad files, and the file stayed for good."""
+    with shared_patterns():
+        made = compiled("ab|c")
+        (path,) = files(folder)
+        whole = path.read_bytes()
+        for place in (*range(0, len(whole), 7), whole.find(b"PK\x01\x02") + 8, whole.find(b"PK\x01\x02") + 10):
+            for bit in (0, 2, 7):
+                damaged = bytearray(whole)
+                damaged[place] ^= 1 << bit
+                path.write_bytes(damaged)
+                pattern_module._compiled.cache_clear()
+                assert np.array_equal(compiled("ab|c").step, made.step)
+        path.write_bytes(whole[:100])
+        pattern_module._compiled.cache_clear()
+        compiled("ab|c")
+        assert len(path.read_bytes()) > 100, "written again"
+
+
+def test_a_schema_is_read_too_and_its_patterns_share_one_bound(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(x|y)+$"}}, "required": ["a"]}
+    with shared_patterns():
+        StructuredAnswer(json_schema=schema)
+    assert len(files(folder)) == 2, "the expression, and its automaton"
+    pattern_module._compiled.cache_clear()
+    schema_module._expression.cache_clear()
+    monkeypatch.setattr(pattern_module, "_Positions", None)
+    StructuredAnswer(json_schema=schema)
+    monkeypatch.undo()
+    schema_module._expression.cache_clear()
+    many = {f"p{i}": {"type": "string", "pattern": f"^(a|b)*a(a|b){{13}}{'c' * i}$"} for i in range(25)}
+    with pytest.raises(ValueError, match="too large"):
+        StructuredAnswer(json_schema={"type": "array", "maxItems": 0, "items": {"type": "object", "properties": many}})
 
 
 @pytest.mark.parametrize(
