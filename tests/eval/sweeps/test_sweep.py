@@ -150,8 +150,8 @@ def test_a_prompt_of_ones_own_and_a_prefill(tmp_path: Path) -> None:
         thinkpace.sweep(prompt="nothinking", prefill="<think>", **SMALL)
     answer = "StructuredAnswer(regex='Final Answer: [0-9]')"
     with pytest.raises(thinkpace.UnsupportedControl, match="begins the answer"):
-        thinkpace.sweep(prefill="Final Answer:", control=[answer], **SMALL)
-    done = typed("run", "1", "--prefill", "Final", "--control", answer, cwd=tmp_path)
+        thinkpace.sweep(prefill="</think>\nFinal", control=[answer], **SMALL)
+    done = typed("run", "1", "--prefill", "</think>\\nFinal", "--control", answer, cwd=tmp_path)
     assert "begins the answer" in done.stderr
     done = typed("run", "1", "--chat-template-kwargs", "[]", cwd=tmp_path)
     assert done.returncode != 0
