@@ -1,108 +1,24 @@
-"""Two settings compared on the same questions: paired differences, McNemar's test, Holm's correction, power."""
+"""Two settings compared on the same questions: paired differences with a test that agrees, Holm's correction, power."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from thinkpace.eval.stats.intervals import Rights, resampled, wilson
-
-#: question -> whether its first sample was right
-Firsts = Mapping[str, bool]
-
-
-def paired_difference(
-    before: Rights,
-    after: Rights,
-    *,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float, float]:
-    """Accuracy of `after` minus accuracy of `before` on their common questions, and the ends of its interval.
-
-    Both accuracies are over all samples of these questions.
-
-    The interval is the seeded percentile bootstrap over questions (Efron and Tibshirani 1993, chapter 13), each with
-    all its samples on both sides: differences between questions that affect both sides alike do not widen it. If all
-    questions gain the same, the bootstrap interval would have no width. Then a share of questions, Wilson's upper bound
-    for 0 of the common ones, is assumed to gain -1 (low end) or 1 (high end) instead.
-
-    Args:
-        before, after: the samples of both sides.
-        confidence: between 0 and 1.
-        seed: of the bootstrap.
-
-    Returns:
-        (difference, low, high). All NaN without common questions; low and high NaN for a single one.
-
-    >>> paired_difference({"a": [False], "b": [True]}, {"a": [True], "b": [True]})[0]
-    0.5
-    """
-    common = [question for question in before if question in after]
-    if not common:
-        return math.nan, math.nan, math.nan
-    # Float[4, questions]: right and all samples of `after`, then of `before`
-    counts = np.array(
-        [[f(side[question]) for question in common] for side in (after, before) for f in (sum, len)], dtype=float
-    )
-
-    def gain(drawn: NDArray[np.int64]) -> NDArray[np.float64]:
-        won, of, lost, out_of = counts[:, drawn].sum(-1)
-        return np.asarray(won / of - lost / out_of)
-
-    difference = float(gain(np.arange(len(common))))
-    if len(common) == 1:
-        return difference, math.nan, math.nan
-    gains = counts[0] / counts[1] - counts[2] / counts[3]
-    if len(set(gains.tolist())) == 1:
-        _, unseen = wilson(0.0, len(common), confidence)
-        return difference, difference - unseen * (1 + difference), difference + unseen * (1 - difference)
-    low, high = np.quantile(resampled(len(common), seed, gain), [(1 - confidence) / 2, (1 + confidence) / 2])
-    return difference, float(low), float(high)
-
-
-def mcnemar(before: Firsts, after: Firsts) -> float:
-    """The p-value of McNemar's exact test for a difference between two settings, on their first samples.
-
-    Under the null hypothesis, a question that only one setting answers right favours either one with probability 1/2
-    (McNemar 1947, Psychometrika 12; exact binomial form).
-
-    Returns:
-        NaN without common questions; 1 if no question is right in only one setting.
-    """
-    common = [question for question in before if question in after]
-    if not common:
-        return math.nan
-    won = sum(after[question] and not before[question] for question in common)
-    lost = sum(before[question] and not after[question] for question in common)
-    return float(stats.binomtest(won, won + lost).pvalue) if won + lost else 1.0
-
-
-def discordant(before: Firsts, after: Firsts) -> tuple[int, float]:
-    """The number of common questions, and the share of them whose first sample is right in only one setting."""
-    common = [question for question in before if question in after]
-    different = sum(before[question] != after[question] for question in common)
-    return len(common), different / len(common) if common else math.nan
-
-
-class Outcome(NamedTuple):
-    """Which samples of a setting are right."""
-
-    rights: Rights  #: all samples of every question
-    firsts: Firsts  #: first samples that did not fail
+from thinkpace.eval.stats.effective import Effective, Rights, effective
 
 
 class Paired(NamedTuple):
     """A setting compared with another one on their common questions. Undefined numbers are NaN.
 
     Args:
-        difference, low, high: as in `paired_difference`.
-        p_value: of McNemar's exact test.
+        difference: accuracy of the second minus accuracy of the first, over all samples of the common questions.
+        low, high: of its 95 % interval.
+        p_value: of the test that belongs to the interval: it is below 0.05 if and only if the interval leaves out 0.
         detectable: the smallest difference that these questions can detect with power 0.8.
     """
 
@@ -113,19 +29,84 @@ class Paired(NamedTuple):
     detectable: float
 
 
-def paired(before: Outcome, after: Outcome, seed: int = 0) -> Paired:
+def paired(before: Rights, after: Rights, *, confidence: float = 0.95) -> Paired:
     """Compare two settings on their common questions.
+
+    The interval is Tango's score interval for a difference of paired shares (Tango 1998, Statistics in Medicine 17).
+    The test is the one that it inverts: with one sample per question, McNemar's without a correction. With several samples,
+    the shares are those of pairs of samples of a question, and the number of pairs is the effective number of questions
+    (`stats.effective`).
 
     Args:
         before, after: the samples of both sides.
-        seed: of the bootstrap.
+        confidence: of the interval, between 0 and 1.
+
+    Returns:
+        All NaN without common questions; everything but the difference for a single one.
+
+    >>> paired({"a": [False], "b": [True]}, {"a": [True], "b": [True]}).difference
+    0.5
     """
-    shared, different = discordant(before.firsts, after.firsts)
-    return Paired(
-        *paired_difference(before.rights, after.rights, seed=seed),
-        mcnemar(before.firsts, after.firsts),
-        detectable(shared, different) if shared and different else math.nan,
+    common = [question for question in before if question in after]
+    if not common:
+        return Paired(*(math.nan,) * 5)
+    right, of = (np.array([f(after[question]) for question in common], dtype=float) for f in (sum, len))
+    was, out_of = (np.array([f(before[question]) for question in common], dtype=float) for f in (sum, len))
+    now, then = float(right.sum() / of.sum()), float(was.sum() / out_of.sum())
+    difference, shares, past = now - then, right / of, was / out_of
+    if len(common) == 1:
+        return Paired(difference, *(math.nan,) * 4)
+    discordant = float(np.mean(shares * (1 - past) + past * (1 - shares)))  # of a pair of samples of one question
+    residuals = (right - now * of) / of.mean() - (was - then * out_of) / out_of.mean()
+    found = effective(
+        residuals, discordant - difference**2, float(min(of.sum(), out_of.sum())), len(common) * discordant
     )
+    won, lost = max(0.0, (discordant + difference) / 2), max(0.0, (discordant - difference) / 2)
+    pairs = found.at(confidence)
+    low, high = tango(won * pairs, lost * pairs, pairs, confidence)
+    return Paired(difference, low, high, _p_value(won - lost, won + lost, found), _detectable(found, discordant))
+
+
+def tango(won: float, lost: float, pairs: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Tango's score interval for the difference (won - lost) / pairs.
+
+    Args:
+        won, lost: numbers of pairs that only one side has right; need not be whole.
+        pairs: number of all pairs.
+        confidence: between 0 and 1.
+
+    >>> [round(end, 4) for end in tango(9, 3, 32)]
+    [-0.0268, 0.3917]
+    """
+    z, estimate = float(stats.norm.ppf((1 + confidence) / 2)), (won - lost) / pairs
+
+    def score(difference: float) -> float:
+        linear = 2 * pairs * difference - (won - lost) * difference - won - lost
+        root = math.sqrt(max(0.0, linear**2 + 8 * pairs * lost * difference * (1 - difference)))
+        losing = (root - linear) / (4 * pairs)  # the likeliest share of lost pairs at this difference
+        variance = pairs * (2 * losing + difference * (1 - difference))
+        gap = won - lost - pairs * difference
+        return gap / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, gap) if gap else 0.0
+
+    return _end(score, -1.0, estimate, z), _end(score, 1.0, estimate, -z)
+
+
+def _end(score: Callable[[float], float], far: float, estimate: float, wanted: float) -> float:
+    """Where the score, which is 0 at the estimate, reaches a value on the way to `far`."""
+    inside = far + 1e-12 * math.copysign(1, -far)
+    if abs(score(inside)) <= abs(wanted) or (abs(estimate) >= 1 and math.copysign(1, far) == estimate):
+        return far
+    return float(optimize.brentq(lambda x: max(-1e6, min(1e6, score(x))) - wanted, inside, estimate))
+
+
+def _p_value(difference: float, discordant: float, found: Effective) -> float:
+    """The p-value of the score test at 0, with the effective number that belongs to each level."""
+    if not difference:
+        return 1.0
+    score = abs(difference) / math.sqrt(discordant)
+    student = 2 * float(stats.t.sf(math.sqrt(found.number) * score, found.freedom))
+    fewest, most = (2 * float(stats.norm.sf(math.sqrt(n) * score)) for n in (found.least, found.most))
+    return min(fewest, max(student, most))
 
 
 def adjusted(p_values: Sequence[float]) -> list[float]:
@@ -145,15 +126,19 @@ def adjusted(p_values: Sequence[float]) -> list[float]:
     return [p if math.isnan(p) else next(corrected) for p in p_values]
 
 
-def detectable(questions: int, discordant: float, *, power: float = 0.8, significance: float = 0.05) -> float:
+def _detectable(found: Effective, discordant: float) -> float:
+    return detectable(found.at(0.95), discordant) if discordant else math.nan
+
+
+def detectable(questions: float, discordant: float, *, power: float = 0.8, significance: float = 0.05) -> float:
     """The smallest paired difference of accuracy that a set of this size can detect.
 
     From the normal approximation to McNemar's test (Connor 1987, Biometrics 43): the d that solves
     sqrt(n) d = z_(1-a/2) sqrt(q) + z_power sqrt(q - d^2) for the share q of discordant questions.
 
     Args:
-        questions: 1 or more.
-        discordant: share of questions that only one of the two settings answers right, in (0, 1].
+        questions: their effective number, 1 or more.
+        discordant: share of pairs of samples of which only one is right, in (0, 1].
         power, significance: between 0 and 1.
 
     Returns:

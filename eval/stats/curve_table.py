@@ -18,12 +18,12 @@ class Curve:
     Args:
         line: name of the line.
         settings: number of points on it.
-        control: share of settings whose mean stays within the prescribed limit (s1, section 3.2).
+        control: share of the settings with a limit whose mean stays within it (s1, section 3.2).
         scaling: mean slope over all pairs, in percentage points per 1,000 thinking tokens (s1 states no unit).
         performance: the highest accuracy.
         area: mean accuracy between the first and the last point.
         saved_at_equal_accuracy: share of tokens that this line saves against the first line, both taken where they
-            reach the first line's highest accuracy; NaN if this line never does, and for the first line.
+            reach the first line's highest accuracy; NaN if this line never does or shares that point, and for the first line.
         why_undefined: why numbers are NaN; empty if none is.
     """
 
@@ -48,10 +48,14 @@ def curves(results: Sequence[Result]) -> list[Curve]:
     for i, line in enumerate(drawn):
         points = [CurvePoint(r.thinking_tokens_mean, r.accuracy) for r in line.points]
         reached, needed = tokens_for(points, goal), tokens_for(first, goal)
-        saved = math.nan if i == 0 or not needed else 1 - reached / needed
+        prescribed = [r for r in line.points if r.max_tokens is not None]
+        shared = i > 0 and any(r is other and r.accuracy == goal for r in line.points for other in drawn[0].points)
+        saved = math.nan if i == 0 or shared or not needed else 1 - reached / needed
         reasons = [
             "one point has no slope and no area" if len({point.tokens for point in points}) < 2 else "",
+            "no setting of it has a limit" if not prescribed else "",
             "it is what the others are compared with" if i == 0 else "",
+            "it shares the point at which the first line is best" if shared else "",
             "it does not reach the accuracy of the first line" if i and math.isnan(reached) else "",
             "the first line is at its best without tokens" if i and not needed else "",
         ]
@@ -59,7 +63,7 @@ def curves(results: Sequence[Result]) -> list[Curve]:
             Curve(
                 line=line.label,
                 settings=len(points),
-                control=control([point.tokens for point in points], [r.max_tokens for r in line.points]),
+                control=control([r.thinking_tokens_mean for r in prescribed], [r.max_tokens for r in prescribed]),
                 scaling=scaling(points),
                 performance=performance(points),
                 area=area(points),
