@@ -13,7 +13,6 @@ import logging
 import os
 import secrets
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,13 +20,9 @@ from typing import Any
 
 from thinkpace.processors.core.decisions import RowStatistic, Statistics
 from thinkpace.processors.core.replay import DrawHistory
+from thinkpace.user_folder import open_user_folder, user_folder
 
 _log = logging.getLogger("thinkpace")
-
-
-def _folder(request: str) -> Path:
-    owner = os.getuid() if hasattr(os, "getuid") else 0
-    return Path(tempfile.gettempdir()) / f"thinkpace-{owner}" / request
 
 
 def open_notes() -> str:
@@ -40,11 +35,7 @@ def open_notes() -> str:
         PermissionError: if the folder for all notes belongs to another user.
     """
     request = secrets.token_hex(12)
-    base = _folder(request).parent
-    base.mkdir(mode=0o700, exist_ok=True)
-    if hasattr(os, "getuid") and base.stat().st_uid != os.getuid():
-        raise PermissionError(f"{base} belongs to another user: remove it")
-    _folder(request).mkdir(mode=0o700)
+    (open_user_folder() / request).mkdir(mode=0o700)
     return request
 
 
@@ -52,7 +43,7 @@ def close_notes(request: str) -> None:
     """Delete the notes on a request; an empty name does nothing."""
     if not request:
         return
-    shutil.rmtree(_folder(request), ignore_errors=True)
+    shutil.rmtree(user_folder(request), ignore_errors=True)
 
 
 class Notes:
@@ -67,7 +58,7 @@ class Notes:
     __slots__ = ("_noted", "_path")
 
     def __init__(self, request: str, prompt: Sequence[int], max_tokens: int | None) -> None:
-        self._path = _folder(request) / secrets.token_hex(8)
+        self._path = user_folder(request) / secrets.token_hex(8)
         self._noted = 0  # number of tokens in the notes
         self._write({"prompt": _digest(prompt), "max_tokens": max_tokens}, os.O_CREAT)
 
@@ -203,7 +194,7 @@ def _digest(prompt: Sequence[int]) -> str:
 
 def read_notes(request: str) -> list[WorkerNotes]:
     """The notes on the sequences of a request; empty if no worker wrote any."""
-    return [_read(path) for path in sorted(_folder(request).glob("*"))]
+    return [_read(path) for path in sorted(user_folder(request).glob("*"))]
 
 
 def _read(path: Path) -> WorkerNotes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from thinkpace.adapters.vllm.served_model import NO_FORKS
 from thinkpace.adapters.vllm.terms import KEY, WireRequest, terms_from
 from thinkpace.processors.budgeting.budget import Budget
+from thinkpace.processors.text.shared_patterns import shared_patterns
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -42,7 +43,8 @@ def check_params(params: SamplingParams) -> WireRequest | None:
         Conflict: if a sampling parameter conflicts with the controls.
         ValueError: if the terms are invalid; it names the field.
     """
-    terms = terms_from(params.extra_args)
+    with shared_patterns():  # the worker finds them built
+        terms = terms_from(params.extra_args)
     if terms is None:
         return None
     for budget in (control for control in terms.controls if isinstance(control, Budget)):
@@ -69,6 +71,10 @@ def check_params(params: SamplingParams) -> WireRequest | None:
         )
     if params.bad_words and any(control.rules_answer for control in terms.controls):
         raise Conflict("bad_words", "bad_words may leave the answer that is asked for no token: leave one of them out")
+    if params.min_tokens and any(control.rules_answer for control in terms.controls):
+        raise Conflict(
+            "min_tokens", "min_tokens may forbid the end of the answer that is asked for: leave one of them out"
+        )
     if params.ignore_eos:
         raise Conflict(
             "ignore_eos", "ignore_eos continues after the end of the sequence, where no control applies: leave it out"

@@ -128,7 +128,7 @@ class ServedModel:
         if self._markers_in_requests:
             return
         try:
-            self.markers  # noqa: B018
+            self.markers  # noqa: B018  # reading it looks for them, and raises
         except UnsupportedControl as error:
             raise ValueError(
                 f"{error}. vLLM: additional_config={{'{KEY}': {{'open': '<think>', 'close': '</think>'}}}}, or "

@@ -123,6 +123,23 @@ class Decoder:
         for at, found in enumerate(reached):
             self.reaches[at, sorted(found)] = True
 
+    @classmethod
+    def of(cls, step: NDArray[np.generic], reaches: NDArray[np.generic]) -> Decoder:
+        """The automaton with these tables.
+
+        Raises:
+            ValueError: if they do not fit together.
+        """
+        self = cls.__new__(cls)
+        self.step, self.reaches = step.astype(np.int32), reaches.astype(np.bool_)
+        if self.step.ndim != 2 or self.step.shape[1] != 256 or self.reaches.ndim != 2:
+            raise ValueError("no automaton of characters: the tables have another shape")
+        states, classes = self.reaches.shape
+        inside = (self.step >= -1 - classes) & (self.step < states)
+        if not states or len(self.step) != states or not inside.all():
+            raise ValueError("no automaton of characters: a state is missing")
+        return self
+
 
 def _utf8(low: int, high: int) -> Iterator[list[tuple[int, int]]]:
     """A range of characters as paths of byte ranges, of which no two overlap in one byte only."""

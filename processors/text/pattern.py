@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from functools import lru_cache
 from itertools import chain
 from re import _constants as op  # type: ignore[attr-defined]  # `re` does not announce its parser
@@ -13,7 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from thinkpace.processors.text import shared_patterns
 from thinkpace.processors.text.character_sets import Decoder, Ranges, category, joined, members, without
+from thinkpace.processors.text.shared_patterns import Tables
 
 LENGTH = 100_000  # most characters of a pattern
 POSITIONS = 20_000  # most positions of a pattern, its repetitions written out
@@ -72,6 +75,30 @@ class Pattern:
         self.decoder = Decoder(ranges, len(classes), positions.work)
         self._build(positions, classes_of, len(classes))
 
+    @classmethod
+    def of(cls, tables: Tables) -> Pattern:
+        """The automaton whose `tables()` these are.
+
+        Raises:
+            ValueError: if they are not those of an automaton.
+        """
+        self = cls.__new__(cls)
+        try:
+            self.step, self.final = tables["step"].astype(np.int32), tables["final"].astype(np.bool_)
+            self.decoder = Decoder.of(tables["bytes"], tables["reaches"])
+        except KeyError as error:
+            raise ValueError(f"no automaton: {error} is missing") from None
+        states, classes = self.step.shape if self.step.ndim == 2 else (0, 0)
+        if not states or self.final.shape != (states,) or classes != self.decoder.reaches.shape[1]:
+            raise ValueError("no automaton: the tables do not fit together")
+        if ((self.step < DEAD) | (self.step >= states)).any():
+            raise ValueError("no automaton: a state is missing")
+        return self
+
+    def tables(self) -> Tables:
+        """All of it, as arrays."""
+        return {"step": self.step, "final": self.final, "bytes": self.decoder.step, "reaches": self.decoder.reaches}
+
     def reads(self, code: int) -> bool:
         """Whether some match contains this character, by its code point."""
         at = 0
@@ -108,9 +135,23 @@ class Pattern:
         self.step, self.final = np.where((step >= 0) & live[step], step, DEAD), final
 
 
-@lru_cache(maxsize=16)
 def compiled(pattern: str, before: str = "") -> Pattern:
-    """The automaton of a pattern, cached. Raises what `Pattern` raises."""
+    """The automaton of a pattern: cached, or left by another process (`shared_patterns`), or built.
+
+    Raises what `Pattern` raises.
+    """
+    found = _compiled(pattern, before)
+    if shared_patterns.sharing():
+        shared_patterns.write(found.tables(), pattern, before)
+    return found
+
+
+@lru_cache(maxsize=16)
+def _compiled(pattern: str, before: str) -> Pattern:
+    tables = shared_patterns.read(pattern, before)
+    if tables is not None:
+        with suppress(ValueError):  # a damaged file
+            return Pattern.of(tables)
     return Pattern(pattern, before)
 
 

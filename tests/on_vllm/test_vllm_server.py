@@ -34,6 +34,9 @@ from thinkpace.adapters.vllm.engine import VLLMEngine
 from thinkpace.adapters.vllm.terms import extra_args
 from thinkpace.eval import embedded
 from thinkpace.eval.embedded import problems
+from thinkpace.processors.controls.structured_answer import _BEFORE
+from thinkpace.processors.text import shared_patterns
+from thinkpace.processors.text.pattern import Pattern
 
 QUESTION = problems.examples("chain", 1, seed=5)[0].question
 
@@ -147,6 +150,7 @@ def test_requests_without_controls_are_left_alone(client: OpenAI) -> None:
         ({"thinkpace": "LoopBreaker()"}, {"allowed_token_ids": [3, 4]}, "allowed_token_ids"),
         ({"thinkpace": "StructuredAnswer(choices=('7', '5'))"}, {"bad_words": ["7", "5"]}, "bad_words"),
         ({"thinkpace": "ThinkBudget(5)"}, {"thinking_token_budget": 5}, "thinking_token_budget"),
+        ({"thinkpace": "StructuredAnswer(choices=('7', '5'))"}, {"min_tokens": 80}, "min_tokens"),
         ({"thinkpace": "StructuredAnswer(regex='a{100000}')"}, {}, "more than 20,000 positions"),  # D35
     ],
 )
@@ -157,6 +161,17 @@ def test_what_cannot_be_honoured_is_a_400_that_names_the_field(
         ask(client, arguments, extra_body=extra)
     assert named in caught.value.message
     assert caught.value.param == next(iter(extra), "vllm_xargs.thinkpace")
+
+
+def test_the_worker_reads_the_automaton_that_the_frontend_left(client: OpenAI) -> None:
+    """Issue 15: built once, and beside the engine. A file that says another thing shows who reads it."""
+    left = {path.name for path in notes_folder().glob(".patterns/*")}
+    ask(client, {"thinkpace": "StructuredAnswer(regex='[35][46]2') + ThinkBudget(9)"})
+    [path] = [path for path in notes_folder().glob(".patterns/*") if path.name not in left]
+    path.unlink()
+    shared_patterns.write(Pattern("777").tables(), "3332", _BEFORE)
+    made = ask(client, {"thinkpace": "StructuredAnswer(regex='3332') + ThinkBudget(9)"}, temperature=0)
+    assert made.choices[0].message.content.endswith("777")
 
 
 def test_the_engine_over_a_server_agrees_with_transformers(url: str, engine: HFEngine) -> None:
@@ -235,7 +250,8 @@ def test_many_at_once_under_preemption(client: OpenAI, url: str) -> None:
     with ThreadPoolExecutor(64) as pool:
         list(pool.map(one, range(200)))
     time.sleep(2)  # those that were cancelled have left
-    assert not [path for path in notes_folder().iterdir() if path.name not in before], "notes are taken away"
+    left = {path.name for path in notes_folder().glob("[!.]*")}  # .patterns stays
+    assert not left - before, "notes are taken away"
     metrics = urllib.request.urlopen(url.removesuffix("/v1") + "/metrics", timeout=10).read().decode()
     preempted = [line for line in metrics.splitlines() if line.startswith("vllm:num_preemptions_total")]
     assert preempted, "the test is about preemption"
