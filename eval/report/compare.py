@@ -44,7 +44,7 @@ class Comparison:
     detectable: float
 
 
-_ITSELF = Paired(*(math.nan,) * 5)
+_ITSELF = Paired(math.nan)
 
 
 def row_of(text: str) -> int:
@@ -98,8 +98,8 @@ def compare(folders: Sequence[Path], against: int = 1) -> list[Comparison]:
             accuracy=accuracy_interval(list(after.values()))[0],
             questions=len(set(before) & set(after)),
             difference=pair.difference,
-            low=pair.low,
-            high=pair.high,
+            low=pair.interval()[0],
+            high=pair.interval()[1],
             p_value=pair.p_value,
             p_adjusted=p_adjusted,
             detectable=pair.detectable,

@@ -81,7 +81,8 @@ def _hidden(results: Sequence[Result]) -> str:
     rows = "the row that does" if len(alike) == 1 else f"the {len(alike)} rows that do"
     if not known:
         return f"\n{questions} questions are too few to say what {rows} not differ from their baseline may hide"
-    return f"\n{questions} questions: {rows} not differ from their baseline may hide {100 * max(known):.0f} points (power 0.8)"
+    most = 100 * max(known)
+    return f"\n{questions} questions: {rows} not differ from their baseline may hide {most:.0f} points (power 0.8)"
 
 
 def gained(result: Result) -> str:

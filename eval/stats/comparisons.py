@@ -4,67 +4,99 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import optimize, stats
 
 from thinkpace.eval.stats.effective import Effective, Rights, effective
 
+COUNTED = 40  # up to so many discordant questions, the power of the test is counted
 
-class Paired(NamedTuple):
+
+@dataclass(frozen=True, slots=True)
+class Paired:
     """A setting compared with another one on their common questions. Undefined numbers are NaN.
 
     Args:
         difference: accuracy of the second minus accuracy of the first, over all samples of the common questions.
-        low, high: of its 95 % interval.
-        p_value: of the test that belongs to the interval: it is below 0.05 if and only if the interval leaves out 0.
-        detectable: the smallest difference that these questions can detect with power 0.8.
+        discordant: share of pairs of samples of a question of which only one is right.
+        effective: the effective number of questions; None where nothing but the difference is known.
     """
 
     difference: float
-    low: float
-    high: float
-    p_value: float
-    detectable: float
+    discordant: float = math.nan
+    effective: Effective | None = None
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Tango's score interval for a difference of paired shares (Tango 1998, Statistics in Medicine 17).
+
+        Args:
+            confidence: between 0 and 1.
+        """
+        if self.effective is None:
+            return math.nan, math.nan
+        won, lost = ((self.discordant + side * self.difference) / 2 for side in (1, -1))
+        pairs = self.effective.at(confidence)
+        return tango(max(0.0, won) * pairs, max(0.0, lost) * pairs, pairs, confidence)
+
+    @property
+    def p_value(self) -> float:
+        """Of the test that the interval inverts: below 0.05 if and only if the 95 % interval leaves out 0.
+
+        With one sample per question it is McNemar's without a correction.
+        """
+        if self.effective is None:
+            return math.nan
+        if not self.difference:
+            return 1.0
+        found, score = self.effective, abs(self.difference) / math.sqrt(self.discordant)
+        student = 2 * float(stats.t.sf(math.sqrt(found.number) * score, found.freedom))
+        fewest, most = (2 * float(stats.norm.sf(math.sqrt(n) * score)) for n in (found.least, found.most))
+        return min(fewest, max(student, most))
+
+    @property
+    def detectable(self) -> float:
+        """The smallest difference that these questions can detect with power 0.8.
+
+        NaN if no sample differs, or if the variance between several samples' means rests on too few questions.
+        """
+        if self.effective is None or not self.discordant or not self.effective.is_known:
+            return math.nan
+        return detectable(self.effective.at(0.95), self.discordant)
 
 
-def paired(before: Rights, after: Rights, *, confidence: float = 0.95) -> Paired:
+def paired(before: Rights, after: Rights) -> Paired:
     """Compare two settings on their common questions.
 
-    The interval is Tango's score interval for a difference of paired shares (Tango 1998, Statistics in Medicine 17).
-    The test is the one that it inverts: with one sample per question, McNemar's without a correction. With several samples,
-    the shares are those of pairs of samples of a question, and the number of pairs is the effective number of questions
-    (`stats.effective`).
+    With several samples per question, the shares are those of pairs of samples of a question, and the number of pairs
+    is the effective number of questions (`stats.effective`).
 
     Args:
         before, after: the samples of both sides.
-        confidence: of the interval, between 0 and 1.
 
     Returns:
-        All NaN without common questions; everything but the difference for a single one.
+        Without common questions nothing is known; for a single one, only the difference.
 
     >>> paired({"a": [False], "b": [True]}, {"a": [True], "b": [True]}).difference
     0.5
     """
     common = [question for question in before if question in after]
     if not common:
-        return Paired(*(math.nan,) * 5)
+        return Paired(math.nan)
     right, of = (np.array([f(after[question]) for question in common], dtype=float) for f in (sum, len))
     was, out_of = (np.array([f(before[question]) for question in common], dtype=float) for f in (sum, len))
     now, then = float(right.sum() / of.sum()), float(was.sum() / out_of.sum())
     difference, shares, past = now - then, right / of, was / out_of
     if len(common) == 1:
-        return Paired(difference, *(math.nan,) * 4)
-    discordant = float(np.mean(shares * (1 - past) + past * (1 - shares)))  # of a pair of samples of one question
+        return Paired(difference)
+    discordant = float(np.mean(shares * (1 - past) + past * (1 - shares)))
     residuals = (right - now * of) / of.mean() - (was - then * out_of) / out_of.mean()
-    found = effective(
-        residuals, discordant - difference**2, float(min(of.sum(), out_of.sum())), len(common) * discordant
+    return Paired(
+        difference,
+        discordant,
+        effective(residuals, discordant - difference**2, float(min(of.sum(), out_of.sum())), len(common) * discordant),
     )
-    won, lost = max(0.0, (discordant + difference) / 2), max(0.0, (discordant - difference) / 2)
-    pairs = found.at(confidence)
-    low, high = tango(won * pairs, lost * pairs, pairs, confidence)
-    return Paired(difference, low, high, _p_value(won - lost, won + lost, found), _detectable(found, discordant))
 
 
 def tango(won: float, lost: float, pairs: float, confidence: float = 0.95) -> tuple[float, float]:
@@ -99,16 +131,6 @@ def _end(score: Callable[[float], float], far: float, estimate: float, wanted: f
     return float(optimize.brentq(lambda x: max(-1e6, min(1e6, score(x))) - wanted, inside, estimate))
 
 
-def _p_value(difference: float, discordant: float, found: Effective) -> float:
-    """The p-value of the score test at 0, with the effective number that belongs to each level."""
-    if not difference:
-        return 1.0
-    score = abs(difference) / math.sqrt(discordant)
-    student = 2 * float(stats.t.sf(math.sqrt(found.number) * score, found.freedom))
-    fewest, most = (2 * float(stats.norm.sf(math.sqrt(n) * score)) for n in (found.least, found.most))
-    return min(fewest, max(student, most))
-
-
 def adjusted(p_values: Sequence[float]) -> list[float]:
     """p-values corrected for multiple comparisons by Holm's step-down method (Holm 1979, Scand. J. Statist. 6).
 
@@ -126,15 +148,12 @@ def adjusted(p_values: Sequence[float]) -> list[float]:
     return [p if math.isnan(p) else next(corrected) for p in p_values]
 
 
-def _detectable(found: Effective, discordant: float) -> float:
-    return detectable(found.at(0.95), discordant) if discordant else math.nan
-
-
 def detectable(questions: float, discordant: float, *, power: float = 0.8, significance: float = 0.05) -> float:
     """The smallest paired difference of accuracy that a set of this size can detect.
 
-    From the normal approximation to McNemar's test (Connor 1987, Biometrics 43): the d that solves
-    sqrt(n) d = z_(1-a/2) sqrt(q) + z_power sqrt(q - d^2) for the share q of discordant questions.
+    The difference d at which the test of `paired` rejects with this power, where the share of discordant questions is
+    `discordant`, or d itself if that is more: then one side wins all of them. With few discordant questions the power
+    is counted (`rejections`); with many it is that of the normal approximation (Connor 1987, Biometrics 43).
 
     Args:
         questions: their effective number, 1 or more.
@@ -142,7 +161,7 @@ def detectable(questions: float, discordant: float, *, power: float = 0.8, signi
         power, significance: between 0 and 1.
 
     Returns:
-        In (0, 1]; NaN if even a win of one side on all discordant questions would not suffice.
+        In (0, 1]; NaN if not even a win on every question would suffice.
 
     Raises:
         ValueError: if `questions` or `discordant` is out of range.
@@ -152,12 +171,40 @@ def detectable(questions: float, discordant: float, *, power: float = 0.8, signi
     """
     if questions < 1 or not 0 < discordant <= 1:
         raise ValueError(f"needs questions >= 1 and 0 < discordant <= 1, got {questions!r} and {discordant!r}")
-    alpha, beta = stats.norm.ppf(1 - significance / 2), stats.norm.ppf(power)
 
-    def short(d: float) -> float:
+    def short(difference: float) -> float:
+        return power - rejections(questions, max(discordant, difference), difference, significance)
+
+    if short(1.0) > 0:
+        return math.nan
+    return float(optimize.brentq(short, 0.0, 1.0, xtol=1e-6))
+
+
+def rejections(questions: float, discordant: float, difference: float, significance: float = 0.05) -> float:
+    """The power of the test for a difference: how often it rejects.
+
+    Args:
+        questions: their effective number, 1 or more.
+        discordant: share of discordant questions, in (0, 1].
+        difference: share that one side wins minus share that it loses, at most `discordant`.
+        significance: of the test, between 0 and 1.
+
+    >>> round(rejections(30, 0.2, 0.2), 3)  # of 30 questions, 4 or more have to be won, and none lost
+    0.877
+    """
+    alpha = float(stats.norm.ppf(1 - significance / 2))
+    if questions * discordant > COUNTED:
+        spread = math.sqrt(max(discordant - difference**2, 1e-12))
+        ahead = math.sqrt(questions) * difference
         return float(
-            math.sqrt(questions) * d - alpha * math.sqrt(discordant) - beta * math.sqrt(max(0.0, discordant - d * d))
+            stats.norm.sf((alpha * math.sqrt(discordant) - ahead) / spread)
+            + stats.norm.cdf((-alpha * math.sqrt(discordant) - ahead) / spread)
         )
-
-    most = min(1.0, math.sqrt(discordant), discordant)
-    return float(optimize.brentq(short, 0.0, most)) if short(most) >= 0 else math.nan
+    win, total = (1 + difference / discordant) / 2, max(1, round(questions))
+    pairs = np.arange(total + 1)
+    most = int(stats.binom.isf(1e-9, total, discordant)) + 1
+    pairs = pairs[: most + 1]
+    won = np.arange(most + 1)
+    rejects = np.abs(2 * won[None, :] - pairs[:, None]) > alpha * np.sqrt(pairs)[:, None]
+    chances = stats.binom.pmf(won[None, :], pairs[:, None], win)
+    return float(stats.binom.pmf(pairs, total, discordant) @ (chances * rejects).sum(axis=1))

@@ -17,6 +17,7 @@ from scipy import stats
 #: question -> whether each of its samples was right; at least one sample each
 Rights = Mapping[str, Sequence[bool]]
 
+ENOUGH = 12.0  # degrees of freedom; by simulation, with fewer the power is not what is said
 RARE = 2.0  # below so many questions' worth of events, a variance cannot be estimated
 
 
@@ -34,6 +35,11 @@ class Effective:
     freedom: float
     least: float
     most: float
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the number is known well enough to plan with: there is no choice, or `ENOUGH` degrees of freedom."""
+        return self.least == self.most or ENOUGH <= self.freedom < math.inf
 
     def at(self, confidence: float) -> float:
         """The number for an interval from the normal distribution, less where the variance is uncertain (Student)."""
@@ -54,7 +60,7 @@ def effective(residuals: NDArray[np.float64], variance: float, samples: float, e
     questions = len(residuals)
     squares = float(np.sum(residuals**2))
     if questions < 2 or not squares or events < RARE:
-        return Effective(questions, math.inf, questions, questions)
+        return Effective(questions, math.inf, questions, max(samples, questions))
     number = variance * questions * (questions - 1) / squares
     kurtosis = questions * float(np.sum(residuals**4)) / squares**2  # heavy tails: the variance rests on few questions
     freedom = min(max(2 * questions / max(kurtosis - 1, 1e-9), 1.0), questions - 1.0)

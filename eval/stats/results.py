@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 from thinkpace.eval.runs.journal import Entry
 from thinkpace.eval.runs.point import RunPoint
 from thinkpace.eval.runs.settings import baseline
-from thinkpace.eval.stats.at_k import maj_at_k, pass_at_k
+from thinkpace.eval.stats.at_k import Answers, maj_interval, pass_interval
 from thinkpace.eval.stats.comparisons import adjusted, paired
 from thinkpace.eval.stats.effective import Rights
-from thinkpace.eval.stats.intervals import accuracy_interval, mean_interval, share_interval
+from thinkpace.eval.stats.intervals import accuracy_interval, mean_interval
 from thinkpace.eval.stats.underthinking import score
 
 
@@ -140,7 +140,7 @@ def _on_front(rows: Sequence[Result], rights: Sequence[Rights]) -> list[bool]:
     kept, out = list[Rights](), [False] * len(rows)
     order = sorted(range(len(rows)), key=lambda i: (rows[i].thinking_tokens_mean, -rows[i].accuracy, i))
     for i in order:
-        if not math.isnan(rows[i].accuracy) and (not kept or paired(kept[-1], rights[i]).low > 0):
+        if not math.isnan(rows[i].accuracy) and (not kept or paired(kept[-1], rights[i]).interval()[0] > 0):
             kept.append(rights[i])
             out[i] = True
     return out
@@ -168,6 +168,7 @@ def _result(point_samples: _Samples, others: Sequence[_Samples], engine: str) ->
     against = baseline(setting, [other.point.setting for other in beside])
     before = next((other for other in beside if other.point.setting == against), None)
     beside_it = paired(before.rights if before else {}, point_samples.rights)
+    difference_low, difference_high = beside_it.interval()
     rights = [*point_samples.rights.values()]
     accuracy, low, high = accuracy_interval(rights)
     verdicts = [entry.verdict for entry in graded]
@@ -181,8 +182,8 @@ def _result(point_samples: _Samples, others: Sequence[_Samples], engine: str) ->
     n = min(map(len, rights), default=0)
     passed, voted = _NOTHING, _NOTHING
     if n > 1:
-        passed = share_interval([pass_at_k([one], n) for one in rights], [1] * len(rights))
-        voted = share_interval([maj_at_k([one], n) for one in _answered(graded)], [1] * len(rights))
+        answers = [*answers_of(graded).values()]
+        passed, voted = pass_interval(answers, n), maj_interval(answers, n)
     return Result(
         task=point.task,
         control=setting.kind,
@@ -215,8 +216,8 @@ def _result(point_samples: _Samples, others: Sequence[_Samples], engine: str) ->
         replayed=sum(entry.row["shared"] for entry in graded) / sum(output) if sum(output) else math.nan,
         baseline="" if against is None else against.name,
         difference=beside_it.difference,
-        difference_low=beside_it.low,
-        difference_high=beside_it.high,
+        difference_low=difference_low,
+        difference_high=difference_high,
         p_value=beside_it.p_value,
         p_adjusted=math.nan,
         detectable=beside_it.detectable,
@@ -228,12 +229,12 @@ def _result(point_samples: _Samples, others: Sequence[_Samples], engine: str) ->
     )
 
 
-def _answered(entries: Iterable[Entry]) -> list[list[tuple[str | None, bool]]]:
+def answers_of(graded: Iterable[Entry]) -> Mapping[str, Answers]:
     """For each question, (answer, whether it is right) of every sample."""
     out: dict[str, list[tuple[str | None, bool]]] = {}
-    for entry in entries:
+    for entry in graded:
         out.setdefault(entry.question, []).append((entry.row["extracted"], entry.verdict == "right"))
-    return list(out.values())
+    return out
 
 
 def completion_tokens(usage: Mapping[str, int]) -> int:
