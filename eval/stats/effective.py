@@ -17,8 +17,9 @@ from scipy import stats
 #: question -> whether each of its samples was right; at least one sample each
 Rights = Mapping[str, Sequence[bool]]
 
-ENOUGH = 12.0  # degrees of freedom; by simulation, with fewer the power is not what is said
 RARE = 2.0  # below so many questions' worth of events, a variance cannot be estimated
+#: with fewer degrees of freedom, or questions' worth of events, the power is not what is said (by simulation)
+PLANNED_FREEDOM, PLANNED_EVENTS = 12.0, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +30,19 @@ class Effective:
         number: estimated from the variance between questions.
         freedom: degrees of freedom of that variance.
         least, most: the number of questions, and of samples; the effective number lies between them.
+        events: how many questions' worth of the rarer outcome there is.
     """
 
     number: float
     freedom: float
     least: float
     most: float
+    events: float
 
     @property
     def is_known(self) -> bool:
-        """Whether the number is known well enough to plan with: there is no choice, or `ENOUGH` degrees of freedom."""
-        return self.least == self.most or ENOUGH <= self.freedom < math.inf
+        """Whether the number is known well enough to plan with; with one sample per question it is certain."""
+        return self.least == self.most or (self.freedom >= PLANNED_FREEDOM and self.events >= PLANNED_EVENTS)
 
     def at(self, confidence: float) -> float:
         """The number for an interval from the normal distribution, less where the variance is uncertain (Student)."""
@@ -60,8 +63,8 @@ def effective(residuals: NDArray[np.float64], variance: float, samples: float, e
     questions = len(residuals)
     squares = float(np.sum(residuals**2))
     if questions < 2 or not squares or events < RARE:
-        return Effective(questions, math.inf, questions, max(samples, questions))
+        return Effective(questions, math.inf, questions, max(samples, questions), events)
     number = variance * questions * (questions - 1) / squares
     kurtosis = questions * float(np.sum(residuals**4)) / squares**2  # heavy tails: the variance rests on few questions
     freedom = min(max(2 * questions / max(kurtosis - 1, 1e-9), 1.0), questions - 1.0)
-    return Effective(number, freedom, questions, max(samples, questions))
+    return Effective(number, freedom, questions, max(samples, questions), events)
