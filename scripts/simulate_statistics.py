@@ -97,11 +97,11 @@ def _passed(case: Case, counts: NDArray[np.int64]) -> float:
 def _power(case: Case, runs: int, rng: np.random.Generator) -> float:
     """How often the difference is found that is said to be found in 0.8 of the runs where it is the true one."""
     room, gain = 1 - case.accuracy, GAIN
-    for _ in range(4):  # what is said depends on the difference: go where both agree
+    for _ in range(8):  # what is said depends on the difference: go where both agree
         said = [one.detectable for one in pairs(case, gain, max(100, runs // 10), rng)]
         if np.isnan(said).mean() > 0.5 or np.nanmedian(said) >= room:  # nothing is said, or too much for this accuracy
             return math.nan
-        gain = float(np.nanmedian(said)) / room
+        gain = (gain + float(np.nanmedian(said)) / room) / 2
     return _share(one.p_value < 0.05 for one in pairs(case, gain, runs, rng))
 
 
