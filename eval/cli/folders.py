@@ -90,7 +90,7 @@ def compare(
     against: Annotated[str, typer.Option(help="Number of the row that all others are compared with.")] = "1",
     out: Annotated[Path | None, typer.Option(help="CSV file to write the table to.")] = None,
 ) -> None:
-    """Compare settings on the same questions: paired differences, bootstrap intervals, McNemar's test, Holm."""
+    """Compare settings on the same questions: paired differences with intervals, tests that agree with them, Holm."""
     from rich.console import Console
 
     from thinkpace.eval.report import compare as comparison

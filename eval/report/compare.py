@@ -13,9 +13,10 @@ from rich.table import Table
 from thinkpace.eval.report.publish import JOURNAL
 from thinkpace.eval.report.terminal import percent
 from thinkpace.eval.runs.journal import Journal
-from thinkpace.eval.stats.comparisons import Outcome, Paired, adjusted, paired
+from thinkpace.eval.stats.comparisons import Paired, adjusted, paired
+from thinkpace.eval.stats.effective import Rights
 from thinkpace.eval.stats.intervals import accuracy_interval
-from thinkpace.eval.stats.results import engine_names, outcome
+from thinkpace.eval.stats.results import engine_names, rights_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +27,8 @@ class Comparison:
         name: engine, prompt and controls; with several sweeps also the folder.
         accuracy: over all questions of the row.
         questions: number of questions shared with the reference row.
-        difference, low, high: of accuracy, paired on the shared questions, with a bootstrap interval.
-        p_value: of McNemar's exact test, on first samples.
+        difference, low, high: of accuracy, paired on the shared questions, with Tango's interval.
+        p_value: of the test that this interval inverts (McNemar's, with one sample per question).
         p_adjusted: the p-value corrected for all rows (Holm).
         detectable: the smallest difference that these questions can detect with power 0.8.
     """
@@ -43,7 +44,7 @@ class Comparison:
     detectable: float
 
 
-_ITSELF = Paired(*(math.nan,) * 5)
+_ITSELF = Paired(math.nan)
 
 
 def row_of(text: str) -> int:
@@ -67,7 +68,7 @@ def compare(folders: Sequence[Path], against: int = 1) -> list[Comparison]:
     Raises:
         ValueError: if there is no such row or nothing to compare, or if a question id has different texts or answers.
     """
-    rows = list[tuple[str, Outcome]]()
+    rows = list[tuple[str, Rights]]()
     questions: dict[str, tuple[str, str]] = {}
     for folder in folders:
         with Journal(folder / JOURNAL, must_exist=True) as journal:
@@ -80,25 +81,25 @@ def compare(folders: Sequence[Path], against: int = 1) -> list[Comparison]:
             where = f"{folder}: " if len(folders) > 1 else ""
             name = f"{where}{engines[point.variant[:2]]}, {point.prompt}, {point.setting.name}"
             of_point = [entry for entry in entries if entry.point == point.id]
-            rows.append((name, outcome(of_point)))
-    rows = [row for row in rows if row[1].rights]
+            rows.append((name, rights_of(of_point)))
+    rows = [row for row in rows if row[1]]
     if len(rows) < 2:
         raise ValueError("there is nothing to compare: one setting with samples, or none")
     if against > len(rows):
         raise ValueError(f"--against {against}: there are {len(rows)} rows")
     before = rows[against - 1][1]
-    if not any(set(before.rights) & set(row.rights) for _, row in rows if row is not before):
+    if not any(set(before) & set(row) for _, row in rows if row is not before):
         raise ValueError("these sweeps have no question in common: there is nothing to compare")
     pairs = [_ITSELF if after is before else paired(before, after) for _, after in rows]
     corrected = adjusted([pair.p_value for pair in pairs])
     return [
         Comparison(
             name=name,
-            accuracy=accuracy_interval(list(after.rights.values()))[0],
-            questions=len(set(before.rights) & set(after.rights)),
+            accuracy=accuracy_interval(list(after.values()))[0],
+            questions=len(set(before) & set(after)),
             difference=pair.difference,
-            low=pair.low,
-            high=pair.high,
+            low=pair.interval()[0],
+            high=pair.interval()[1],
             p_value=pair.p_value,
             p_adjusted=p_adjusted,
             detectable=pair.detectable,
@@ -120,6 +121,8 @@ def comparison_table(rows: Sequence[Comparison]) -> Table:
         least = "" if math.isnan(row.detectable) else f"{100 * row.detectable:.1f}"
         out.add_row(str(number), percent(row.accuracy), str(row.questions), gained, *shown, least)
     names = [f"{number}: {row.name}" for number, row in enumerate(rows, 1)]
-    out.caption = "\n".join([*names, "Points; McNemar's exact test, Holm's correction; detectable with power 0.8."])
+    out.caption = "\n".join(
+        [*names, "Points; Tango's interval and its test, Holm's correction; detectable with power 0.8."]
+    )
     out.caption_justify = "left"
     return out

@@ -16,8 +16,8 @@ from thinkpace.eval.report.atomic import replacing
 from thinkpace.eval.report.tables import sample_rows, write_samples
 from thinkpace.eval.runs.journal import Entry, Journal
 from thinkpace.eval.runs.point import RunPoint
-from thinkpace.eval.stats.intervals import Rights
-from thinkpace.eval.stats.results import completion_tokens, outcome, results
+from thinkpace.eval.stats.effective import Rights
+from thinkpace.eval.stats.results import completion_tokens, results, rights_of
 from thinkpace.version import __version__
 
 
@@ -65,7 +65,7 @@ def to_lm_eval(journal: Journal, folder: Path) -> list[Path]:
     for place, (point, result) in enumerate(zip(points, results(points, entries), strict=True), 1):
         of_point = [entry for entry in entries if entry.point == point.id]
         stem = f"{re.sub(r'[^0-9A-Za-z.+-]+', '__', point.task)}_{place:03d}_{point.id}"
-        error = _standard_error(outcome(of_point).rights)
+        error = _standard_error(rights_of(of_point))
         summary = {
             "results": {
                 point.task: {

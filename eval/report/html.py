@@ -16,9 +16,9 @@ from thinkpace.eval.report.atomic import replacing
 from thinkpace.eval.report.tables import cell, ledger, result_rows, times
 from thinkpace.eval.runs.journal import Entry
 from thinkpace.eval.runs.point import RunPoint
-from thinkpace.eval.stats.curve_table import curves
-from thinkpace.eval.stats.lines import front
-from thinkpace.eval.stats.results import Result, completion_tokens
+from thinkpace.eval.stats.at_k_table import AtK
+from thinkpace.eval.stats.results import completion_tokens
+from thinkpace.eval.stats.summary import Summary
 from thinkpace.version import __version__
 
 BINS = 24  # of a histogram
@@ -29,7 +29,7 @@ MOST = 6000  # characters of a trace that are shown
 def write(
     points: Sequence[RunPoint],
     entries: Sequence[Entry],
-    found: Sequence[Result],
+    found: Summary,
     path: Path,
     title: str,
     note: str = "",
@@ -38,7 +38,7 @@ def write(
 
     Args:
         points, entries: of the journal.
-        found: results of the points; the page shows the same numbers as `results.csv`.
+        found: their tables; the page shows the same numbers as the CSV files.
         path: of the file.
         title: title of the sweep.
         note: what readers need to know beside the numbers; may be empty.
@@ -50,8 +50,7 @@ def write(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    best = {id(result) for result in front(found)}
-    rows = [row | {"front": id(result) in best} for row, result in zip(result_rows(found), found, strict=True)]
+    rows = [row | {"front": one.on_front} for row, one in zip(result_rows(found.results), found.results, strict=True)]
     by_point: dict[str, list[Entry]] = {point.id: [] for point in points}
     for entry in entries:
         by_point[entry.point].append(entry)
@@ -61,21 +60,36 @@ def write(
         note=note,
         version=__version__,
         rows=rows,
-        several=len({(r.engine, r.prompt) for r in found}) > 1,
-        light=plot.svg(found, "", ink=plot.LIGHT),
-        dark=plot.svg(found, "", ink=plot.DARK),
-        curves=[{name: cell(value) for name, value in asdict(row).items()} for row in curves(found)],
+        several=len({(r.engine, r.prompt) for r in found.results}) > 1,
+        light=plot.svg(found.results, "", ink=plot.LIGHT),
+        dark=plot.svg(found.results, "", ink=plot.DARK),
+        curves=[*map(_cells, found.curves)],
+        at_k=_powers(found.at_k),
         ledger=[asdict(row) for row in ledger(points, entries)],
-        times=[{name: cell(value) for name, value in asdict(row).items()} for row in times(points, entries)],
+        times=[*map(_cells, times(points, entries))],
         histograms=_histograms(sampled),
         traces=[{"name": name_of(point), "samples": [*_traces(of_point)]} for point, of_point in sampled],
         percent=_percent,
         points=_points,
+        between=lambda show, low, high: "" if low == "nan" else f"{show(low)} to {show(high)}",
         rounded=lambda text: "undefined" if text == "nan" else f"{float(text):.1f}",
         small=lambda text: "" if text == "nan" else f"{float(text):.2g}",
     )
     with replacing(path) as new:
         new.write_text(page, encoding="utf-8")
+
+
+def _cells(row: Any) -> dict[str, Any]:
+    return {name: cell(value) for name, value in asdict(row).items()}
+
+
+def _powers(rows: Sequence[AtK]) -> list[dict[str, Any]]:
+    """The rows for 1, 2, 4, 8, ... samples, and for all; none if no question has two."""
+    most: dict[tuple[str, str, str], int] = {}
+    for row in rows:
+        most[row.engine, row.prompt, row.controls] = row.k
+    kept = [row for row in rows if not row.k & (row.k - 1) or row.k == most[row.engine, row.prompt, row.controls]]
+    return [*map(_cells, kept)] if max(most.values(), default=0) > 1 else []
 
 
 def name_of(point: RunPoint) -> str:

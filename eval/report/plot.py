@@ -1,4 +1,4 @@
-"""The plot of a sweep: accuracy against thinking tokens, with intervals and the Pareto front."""
+"""The plot of a sweep: accuracy against thinking tokens, with intervals and the front."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Ink(NamedTuple):
     """Colours of the plot."""
 
     text: str  #: of text and axes
-    faint: str  #: of notes, the grid and the Pareto front
+    faint: str  #: of notes, the grid and the front
     lines: tuple[str, ...]  #: of the lines, in turn
 
 
@@ -58,7 +58,7 @@ def figure(results: Sequence[Result], title: str, note: str = "", ink: Ink = LIG
             color=ink.faint,
             linewidth=1,
             linestyle=":",
-            label="Pareto front",
+            label="front, beyond noise",
             zorder=1,
         )
     most = max((r.thinking_tokens_mean for line in drawn for r in line.points), default=1.0) or 1.0

@@ -13,11 +13,14 @@ from thinkpace.eval import embedded
 from thinkpace.eval.report import exports, html, plot, tables, terminal
 from thinkpace.eval.runs.journal import Entry, Journal
 from thinkpace.eval.runs.point import RunPoint
-from thinkpace.eval.stats.curve_table import Curve, curves
-from thinkpace.eval.stats.results import Result, results
+from thinkpace.eval.stats.at_k_table import AtK
+from thinkpace.eval.stats.curve_table import Curve
+from thinkpace.eval.stats.results import Result
+from thinkpace.eval.stats.summary import Summary, summary
 
 JOURNAL = "journal.sqlite"
-TABLE_FILES = ("results.csv", "curves.csv", "ledger.csv", "samples.jsonl")  # determined by the journal, byte for byte
+#: determined by the journal, byte for byte
+TABLE_FILES = ("results.csv", "curves.csv", "at_k.csv", "ledger.csv", "samples.jsonl")
 
 
 def publish(journal: Journal, folder: Path, console: Console) -> list[Result]:
@@ -29,8 +32,9 @@ def publish(journal: Journal, folder: Path, console: Console) -> list[Result]:
     points, entries = journal.points, [*journal.entries()]
     if not entries:
         raise ValueError(f"{folder} holds no samples yet")
-    rows = results(points, entries)
-    _write(points, entries, rows, folder)
+    found = summary(points, entries)
+    rows = found.results
+    _write(points, entries, found, folder)
     tables.write_table(tables.times(points, entries), tables.Times, folder / "times.csv")
     if all(entry.verdict == "error" for entry in entries):
         raise ValueError(
@@ -38,7 +42,7 @@ def publish(journal: Journal, folder: Path, console: Console) -> list[Result]:
         )
     title, note = title_of(points, len(journal.questions)), note_of(points, entries)
     plot.draw(rows, folder, title, note)
-    html.write(points, entries, rows, folder / "report.html", title, note)
+    html.write(points, entries, found, folder / "report.html", title, note)
     console.print(terminal.fitting(rows, title, console))
     failed = [entry for entry in entries if entry.verdict == "error"]
     if failed:
@@ -70,9 +74,10 @@ def _formats(journal: Journal) -> list[str]:
     return names
 
 
-def _write(points: list[RunPoint], entries: list[Entry], rows: list[Result], folder: Path) -> None:
-    tables.write_csv(rows, folder / "results.csv")
-    tables.write_table(curves(rows), Curve, folder / "curves.csv")
+def _write(points: list[RunPoint], entries: list[Entry], found: Summary, folder: Path) -> None:
+    tables.write_csv(found.results, folder / "results.csv")
+    tables.write_table(found.curves, Curve, folder / "curves.csv")
+    tables.write_table(found.at_k, AtK, folder / "at_k.csv")
     tables.write_table(tables.ledger(points, entries), tables.Ledger, folder / "ledger.csv")
     tables.write_samples(points, entries, folder / "samples.jsonl")
 
@@ -125,7 +130,7 @@ def verify_folder(journal: Journal, folder: Path) -> Iterator[str]:
     yield f"{progress.there} samples, all of them there, none failed"
     entries = [*journal.entries()]
     with tempfile.TemporaryDirectory() as scratch:
-        _write(points, entries, results(points, entries), Path(scratch))
+        _write(points, entries, summary(points, entries), Path(scratch))
         for name in TABLE_FILES:
             path = folder / name
             if not path.is_file() or path.read_bytes() != (Path(scratch) / name).read_bytes():

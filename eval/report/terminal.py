@@ -29,10 +29,7 @@ def results_table(results: Sequence[Result], title: str, *, brief: bool = False)
             engines and prompts below the table.
     """
     caption = "95 % intervals; thinking tokens as the budget counts them"
-    least = max((r.detectable for r in results if not math.isnan(r.detectable)), default=math.nan)
-    if not math.isnan(least):
-        questions = max(r.questions for r in results)
-        caption += f"\n{questions} questions: a difference below {100 * least:.0f} points may not show (power 0.8)"
+    caption += _hidden(results)
     out = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, collapse_padding=True, pad_edge=False)
     trouble = any(r.truncated or r.no_answer or r.errors for r in results)
     compared = any(not math.isnan(r.difference) and not r.is_forcing for r in results)
@@ -72,6 +69,20 @@ def results_table(results: Sequence[Result], title: str, *, brief: bool = False)
         out.caption = "\n".join([*(f"{number}: {words}" for number, words in enumerate(descriptions, 1)), caption])
         out.caption_justify = "left"
     return out
+
+
+def _hidden(results: Sequence[Result]) -> str:
+    """What the rows that do not differ from their baseline might hide; empty if all of them differ."""
+    alike = [r for r in results if not math.isnan(r.p_adjusted) and r.p_adjusted >= 0.05]
+    known = [r.detectable for r in alike if not math.isnan(r.detectable)]
+    if not alike:
+        return ""
+    questions = max(r.questions for r in alike)
+    rows = "the row that does" if len(alike) == 1 else f"the {len(alike)} rows that do"
+    if not known:
+        return f"\n{questions} questions are too few to say what {rows} not differ from their baseline may hide"
+    most = 100 * max(known)
+    return f"\n{questions} questions: {rows} not differ from their baseline may hide {most:.0f} points (power 0.8)"
 
 
 def gained(result: Result) -> str:

@@ -1,131 +1,134 @@
-"""Two settings compared on the same questions: paired differences, McNemar's test, Holm's correction, power."""
+"""Two settings compared on the same questions: paired differences with a test that agrees, Holm's correction, power."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from thinkpace.eval.stats.intervals import Rights, resampled, wilson
+from thinkpace.eval.stats.effective import Effective, Rights, effective
 
-#: question -> whether its first sample was right
-Firsts = Mapping[str, bool]
+COUNTED = 40  # up to so many discordant questions, the power of the test is counted
 
 
-def paired_difference(
-    before: Rights,
-    after: Rights,
-    *,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float, float]:
-    """Accuracy of `after` minus accuracy of `before` on their common questions, and the ends of its interval.
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """A setting compared with another one on their common questions. Undefined numbers are NaN.
 
-    Both accuracies are over all samples of these questions.
+    Args:
+        difference: accuracy of the second minus accuracy of the first, over all samples of the common questions.
+        discordant: share of pairs of samples of a question of which only one is right.
+        effective: the effective number of questions; None where nothing but the difference is known.
+    """
 
-    The interval is the seeded percentile bootstrap over questions (Efron and Tibshirani 1993, chapter 13), each with
-    all its samples on both sides: differences between questions that affect both sides alike do not widen it. If all
-    questions gain the same, the bootstrap interval would have no width. Then a share of questions, Wilson's upper bound
-    for 0 of the common ones, is assumed to gain -1 (low end) or 1 (high end) instead.
+    difference: float
+    discordant: float = math.nan
+    effective: Effective | None = None
+
+    def interval(self, confidence: float = 0.95) -> tuple[float, float]:
+        """Tango's score interval for a difference of paired shares (Tango 1998, Statistics in Medicine 17).
+
+        Args:
+            confidence: between 0 and 1.
+        """
+        if self.effective is None:
+            return math.nan, math.nan
+        won, lost = ((self.discordant + side * self.difference) / 2 for side in (1, -1))
+        pairs = self.effective.at(confidence)
+        return tango(max(0.0, won) * pairs, max(0.0, lost) * pairs, pairs, confidence)
+
+    @property
+    def p_value(self) -> float:
+        """Of the test that the interval inverts: below 0.05 if and only if the 95 % interval leaves out 0.
+
+        With one sample per question it is McNemar's without a correction.
+        """
+        if self.effective is None:
+            return math.nan
+        if not self.difference:
+            return 1.0
+        found, score = self.effective, abs(self.difference) / math.sqrt(self.discordant)
+        student = 2 * float(stats.t.sf(math.sqrt(found.number) * score, found.freedom))
+        fewest, most = (2 * float(stats.norm.sf(math.sqrt(n) * score)) for n in (found.least, found.most))
+        return min(fewest, max(student, most))
+
+    @property
+    def detectable(self) -> float:
+        """The smallest difference that these questions can detect with power 0.8.
+
+        NaN if no sample differs, or if the variance between several samples' means rests on too few questions.
+        """
+        if self.effective is None or not self.discordant or not self.effective.is_known:
+            return math.nan
+        return detectable(self.effective.at(0.95), self.discordant)
+
+
+def paired(before: Rights, after: Rights) -> Paired:
+    """Compare two settings on their common questions.
+
+    With several samples per question, the shares are those of pairs of samples of a question, and the number of pairs
+    is the effective number of questions (`stats.effective`).
 
     Args:
         before, after: the samples of both sides.
-        confidence: between 0 and 1.
-        seed: of the bootstrap.
 
     Returns:
-        (difference, low, high). All NaN without common questions; low and high NaN for a single one.
+        Without common questions nothing is known; for a single one, only the difference.
 
-    >>> paired_difference({"a": [False], "b": [True]}, {"a": [True], "b": [True]})[0]
+    >>> paired({"a": [False], "b": [True]}, {"a": [True], "b": [True]}).difference
     0.5
     """
     common = [question for question in before if question in after]
     if not common:
-        return math.nan, math.nan, math.nan
-    # Float[4, questions]: right and all samples of `after`, then of `before`
-    counts = np.array(
-        [[f(side[question]) for question in common] for side in (after, before) for f in (sum, len)], dtype=float
-    )
-
-    def gain(drawn: NDArray[np.int64]) -> NDArray[np.float64]:
-        won, of, lost, out_of = counts[:, drawn].sum(-1)
-        return np.asarray(won / of - lost / out_of)
-
-    difference = float(gain(np.arange(len(common))))
+        return Paired(math.nan)
+    right, of = (np.array([f(after[question]) for question in common], dtype=float) for f in (sum, len))
+    was, out_of = (np.array([f(before[question]) for question in common], dtype=float) for f in (sum, len))
+    now, then = float(right.sum() / of.sum()), float(was.sum() / out_of.sum())
+    difference, shares, past = now - then, right / of, was / out_of
     if len(common) == 1:
-        return difference, math.nan, math.nan
-    gains = counts[0] / counts[1] - counts[2] / counts[3]
-    if len(set(gains.tolist())) == 1:
-        _, unseen = wilson(0.0, len(common), confidence)
-        return difference, difference - unseen * (1 + difference), difference + unseen * (1 - difference)
-    low, high = np.quantile(resampled(len(common), seed, gain), [(1 - confidence) / 2, (1 + confidence) / 2])
-    return difference, float(low), float(high)
-
-
-def mcnemar(before: Firsts, after: Firsts) -> float:
-    """The p-value of McNemar's exact test for a difference between two settings, on their first samples.
-
-    Under the null hypothesis, a question that only one setting answers right favours either one with probability 1/2
-    (McNemar 1947, Psychometrika 12; exact binomial form).
-
-    Returns:
-        NaN without common questions; 1 if no question is right in only one setting.
-    """
-    common = [question for question in before if question in after]
-    if not common:
-        return math.nan
-    won = sum(after[question] and not before[question] for question in common)
-    lost = sum(before[question] and not after[question] for question in common)
-    return float(stats.binomtest(won, won + lost).pvalue) if won + lost else 1.0
-
-
-def discordant(before: Firsts, after: Firsts) -> tuple[int, float]:
-    """The number of common questions, and the share of them whose first sample is right in only one setting."""
-    common = [question for question in before if question in after]
-    different = sum(before[question] != after[question] for question in common)
-    return len(common), different / len(common) if common else math.nan
-
-
-class Outcome(NamedTuple):
-    """Which samples of a setting are right."""
-
-    rights: Rights  #: all samples of every question
-    firsts: Firsts  #: first samples that did not fail
-
-
-class Paired(NamedTuple):
-    """A setting compared with another one on their common questions. Undefined numbers are NaN.
-
-    Args:
-        difference, low, high: as in `paired_difference`.
-        p_value: of McNemar's exact test.
-        detectable: the smallest difference that these questions can detect with power 0.8.
-    """
-
-    difference: float
-    low: float
-    high: float
-    p_value: float
-    detectable: float
-
-
-def paired(before: Outcome, after: Outcome, seed: int = 0) -> Paired:
-    """Compare two settings on their common questions.
-
-    Args:
-        before, after: the samples of both sides.
-        seed: of the bootstrap.
-    """
-    shared, different = discordant(before.firsts, after.firsts)
+        return Paired(difference)
+    discordant = float(np.mean(shares * (1 - past) + past * (1 - shares)))
+    residuals = (right - now * of) / of.mean() - (was - then * out_of) / out_of.mean()
     return Paired(
-        *paired_difference(before.rights, after.rights, seed=seed),
-        mcnemar(before.firsts, after.firsts),
-        detectable(shared, different) if shared and different else math.nan,
+        difference,
+        discordant,
+        effective(residuals, discordant - difference**2, float(min(of.sum(), out_of.sum())), len(common) * discordant),
     )
+
+
+def tango(won: float, lost: float, pairs: float, confidence: float = 0.95) -> tuple[float, float]:
+    """Tango's score interval for the difference (won - lost) / pairs.
+
+    Args:
+        won, lost: numbers of pairs that only one side has right; need not be whole.
+        pairs: number of all pairs.
+        confidence: between 0 and 1.
+
+    >>> [round(end, 4) for end in tango(9, 3, 32)]
+    [-0.0268, 0.3917]
+    """
+    z, estimate = float(stats.norm.ppf((1 + confidence) / 2)), (won - lost) / pairs
+
+    def score(difference: float) -> float:
+        linear = 2 * pairs * difference - (won - lost) * difference - won - lost
+        root = math.sqrt(max(0.0, linear**2 + 8 * pairs * lost * difference * (1 - difference)))
+        losing = (root - linear) / (4 * pairs)  # the likeliest share of lost pairs at this difference
+        variance = pairs * (2 * losing + difference * (1 - difference))
+        gap = won - lost - pairs * difference
+        return gap / math.sqrt(variance) if variance > 0 else math.copysign(math.inf, gap) if gap else 0.0
+
+    return _end(score, -1.0, estimate, z), _end(score, 1.0, estimate, -z)
+
+
+def _end(score: Callable[[float], float], far: float, estimate: float, wanted: float) -> float:
+    """Where the score, which is 0 at the estimate, reaches a value on the way to `far`."""
+    inside = far + 1e-12 * math.copysign(1, -far)
+    if abs(score(inside)) <= abs(wanted) or (abs(estimate) >= 1 and math.copysign(1, far) == estimate):
+        return far
+    return float(optimize.brentq(lambda x: max(-1e6, min(1e6, score(x))) - wanted, inside, estimate))
 
 
 def adjusted(p_values: Sequence[float]) -> list[float]:
@@ -145,19 +148,20 @@ def adjusted(p_values: Sequence[float]) -> list[float]:
     return [p if math.isnan(p) else next(corrected) for p in p_values]
 
 
-def detectable(questions: int, discordant: float, *, power: float = 0.8, significance: float = 0.05) -> float:
+def detectable(questions: float, discordant: float, *, power: float = 0.8, significance: float = 0.05) -> float:
     """The smallest paired difference of accuracy that a set of this size can detect.
 
-    From the normal approximation to McNemar's test (Connor 1987, Biometrics 43): the d that solves
-    sqrt(n) d = z_(1-a/2) sqrt(q) + z_power sqrt(q - d^2) for the share q of discordant questions.
+    The difference d at which the test of `paired` rejects with this power, where the share of discordant questions is
+    `discordant`, or d itself if that is more: then one side wins all of them. With few discordant questions the power
+    is counted (`rejections`); with many it is that of the normal approximation (Connor 1987, Biometrics 43).
 
     Args:
-        questions: 1 or more.
-        discordant: share of questions that only one of the two settings answers right, in (0, 1].
+        questions: their effective number, 1 or more.
+        discordant: share of pairs of samples of which only one is right, in (0, 1].
         power, significance: between 0 and 1.
 
     Returns:
-        In (0, 1]; NaN if even a win of one side on all discordant questions would not suffice.
+        In (0, 1]; NaN if not even a win on every question would suffice.
 
     Raises:
         ValueError: if `questions` or `discordant` is out of range.
@@ -167,12 +171,40 @@ def detectable(questions: int, discordant: float, *, power: float = 0.8, signifi
     """
     if questions < 1 or not 0 < discordant <= 1:
         raise ValueError(f"needs questions >= 1 and 0 < discordant <= 1, got {questions!r} and {discordant!r}")
-    alpha, beta = stats.norm.ppf(1 - significance / 2), stats.norm.ppf(power)
 
-    def short(d: float) -> float:
+    def short(difference: float) -> float:
+        return power - rejections(questions, max(discordant, difference), difference, significance)
+
+    if short(1.0) > 0:
+        return math.nan
+    return float(optimize.brentq(short, 0.0, 1.0, xtol=1e-6))
+
+
+def rejections(questions: float, discordant: float, difference: float, significance: float = 0.05) -> float:
+    """The power of the test for a difference: how often it rejects.
+
+    Args:
+        questions: their effective number, 1 or more.
+        discordant: share of discordant questions, in (0, 1].
+        difference: share that one side wins minus share that it loses, at most `discordant`.
+        significance: of the test, between 0 and 1.
+
+    >>> round(rejections(30, 0.2, 0.2), 3)  # of 30 questions, 4 or more have to be won, and none lost
+    0.877
+    """
+    alpha = float(stats.norm.ppf(1 - significance / 2))
+    if questions * discordant > COUNTED:
+        spread = math.sqrt(max(discordant - difference**2, 1e-12))
+        ahead = math.sqrt(questions) * difference
         return float(
-            math.sqrt(questions) * d - alpha * math.sqrt(discordant) - beta * math.sqrt(max(0.0, discordant - d * d))
+            stats.norm.sf((alpha * math.sqrt(discordant) - ahead) / spread)
+            + stats.norm.cdf((-alpha * math.sqrt(discordant) - ahead) / spread)
         )
-
-    most = min(1.0, math.sqrt(discordant), discordant)
-    return float(optimize.brentq(short, 0.0, most)) if short(most) >= 0 else math.nan
+    win, total = (1 + difference / discordant) / 2, max(1, round(questions))
+    pairs = np.arange(total + 1)
+    most = int(stats.binom.isf(1e-9, total, discordant)) + 1
+    pairs = pairs[: most + 1]
+    won = np.arange(most + 1)
+    rejects = np.abs(2 * won[None, :] - pairs[:, None]) > alpha * np.sqrt(pairs)[:, None]
+    chances = stats.binom.pmf(won[None, :], pairs[:, None], win)
+    return float(stats.binom.pmf(pairs, total, discordant) @ (chances * rejects).sum(axis=1))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.float64]
 
 
 class CurvePoint(NamedTuple):
@@ -52,12 +54,17 @@ def scaling(points: Sequence[CurvePoint]) -> float:
     >>> scaling([CurvePoint(0, 0.2), CurvePoint(1000, 0.3), CurvePoint(2000, 0.5)])
     15.0
     """
-    slopes = [
-        (b.accuracy - a.accuracy) / (b.tokens - a.tokens)
-        for a, b in combinations(sorted(points), 2)
-        if b.tokens != a.tokens
-    ]
-    return round(float(np.mean(slopes)) * 100_000, 9) if slopes else math.nan
+    return round(float(scalings(*_columns(points))), 9)
+
+
+def scalings(tokens: Rows, accuracy: Rows) -> Rows:
+    """`scaling` of many curves: Float[..., points] of tokens and accuracies to Float[...]."""
+    first, second = np.triu_indices(tokens.shape[-1], 1)
+    gaps = tokens[..., second] - tokens[..., first]
+    pairs = np.sum(gaps != 0, axis=-1)
+    rises = accuracy[..., second] - accuracy[..., first]
+    slopes = np.divide(rises, gaps, out=np.zeros_like(gaps), where=gaps != 0)
+    return np.where(pairs, 100_000 * slopes.sum(axis=-1) / np.maximum(pairs, 1), math.nan)
 
 
 def performance(points: Sequence[CurvePoint]) -> float:
@@ -74,11 +81,20 @@ def area(points: Sequence[CurvePoint]) -> float:
     >>> area([CurvePoint(0, 0.0), CurvePoint(10, 1.0)])
     0.5
     """
-    ordered = sorted(points)
-    if not ordered or ordered[0].tokens == ordered[-1].tokens:
-        return math.nan
-    tokens, accuracy = np.array(ordered).T
-    return float(np.trapezoid(accuracy, tokens) / (tokens[-1] - tokens[0]))
+    weights = area_weights(points)
+    return float(weights @ _columns(points)[1]) if len(weights) else math.nan
+
+
+def area_weights(points: Sequence[CurvePoint]) -> Rows:
+    """The weight of each point's accuracy in the area: Float[points]; empty where the area is undefined."""
+    tokens = _columns(points)[0]
+    if not len(tokens) or tokens.min() == tokens.max():
+        return np.zeros(0)
+    order = sorted(range(len(points)), key=lambda i: points[i])
+    halves = np.diff(tokens[order]) / (2 * (tokens.max() - tokens.min()))
+    weights = np.zeros(len(tokens))
+    weights[order] = np.append(halves, 0.0) + np.append(0.0, halves)
+    return weights
 
 
 def tokens_for(points: Sequence[CurvePoint], accuracy: float) -> float:
@@ -87,32 +103,29 @@ def tokens_for(points: Sequence[CurvePoint], accuracy: float) -> float:
     >>> tokens_for([CurvePoint(0, 0.0), CurvePoint(10, 1.0)], 0.25)
     2.5
     """
-    ordered = sorted(points)
-    for i, point in enumerate(ordered):
-        if point.accuracy >= accuracy:
-            if i == 0 or ordered[i - 1].accuracy >= accuracy:
-                return point.tokens
-            before = ordered[i - 1]
-            share = (accuracy - before.accuracy) / (point.accuracy - before.accuracy)
-            return before.tokens + share * (point.tokens - before.tokens)
-    return math.nan
+    return float(tokens_needed(*_columns(points), np.array(accuracy)))
 
 
-def pareto(points: Sequence[CurvePoint]) -> list[int]:
-    """The Pareto front: points for which no other one is at least as good in accuracy and tokens and better in one.
+def tokens_needed(tokens: Rows, accuracy: Rows, goal: Rows) -> Rows:
+    """`tokens_for` of many curves: Float[..., points] of tokens and accuracies, Float[...] of goals, to Float[...]."""
+    if not tokens.shape[-1]:
+        return np.full(goal.shape, math.nan)
+    order = np.lexsort((accuracy, tokens), axis=-1)
+    spent, reached = (np.take_along_axis(rows, order, -1) for rows in (tokens, accuracy))
+    enough = reached >= goal[..., None]
+    at = enough.argmax(axis=-1)[..., None]
+    before = np.maximum(at - 1, 0)
+    right, left, to, start = (
+        np.take_along_axis(rows, places, -1)[..., 0]
+        for rows, places in ((reached, at), (reached, before), (spent, at), (spent, before))
+    )
+    rise = right - left
+    share = np.divide(goal - left, rise, out=np.ones_like(rise), where=rise > 0)
+    return np.where(enough.any(axis=-1), start + share * (to - start), math.nan)
 
-    Returns:
-        Their indices, from the fewest tokens on.
 
-    >>> pareto([CurvePoint(10, 0.5), CurvePoint(20, 0.4), CurvePoint(30, 0.9)])
-    [0, 2]
-    """
-    best, out = -math.inf, list[int]()
-    for i in sorted(range(len(points)), key=lambda i: (points[i].tokens, -points[i].accuracy, i)):
-        if points[i].accuracy > best:
-            best = points[i].accuracy
-            out.append(i)
-    return out
+def _columns(points: Sequence[CurvePoint]) -> tuple[Rows, Rows]:
+    return np.array([p.tokens for p in points], dtype=float), np.array([p.accuracy for p in points], dtype=float)
 
 
 def underthinking(lengths: Sequence[int], first_right: Sequence[int | None]) -> float:

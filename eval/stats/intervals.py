@@ -1,34 +1,31 @@
-"""Confidence intervals of accuracies. The bootstrap resamples questions, not samples of questions."""
+"""Confidence intervals of shares and means over questions."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-RESAMPLES = 10_000
+from thinkpace.eval.stats.effective import effective
 
-#: question -> whether each of its samples was right; at least one sample each
-Rights = Mapping[str, Sequence[bool]]
+RESAMPLES = 10_000
 
 
 def accuracy_interval(
-    per_question: Sequence[Sequence[bool]], *, confidence: float = 0.95, seed: int = 0
+    per_question: Sequence[Sequence[bool]], *, confidence: float = 0.95
 ) -> tuple[float, float, float]:
-    """Accuracy, and the ends of its confidence interval.
+    """Accuracy over all samples, and the ends of its confidence interval.
 
-    With one sample per question: Wilson's score interval (Wilson 1927, JASA 22). With several, or unequal numbers: the
-    seeded percentile bootstrap over questions (Efron and Tibshirani 1993, chapter 13), each with all its samples; if
-    all questions have the same accuracy, Wilson's interval with the number of questions.
+    The interval of Agresti and Coull (1998, Am. Stat. 52): Wilson's, moved and widened near 0 and 1, with the effective
+    number of questions (`stats.effective`). With one sample per question that is the number of questions.
 
     Args:
         per_question: for each question, whether each sample was right; at least one sample each.
         confidence: between 0 and 1.
-        seed: of the bootstrap.
 
     Returns:
         (accuracy, low, high). All NaN without questions; low and high NaN for a single question with several samples.
@@ -38,34 +35,63 @@ def accuracy_interval(
 
     >>> accuracy, low, high = accuracy_interval([[True], [True], [False], [True]])
     >>> f"{accuracy:.2f} [{low:.2f}, {high:.2f}]"
-    '0.75 [0.30, 0.95]'
+    '0.75 [0.29, 0.97]'
+    """
+    return share_interval([sum(samples) for samples in per_question], [*map(len, per_question)], confidence=confidence)
+
+
+def share_interval(
+    right: Sequence[float], count: Sequence[float], *, confidence: float = 0.95
+) -> tuple[float, float, float]:
+    """A share over questions, and the ends of its interval, as in `accuracy_interval`.
+
+    Args:
+        right: per question, the sum of its values, each between 0 and 1.
+        count: per question, how many values.
+        confidence: between 0 and 1.
+    """
+    if not right:
+        return math.nan, math.nan, math.nan
+    made, of = np.array(right, dtype=float), np.array(count, dtype=float)
+    if not of.all():
+        raise ValueError("a question has no samples")
+    share = float(made.sum() / of.sum())
+    if len(made) == 1 and of[0] > 1:
+        return share, math.nan, math.nan  # one question tells nothing about other questions
+    found = effective(
+        (made - share * of) / of.mean(), share * (1 - share), float(of.sum()), len(made) * min(share, 1 - share)
+    )
+    from statsmodels.stats.proportion import proportion_confint  # takes a second to import
+
+    number = found.at(confidence)
+    low, high = proportion_confint(share * number, number, 1 - confidence, method="agresti_coull")
+    return share, max(0.0, min(share, float(low))), min(1.0, max(share, float(high)))
+
+
+def mean_interval(per_question: Sequence[Sequence[float]], *, confidence: float = 0.95) -> tuple[float, float, float]:
+    """The mean over all samples, and the ends of Student's interval, from the variance between questions.
+
+    Returns:
+        (mean, low, high). All NaN without questions; low and high NaN for a single question.
+
+    Raises:
+        ValueError: if a question has no samples.
+
+    >>> mean_interval([[1.0], [3.0]])[0]
+    2.0
     """
     if not per_question:
         return math.nan, math.nan, math.nan
-    right = np.array([sum(samples) for samples in per_question], dtype=float)
-    count = np.array([len(samples) for samples in per_question], dtype=float)
-    if not count.all():
+    total, of = (np.array([float(f(samples)) for samples in per_question]) for f in (math.fsum, len))
+    if not of.all():
         raise ValueError("a question has no samples")
-    accuracy = float(right.sum() / count.sum())
-    if (count == 1).all():
-        interval = stats.binomtest(int(right.sum()), len(right)).proportion_ci(confidence, method="wilson")
-        return accuracy, float(interval.low), float(interval.high)
-    if len(right) == 1:
-        return accuracy, math.nan, math.nan  # one question tells nothing about other questions
-    if len(set((right / count).tolist())) == 1:  # questions do not differ: a bootstrap interval would have no width
-        return accuracy, *wilson(accuracy, len(right), confidence)
-    accuracies = resampled(len(right), seed, lambda drawn: right[drawn].sum(1) / count[drawn].sum(1))
-    low, high = np.quantile(accuracies, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return accuracy, float(low), float(high)
-
-
-def wilson(share: float, questions: int, confidence: float) -> tuple[float, float]:
-    """Wilson's interval of a share; share * questions need not be a whole number."""
-    z = float(stats.norm.ppf((1 + confidence) / 2))
-    middle = (share + z * z / (2 * questions)) / (1 + z * z / questions)
-    half = z * math.sqrt(share * (1 - share) / questions + (z / (2 * questions)) ** 2) / (1 + z * z / questions)
-    # at the ends rounding would leave the share outside its own interval
-    return 0.0 if share == 0 else max(0.0, middle - half), 1.0 if share == 1 else min(1.0, middle + half)
+    mean, questions = float(total.sum() / of.sum()), len(total)
+    if questions == 1:
+        return mean, math.nan, math.nan
+    residuals = (total - mean * of) / of.mean()
+    error = math.sqrt(float(np.sum(residuals**2)) / (questions - 1) / questions)
+    half = float(stats.t.ppf((1 + confidence) / 2, questions - 1)) * error
+    return mean, mean - half, mean + half
 
 
 def resampled(questions: int, seed: int, statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]]) -> Any:

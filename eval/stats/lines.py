@@ -1,4 +1,4 @@
-"""Group the results of a sweep into the lines of its plot, and find the Pareto front."""
+"""Group the results of a sweep into the lines of its plot."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from thinkpace.eval.stats.curves import CurvePoint, pareto
 from thinkpace.eval.stats.results import Result
 
 
@@ -46,6 +45,5 @@ def lines(results: Sequence[Result]) -> list[Line]:
 
 
 def front(results: Sequence[Result]) -> list[Result]:
-    """The Pareto front, from the fewest thinking tokens on."""
-    defined = [r for r in results if not math.isnan(r.accuracy)]
-    return [defined[i] for i in pareto([CurvePoint(r.thinking_tokens_mean, r.accuracy) for r in defined])]
+    """The rows on the front, from the fewest thinking tokens on: `Result.on_front`."""
+    return sorted((r for r in results if r.on_front), key=lambda r: r.thinking_tokens_mean)

@@ -1,55 +1,131 @@
-"""Comparisons against published numbers, by hand, and by simulation."""
+"""Comparisons against published numbers, by hand, by law, and by simulation."""
 
 from __future__ import annotations
 
 import math
+from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from thinkpace.eval.stats.comparisons import adjusted, detectable, discordant, mcnemar, paired_difference
-from thinkpace.eval.stats.intervals import accuracy_interval
+from thinkpace.eval.stats.comparisons import adjusted, detectable, paired, rejections, tango
+
+SAMPLES = st.lists(st.booleans(), min_size=1, max_size=4)
+BOTH = st.lists(st.tuples(SAMPLES, SAMPLES), min_size=2, max_size=30)
+
+
+def sides(won: int, lost: int, both: int, neither: int = 0) -> tuple[dict[str, list[bool]], dict[str, list[bool]]]:
+    """Questions with one sample: so many that only the second has right, only the first, both, and neither."""
+    kinds = [(False, True)] * won + [(True, False)] * lost + [(True, True)] * both + [(False, False)] * neither
+    before, after = ({str(i): [kind[side]] for i, kind in enumerate(kinds)} for side in (0, 1))
+    return before, after
+
+
+@pytest.mark.parametrize(
+    ("won", "lost", "pairs", "low", "high"),
+    [
+        (1, 7, 21, -0.5172, -0.0260),  # Tango 1998, and often since
+        (0, 0, 10, -(1.959964**2) / (10 + 1.959964**2), 1.959964**2 / (10 + 1.959964**2)),  # Wilson's upper end
+    ],
+)
+def test_tango_against_published_numbers(won: int, lost: int, pairs: int, low: float, high: float) -> None:
+    assert tango(won, lost, pairs) == pytest.approx((low, high), abs=6e-5)
+
+
+def test_mcnemar_by_hand() -> None:
+    """Ten questions that only one has right, nine to one side: z = 8 / sqrt(10)."""
+    assert paired(*sides(9, 1, 10)).p_value == pytest.approx(math.erfc(8 / math.sqrt(10) / math.sqrt(2)))
+    assert paired(*sides(0, 0, 10)).p_value == 1.0
+
+
+def test_four_won_and_none_lost_of_thirty_is_one_statement() -> None:
+    """E7: the bootstrap left out 0 and the exact test did not; now the interval and the test are the same."""
+    found = paired(*sides(4, 0, 13, 13))
+    assert (found.interval()[0] > 0) == (found.p_value < 0.05)
+    assert found.difference == pytest.approx(4 / 30)
+
+
+@given(BOTH)
+def test_interval_and_test_agree(samples: list[tuple[list[bool], list[bool]]]) -> None:
+    """E6, E7: for one and for several samples a question, also for uneven ones."""
+    before, after = ({str(i): one[side] for i, one in enumerate(samples)} for side in (0, 1))
+    found = paired(before, after)
+    low, high = found.interval()
+    assert -1 <= low <= found.difference + 1e-9
+    assert found.difference - 1e-9 <= high <= 1
+    if abs(found.p_value - 0.05) > 1e-6:
+        assert (low > 1e-9 or high < -1e-9) == (found.p_value < 0.05)
+
+
+@given(BOTH)
+def test_the_other_way_round_it_is_the_same(samples: list[tuple[list[bool], list[bool]]]) -> None:
+    before, after = ({str(i): one[side] for i, one in enumerate(samples)} for side in (0, 1))
+    there, back = paired(before, after), paired(after, before)
+    assert there.difference == pytest.approx(-back.difference)
+    assert there.p_value == pytest.approx(back.p_value)
+    assert there.interval() == pytest.approx([-end for end in reversed(back.interval())], abs=1e-6)
+
+
+def test_every_table_of_ten_questions_is_one_statement() -> None:
+    for won, lost in product(range(11), range(11)):
+        if won + lost <= 10:
+            found = paired(*sides(won, lost, 10 - won - lost))
+            low, high = found.interval()
+            assert (low > 0 or high < 0) == (found.p_value < 0.05), (won, lost)
+
+
+def test_several_samples_count_in_the_test_too() -> None:
+    """E6: 30 questions, 16 samples, a gain of ten points: the test saw the first samples alone, and rejected 8 %."""
+    rng = np.random.default_rng(0)
+    found = 0
+    for _ in range(100):
+        chances = rng.uniform(0.2, 0.7, 30)
+        sides = ({str(i): (rng.random(16) < p + gain).tolist() for i, p in enumerate(chances)} for gain in (0.0, 0.1))
+        found += paired(*sides).p_value < 0.05
+    assert found >= 80
+
+
+def test_copies_of_samples_are_no_evidence() -> None:
+    rng = np.random.default_rng(1)
+    before, after = ({str(i): [bool(rng.random() < p)] for i in range(60)} for p in (0.4, 0.6))
+    copied = paired(*({name: one * 16 for name, one in side.items()} for side in (before, after)))
+    once = paired(before, after)
+    assert copied.difference == once.difference
+    assert copied.interval() == pytest.approx(once.interval(), abs=0.02)
 
 
 def test_a_difference_that_all_questions_share_is_not_certain() -> None:
-    """The bootstrap saw ten questions that did not change, and gave an interval of no width."""
-    unchanged = {str(i): [i % 2 == 0] for i in range(10)}
-    difference, low, high = paired_difference(unchanged, unchanged)
-    assert (difference, -low) == (0.0, high)
-    assert high == pytest.approx(1.96**2 / (10 + 1.96**2), abs=1e-4), "Wilson's upper end of 0 in 10"
-    nothing, everything = ({str(i): [right] for i in range(10)} for right in (False, True))
-    difference, low, high = paired_difference(nothing, everything)
-    assert (difference, high) == (1.0, 1.0)
+    found = paired(*sides(10, 0, 0))
+    low, high = found.interval()
+    assert (found.difference, high) == (1.0, 1.0)
     assert 0 < low < 1
 
 
 def test_a_paired_difference_by_hand() -> None:
     before = {"a": [True], "b": [False], "c": [False], "only here": [True]}
     after = {"a": [True], "b": [True], "c": [False], "only there": [False]}
-    difference, low, high = paired_difference(before, after)
-    assert difference == pytest.approx(1 / 3)
-    assert low <= difference <= high
-    assert paired_difference(before, after, seed=1) == paired_difference(before, after, seed=1)
-    assert all(math.isnan(number) for number in paired_difference({}, after))
+    assert paired(before, after).difference == pytest.approx(1 / 3)
+    nothing = paired({}, after)
+    assert all(map(math.isnan, (nothing.difference, nothing.p_value, nothing.detectable, *nothing.interval())))
 
 
 def test_pairs_tell_more_than_two_intervals() -> None:
     """Fifty hard and fifty easy questions, five of them gained: what is common to both does not count."""
-    before = {str(i): [i < 50] for i in range(100)}
-    after = {str(i): [i < 55] for i in range(100)}
-    difference, low, high = paired_difference(before, after)
-    assert difference == pytest.approx(0.05)
+    low, high = paired(*sides(5, 0, 50, 45)).interval()
     assert low > 0
     assert high < 0.12
 
 
-def test_mcnemar_by_hand() -> None:
-    """Ten questions that only one of them has right, nine of them to one side: 2 * (1 + 10) / 2**10."""
-    before = {f"q{i}": i == 0 for i in range(20)}
-    after = {f"q{i}": 1 <= i < 10 for i in range(20)}
-    assert mcnemar(before, after) == pytest.approx(22 / 1024)
-    assert mcnemar(before, before) == 1.0
-    assert math.isnan(mcnemar(before, {}))
+def test_one_question_says_nothing_of_others() -> None:
+    found = paired({"a": [False, True]}, {"a": [True, True]})
+    assert found.difference == 0.5
+    assert all(map(math.isnan, (found.p_value, found.detectable, *found.interval())))
+
+
+def test_the_difference_is_that_of_the_accuracies_when_samples_are_uneven() -> None:
+    assert paired({"a": [True] * 4, "b": [False]}, {"a": [True], "b": [False]}).difference == pytest.approx(0.5 - 0.8)
 
 
 def test_holm() -> None:
@@ -58,44 +134,31 @@ def test_holm() -> None:
     assert math.isnan(adjusted([math.nan])[0])
 
 
-@pytest.mark.parametrize(("questions", "share"), [(100, 0.3), (500, 0.2), (500, 0.05)])
+@pytest.mark.parametrize(("questions", "share"), [(100, 0.3), (500, 0.2), (500, 0.05), (30, 0.02), (30, 0.1)])
 def test_a_detectable_difference_is_detected_with_the_power_it_promises(questions: int, share: float) -> None:
-    """By simulation: McNemar's test (normal form) rejects in about 80 % of experiments with that difference."""
+    """By simulation, also where few questions differ: there all of them are won."""
     difference = detectable(questions, share)
-    rng = np.random.default_rng(0)
-    wins = (share + difference) / 2
-    counts = rng.multinomial(questions, [wins, share - wins, 1 - share], size=4000)
+    share = max(share, difference)
+    counts = np.random.default_rng(0).multinomial(
+        questions, [(share + difference) / 2, (share - difference) / 2, 1 - share], size=4000
+    )
     won, lost = counts[:, 0], counts[:, 1]
     z = np.abs(won - lost) / np.sqrt(np.maximum(1, won + lost))
-    assert np.mean(z > 1.959964) == pytest.approx(0.8, abs=0.06)
+    assert np.mean(z > 1.959964) == pytest.approx(0.8, abs=0.025)
+
+
+def test_counted_and_approximate_power_meet() -> None:
+    assert rejections(400, 0.1001, 0.03) == pytest.approx(rejections(400, 0.0999, 0.03), abs=0.01)
 
 
 def test_small_sets_show_nothing() -> None:
-    assert math.isnan(detectable(5, 0.2))
+    assert math.isnan(detectable(3, 0.2)), "three won of three are no evidence"
     with pytest.raises(ValueError, match="discordant"):
         detectable(5, 0.0)
 
 
-def test_discordant() -> None:
-    assert discordant({"a": True, "b": False}, {"a": False, "b": False, "c": True}) == (2, 0.5)
-
-
-def test_more_samples_of_few_questions_are_no_certainty() -> None:
-    """A bootstrap over questions that are all alike has no width: three questions, all right, are still three."""
-    assert accuracy_interval([[True, True]] * 3) == pytest.approx(accuracy_interval([[True]] * 3))
-    accuracy, low, high = accuracy_interval([[True, False]] * 3)
-    assert accuracy == 0.5
-    assert low < 0.2 < 0.8 < high
-
-
-def test_the_difference_is_that_of_the_accuracies_when_samples_are_uneven() -> None:
-    before, after = {"a": [True] * 4, "b": [False]}, {"a": [True], "b": [False]}
-    wanted = accuracy_interval(list(after.values()))[0] - accuracy_interval(list(before.values()))[0]
-    assert paired_difference(before, after)[0] == pytest.approx(wanted)
-
-
-def test_one_question_says_nothing_of_others() -> None:
-    difference, low, high = paired_difference({"a": [False]}, {"a": [True]})
-    assert difference == 1.0
-    assert math.isnan(low)
-    assert math.isnan(high)
+def test_too_few_events_with_several_samples_say_nothing_of_power() -> None:
+    """One sample of 30 x 16 differs: its variance between questions is unknown."""
+    before = {str(i): [False] * 16 for i in range(30)}
+    after = before | {"0": [True] + [False] * 15}
+    assert math.isnan(paired(before, after).detectable)
