@@ -11,6 +11,7 @@ from scipy import optimize, stats
 
 from thinkpace.eval.stats.effective import Effective, Rights, effective
 
+UNSEEN = 0.4  # discordant questions that a small set may not have shown; by simulation, with none the power is too low
 COUNTED = 40  # up to so many discordant questions, the power of the test is counted
 
 
@@ -63,7 +64,7 @@ class Paired:
         """
         if self.effective is None or not self.discordant or not self.effective.is_known:
             return math.nan
-        return detectable(self.effective.at(0.95), self.discordant)
+        return detectable(self.effective.at(0.95), self.discordant, self.difference)
 
 
 def paired(before: Rights, after: Rights) -> Paired:
@@ -148,16 +149,20 @@ def adjusted(p_values: Sequence[float]) -> list[float]:
     return [p if math.isnan(p) else next(corrected) for p in p_values]
 
 
-def detectable(questions: float, discordant: float, *, power: float = 0.8, significance: float = 0.05) -> float:
+def detectable(
+    questions: float, discordant: float, difference: float = 0.0, *, power: float = 0.8, significance: float = 0.05
+) -> float:
     """The smallest paired difference of accuracy that a set of this size can detect.
 
-    The difference d at which the test of `paired` rejects with this power, where the share of discordant questions is
-    `discordant`, or d itself if that is more: then one side wins all of them. With few discordant questions the power
-    is counted (`rejections`); with many it is that of the normal approximation (Connor 1987, Biometrics 43).
+    The difference d at which the test of `paired` rejects with this power. Of the discordant questions that were seen,
+    those that made the observed difference give way to those of d; it cannot be fewer than d. With few discordant
+    questions the power is counted (`rejections`); with many it is that of the normal approximation (Connor 1987,
+    Biometrics 43).
 
     Args:
         questions: their effective number, 1 or more.
         discordant: share of pairs of samples of which only one is right, in (0, 1].
+        difference: observed, at most `discordant` either way.
         power, significance: between 0 and 1.
 
     Returns:
@@ -167,17 +172,20 @@ def detectable(questions: float, discordant: float, *, power: float = 0.8, signi
         ValueError: if `questions` or `discordant` is out of range.
 
     >>> round(detectable(500, 0.2), 3)
-    0.056
+    0.059
     """
     if questions < 1 or not 0 < discordant <= 1:
         raise ValueError(f"needs questions >= 1 and 0 < discordant <= 1, got {questions!r} and {discordant!r}")
 
-    def short(difference: float) -> float:
-        return power - rejections(questions, max(discordant, difference), difference, significance)
+    noise = discordant - abs(difference) + UNSEEN / questions
+
+    def short(looked_for: float) -> float:
+        share = max(looked_for, min(1.0, noise + looked_for))
+        return power - rejections(questions, share, looked_for, significance)
 
     if short(1.0) > 0:
         return math.nan
-    return float(optimize.brentq(short, 0.0, 1.0, xtol=1e-6))
+    return float(optimize.brentq(short, 1e-9, 1.0, xtol=1e-6))
 
 
 def rejections(questions: float, discordant: float, difference: float, significance: float = 0.05) -> float:
