@@ -46,6 +46,7 @@ for panel, command, summary in (
     (SWEEPS, folders.report, "Write the tables, plots and page of a sweep again."),
     (SWEEPS, folders.compare, "Compare settings on the same questions."),
     (SWEEPS, folders.ls, "List sweeps and how far they are."),
+    (SWEEPS, folders.salvage, "Take the good samples out of a damaged sweep."),
     (SWEEPS, folders.validate, "Check a file of options, or a sweep's folder."),
     (MORE, grade.grade, "Grade outputs that were recorded before."),
     (MORE, serve.serve, "Serve a model over HTTP, as OpenAI does."),

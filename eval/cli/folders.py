@@ -64,6 +64,10 @@ def report(
         list[str] | None,
         typer.Option("--format", help="Also write jsonl, parquet, lm-eval or every-eval-ever. Can be repeated."),
     ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder to write to, for a sweep that is only to be read.", show_default="the sweep's"),
+    ] = None,
 ) -> None:
     """Write the tables, plots and report.html of a sweep again, and exports for other tools.
 
@@ -77,10 +81,32 @@ def report(
     for name in formats or ():
         if name not in exports.FORMATS:
             raise ValueError(f"--format must be one of {', '.join(exports.FORMATS)}, got {name!r}")
-    console = Console()
-    with Journal(folder / publish.JOURNAL, must_exist=True) as journal:
-        publish.add_exports(journal, formats or ())
-        publish.publish(journal, folder, console)
+    if out is None:
+        with Journal(folder / publish.JOURNAL, must_exist=True) as journal:
+            publish.add_exports(journal, formats or ())
+    else:
+        out.mkdir(parents=True, exist_ok=True)
+    with Journal(folder / publish.JOURNAL, read_only=True) as journal:
+        publish.publish(journal, out or folder, Console(), formats or ())
+
+
+def salvage(
+    folder: Folder,
+    out: Annotated[Path, typer.Option(help="New folder for what is good.")],
+) -> None:
+    """Take the good samples out of a damaged sweep, into a new folder. The damaged one is left as it is."""
+    from rich.console import Console
+
+    from thinkpace.eval.report.publish import JOURNAL
+    from thinkpace.eval.runs.salvage import salvage as salvaged
+
+    found = salvaged(folder / JOURNAL, out / JOURNAL)
+    Console().print(
+        f"{found.samples} of {found.wanted} samples could be read, of {found.settings} settings and {found.questions} "
+        f"questions: thinkpace report {out}; thinkpace resume {out} generates the others again",
+        highlight=False,
+        soft_wrap=True,
+    )
 
 
 def compare(
@@ -122,12 +148,12 @@ def ls(
         )
     for path in folders:
         try:
-            with Journal(path / JOURNAL, must_exist=True) as journal:
+            with Journal(path / JOURNAL, read_only=True) as journal:
                 points, progress = journal.points, journal.progress
                 names = ", ".join(dict.fromkeys(point.engine for point in points))
                 cells = (len(points), len(journal.questions), f"{progress.there}/{progress.wanted}", progress.failed)
                 table.add_row(str(path), points[0].task if points else "", names, *map(str, cells))
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             table.add_row(str(path), str(error))
     Console().print(table)
 
@@ -148,7 +174,7 @@ def validate(
 
     console = Console()
     if what.is_dir():
-        with Journal(what / JOURNAL, must_exist=True) as journal:
+        with Journal(what / JOURNAL, read_only=True) as journal:
             for line in verify_folder(journal, what):
                 console.print(line, highlight=False, soft_wrap=True)
         return

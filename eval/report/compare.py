@@ -71,7 +71,7 @@ def compare(folders: Sequence[Path], against: int = 1) -> list[Comparison]:
     rows = list[tuple[str, Rights]]()
     questions: dict[str, tuple[str, str]] = {}
     for folder in folders:
-        with Journal(folder / JOURNAL, must_exist=True) as journal:
+        with Journal(folder / JOURNAL, read_only=True) as journal:
             for name, question in journal.questions.items():
                 if questions.setdefault(name, question) != question:
                     raise ValueError(f"{folder} asks something else as question {name!r}: these are not the same task")

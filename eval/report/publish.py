@@ -23,8 +23,14 @@ JOURNAL = "journal.sqlite"
 TABLE_FILES = ("results.csv", "curves.csv", "at_k.csv", "ledger.csv", "samples.jsonl")
 
 
-def publish(journal: Journal, folder: Path, console: Console) -> list[Result]:
+def publish(journal: Journal, folder: Path, console: Console, formats: Iterable[str] = ()) -> list[Result]:
     """Write the tables, the plots, the page and the exports of a sweep, and print its results.
+
+    Args:
+        journal: of the sweep.
+        folder: to write to.
+        console: to print to.
+        formats: of exports to write beside those that the journal remembers.
 
     Raises:
         ValueError: if there are no samples, or all of them failed.
@@ -40,7 +46,8 @@ def publish(journal: Journal, folder: Path, console: Console) -> list[Result]:
         raise ValueError(
             f"every sample failed, the first with: {entries[0].row['error']} ({folder}/samples.jsonl has all)"
         )
-    title, note = title_of(points, len(journal.questions)), note_of(points, entries)
+    title = title_of(points, len(journal.questions))
+    note = "\n".join(filter(None, [*unfinished(journal, points, entries), note_of(points, entries)]))
     plot.draw(rows, folder, title, note)
     html.write(points, entries, found, folder / "report.html", title, note)
     console.print(terminal.fitting(rows, title, console))
@@ -50,7 +57,7 @@ def publish(journal: Journal, folder: Path, console: Console) -> list[Result]:
         console.print(f"{what}; thinkpace resume {folder} tries them again", style="bold red", soft_wrap=True)
     for line in note.splitlines():
         console.print(line, style="dim" if line == plot.EMBEDDED_NOTE else "bold red", highlight=False, soft_wrap=True)
-    for name in _formats(journal):
+    for name in sorted({*_formats(journal), *formats}):
         for path in exports.FORMATS[name](journal, folder):
             console.print(str(path), highlight=False, soft_wrap=True)
     console.print(
@@ -86,6 +93,18 @@ def title_of(points: list[RunPoint], questions: int) -> str:
     """The title of a sweep: its task, questions, engines and temperature."""
     engines = ", ".join(dict.fromkeys(point.engine for point in points))
     return f"{points[0].task}: {questions} questions, {engines}, temperature {points[0].sampling.temperature:g}"
+
+
+def unfinished(journal: Journal, points: Sequence[RunPoint], entries: Iterable[Entry]) -> Iterator[str]:
+    """One line if samples are missing: the numbers are of those that are there."""
+    progress = journal.progress
+    if progress.there < progress.wanted:
+        empty = len(points) - len({entry.point for entry in entries})
+        without = f", and {empty} of {len(points)} settings have none" if empty else ""
+        yield (
+            f"unfinished: {progress.there} of {progress.wanted} samples are there{without}; thinkpace resume "
+            f"{journal.path.parent} goes on"
+        )
 
 
 def note_of(points: Sequence[RunPoint], entries: Iterable[Entry]) -> str:

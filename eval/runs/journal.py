@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from thinkpace.eval.runs.point import RunPoint
 
@@ -62,6 +64,7 @@ JOIN points ON points.point = samples.point JOIN questions ON questions.question
 ORDER BY points.place, questions.place, sample
 """
 
+SALVAGE = "; thinkpace salvage takes out what is good"
 Key = tuple[str, str, int]
 
 
@@ -105,23 +108,52 @@ class Journal:
     Args:
         path: of the file; created if it is missing.
         must_exist: whether a missing file is an error instead.
+        read_only: whether it is only read, so that it may lie in a folder that cannot be written; it must exist.
 
     Raises:
-        ValueError: if the file is no journal, or of another version.
-        FileNotFoundError: if the file is missing and `must_exist` is set.
+        ValueError: if the file is no journal, is damaged, or of another version. Reading raises it too, as far as the
+            damage goes.
+        FileNotFoundError: if the file is missing, and `must_exist` or `read_only` is set.
     """
 
-    def __init__(self, path: Path, *, must_exist: bool = False) -> None:
-        if must_exist and not path.is_file():
+    def __init__(self, path: Path, *, must_exist: bool = False, read_only: bool = False) -> None:
+        if (must_exist or read_only) and not path.is_file():
             raise FileNotFoundError(f"there is no journal {path}: name the folder of a sweep")
-        path.parent.mkdir(parents=True, exist_ok=True)
         self.path = path
+        self._locks: BinaryIO | None = None
+        self._copy: tempfile.TemporaryDirectory[str] | None = None
         try:
+            if read_only:
+                self._db = self._opened()
+                return
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=60)
             self._set_up()
         except sqlite3.DatabaseError as error:
-            raise ValueError(f"{path} cannot be used as a journal: {error}") from None
+            raise ValueError(f"{path} cannot be used as a journal: {error}{_advice(error)}") from None
         self._locks = path.with_suffix(".locks").open("a+b") if fcntl else None
+
+    def _opened(self) -> sqlite3.Connection:
+        """The file, or a copy of it where sqlite cannot read it in its place: it needs files beside it."""
+        try:
+            return self._checked(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=60))
+        except sqlite3.OperationalError:
+            self._copy = tempfile.TemporaryDirectory()
+            for end in ("", "-wal"):
+                beside = self.path.with_name(self.path.name + end)
+                if beside.exists():
+                    shutil.copy(beside, self._copy.name)
+            return self._checked(sqlite3.connect(Path(self._copy.name) / self.path.name))
+
+    def _checked(self, db: sqlite3.Connection) -> sqlite3.Connection:
+        """The connection, if the file is a journal of this version."""
+        [version] = db.execute("PRAGMA user_version").fetchone()
+        if version == VERSION:
+            return db
+        if not db.execute("PRAGMA table_info(samples)").fetchone():
+            raise sqlite3.DatabaseError("it holds no sweep")
+        other = "an older" if version < VERSION else "a newer"
+        raise sqlite3.DatabaseError(f"it is of {other} version of thinkpace: use another folder")
 
     def _set_up(self) -> None:
         """Create the tables in WAL mode.
@@ -133,13 +165,9 @@ class Journal:
             try:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.execute("PRAGMA synchronous=FULL")
-                [version] = self._db.execute("PRAGMA user_version").fetchone()
-                if version != VERSION and self._db.execute("PRAGMA table_info(samples)").fetchone():
-                    other = "an older" if version < VERSION else "a newer"
-                    raise sqlite3.DatabaseError(f"it is of {other} version of thinkpace: use another folder")
-                if version != VERSION:  # before the tables exist: another process may read both
-                    self._db.execute(f"PRAGMA user_version = {VERSION}")
-                self._db.executescript(_SCHEMA)
+                if not self._db.execute("PRAGMA table_info(samples)").fetchone():  # new
+                    self._db.execute(f"PRAGMA user_version = {VERSION}")  # first: another process may read both
+                self._checked(self._db).executescript(_SCHEMA)
                 return
             except sqlite3.OperationalError as error:
                 if "locked" not in str(error) or time.monotonic() > deadline:
@@ -155,6 +183,8 @@ class Journal:
         if self._locks is not None:
             self._locks.close()
         self._db.close()
+        if self._copy is not None:
+            self._copy.cleanup()
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:
@@ -216,6 +246,17 @@ class Journal:
                     )
             self._db.executemany(_WANT, [(point.id, name, samples) for point in grid for name, *_ in question_rows])
 
+    def _rows(self, query: str, arguments: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query.
+
+        Raises:
+            ValueError: if the file is damaged.
+        """
+        try:
+            yield from self._db.execute(query, tuple(arguments))
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f"{self.path} is damaged: {error}{_advice(error)}") from None
+
     def set_meta(self, name: str, value: str) -> None:
         """Store a text under a name, replacing an earlier one."""
         with self._writing():
@@ -223,29 +264,29 @@ class Journal:
 
     def get_meta(self, name: str) -> str | None:
         """The text stored under a name; None if there is none."""
-        row = self._db.execute("SELECT value FROM run WHERE name = ?", (name,)).fetchone()
+        row = next(self._rows("SELECT value FROM run WHERE name = ?", (name,)), None)
         return row[0] if row else None
 
     @property
     def points(self) -> list[RunPoint]:
         """The points of the grid, in the order of their registration."""
-        return [
-            RunPoint.from_json(json.loads(row[0])) for row in self._db.execute("SELECT spec FROM points ORDER BY place")
-        ]
+        return [RunPoint.from_json(json.loads(spec)) for [spec] in self._rows("SELECT spec FROM points ORDER BY place")]
 
     @property
     def questions(self) -> dict[str, tuple[str, str]]:
         """Question id -> (question, answer), in the order of their registration."""
-        return {
-            row[0]: row[1:] for row in self._db.execute("SELECT question, asked, answer FROM questions ORDER BY place")
-        }
+        rows = self._rows("SELECT question, asked, answer FROM questions ORDER BY place")
+        return {question: (asked, answer) for question, asked, answer in rows}
 
     def done(self, points: Sequence[str], sample: int) -> set[Key]:
         """Keys of the generated samples of some points at one index, without failed generations, which are retried."""
         marks = ", ".join("?" * len(points))
         chosen = f"SELECT point, question, sample FROM samples WHERE point IN ({marks}) AND sample = ?"
         is_generated = "(verdict != 'error' OR json_extract(row, '$.tokens') IS NOT NULL)"
-        return set(self._db.execute(f"{chosen} AND {is_generated}", (*points, sample)))
+        return {
+            (point, question, number)
+            for point, question, number in self._rows(f"{chosen} AND {is_generated}", (*points, sample))
+        }
 
     def ungraded(self) -> list[Entry]:
         """Samples that were generated but whose grading failed."""
@@ -254,7 +295,7 @@ class Journal:
     def of(self, point: str, sample: int) -> list[Entry]:
         """The stored samples of all questions at one point, with one sample index."""
         chosen = "SELECT * FROM samples WHERE point = ? AND sample = ?"
-        rows = self._db.execute(chosen, (point, sample))
+        rows = self._rows(chosen, (point, sample))
         return [
             Entry(of, question, number, seed, verdict, json.loads(row))
             for of, question, number, seed, verdict, row in rows
@@ -263,7 +304,7 @@ class Journal:
     @property
     def progress(self) -> Progress:
         """How many samples are requested, stored and failed."""
-        return Progress(*self._db.execute(_COUNT).fetchone())
+        return Progress(*next(self._rows(_COUNT)))
 
     def write(self, entries: Iterable[Entry]) -> None:
         """Store samples, all or none. A stored sample is replaced only if it was an error.
@@ -279,7 +320,7 @@ class Journal:
 
     def entries(self) -> Iterator[Entry]:
         """All samples, in the order of points, questions and sample indices."""
-        for point, question, sample, seed, verdict, row in self._db.execute(_ENTRIES):
+        for point, question, sample, seed, verdict, row in self._rows(_ENTRIES):
             yield Entry(point, question, sample, seed, verdict, json.loads(row))
 
     def claim(self, unit: int, *, wait: bool = False) -> bool:
@@ -311,6 +352,14 @@ class Journal:
         Raises:
             ValueError: if sqlite finds any.
         """
-        messages = [row[0] for row in self._db.execute("PRAGMA integrity_check")]
+        messages = [row[0] for row in self._rows("PRAGMA integrity_check")]
         if messages != ["ok"]:
-            raise ValueError(f"{self.path} is damaged: {messages[0]}")
+            raise ValueError(f"{self.path} is damaged: {messages[0]}{SALVAGE}")
+
+
+def _advice(error: sqlite3.DatabaseError) -> str:
+    """What to do about an error of sqlite, by its primary code."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
+        return "; a folder that cannot be written can only be read: thinkpace report --out"
+    return SALVAGE if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) else ""

@@ -109,7 +109,7 @@ def tango(won: float, lost: float, pairs: float, confidence: float = 0.95) -> tu
         confidence: between 0 and 1.
 
     >>> [round(end, 4) for end in tango(9, 3, 32)]
-    [-0.0268, 0.3917]
+    [-0.0271, 0.3897]
     """
     z, estimate = float(stats.norm.ppf((1 + confidence) / 2)), (won - lost) / pairs
 
@@ -172,7 +172,7 @@ def detectable(
         ValueError: if `questions` or `discordant` is out of range.
 
     >>> round(detectable(500, 0.2), 3)
-    0.059
+    0.064
     """
     if questions < 1 or not 0 < discordant <= 1:
         raise ValueError(f"needs questions >= 1 and 0 < discordant <= 1, got {questions!r} and {discordant!r}")

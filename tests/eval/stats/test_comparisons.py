@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from thinkpace.eval.stats.comparisons import adjusted, detectable, paired, rejections, tango
+from thinkpace.eval.stats.comparisons import UNSEEN, adjusted, detectable, paired, rejections, tango
 
 SAMPLES = st.lists(st.booleans(), min_size=1, max_size=4)
 BOTH = st.lists(st.tuples(SAMPLES, SAMPLES), min_size=2, max_size=30)
@@ -136,15 +136,22 @@ def test_holm() -> None:
 
 @pytest.mark.parametrize(("questions", "share"), [(100, 0.3), (500, 0.2), (500, 0.05), (30, 0.02), (30, 0.1)])
 def test_a_detectable_difference_is_detected_with_the_power_it_promises(questions: int, share: float) -> None:
-    """By simulation, also where few questions differ: there all of them are won."""
+    """By simulation, also where few questions differ."""
     difference = detectable(questions, share)
-    share = max(share, difference)
+    share = min(1.0, share + UNSEEN / questions + difference)
     counts = np.random.default_rng(0).multinomial(
         questions, [(share + difference) / 2, (share - difference) / 2, 1 - share], size=4000
     )
     won, lost = counts[:, 0], counts[:, 1]
     z = np.abs(won - lost) / np.sqrt(np.maximum(1, won + lost))
     assert np.mean(z > 1.959964) == pytest.approx(0.8, abs=0.025)
+
+
+def test_a_large_difference_does_not_hide_a_small_one() -> None:
+    """E9: rows that differed by 92 points said that 52 points may not show. What made the difference is no noise."""
+    found = paired(*sides(92, 0, 4, 4))
+    assert found.detectable == pytest.approx(detectable(100, 0.92, 0.92))
+    assert found.detectable < 0.1
 
 
 def test_counted_and_approximate_power_meet() -> None:
