@@ -40,8 +40,8 @@ class ThinkpaceLM(LM):  # type: ignore[misc]  # the harness has no types
         model: a folder, a hub name, a .gguf file, or "embedded".
         engine: hf, llama.cpp or vllm; by default the one that fits the model's format.
         control: controls as text (their `repr`), joined by +; empty for none.
-        traces: a file that gets one line per generation: prompt, thinking, answer, tokens by kind and the actions of
-            the controls.
+        traces: a file that gets one line per generation: task, document and its id, prompt, thinking, answer, tokens
+            by kind and the actions of the controls.
         open, close: markers of thinking, if the chat template does not show them.
         parallel: sequences at once.
         seed: of all random numbers.
@@ -88,12 +88,11 @@ class ThinkpaceLM(LM):  # type: ignore[misc]  # the harness has no types
         """
         prepared = [self._request(*request.args) for request in requests]
         out = list[str]()
-        for request, (context, settings), done in zip(
-            prepared, (r.args for r in requests), generated(self._engine, prepared), strict=True
-        ):
+        for request, asked, done in zip(prepared, requests, generated(self._engine, prepared), strict=True):
+            context, settings = asked.args
             if isinstance(done, Exception):
                 raise RuntimeError(f"a generation failed: {done}") from done
-            self._keep(context, request, done)
+            self._keep(asked, context, request, done)
             answer = done.answer
             for stop in _stops(settings):
                 answer = answer.partition(stop)[0]
@@ -116,10 +115,13 @@ class ThinkpaceLM(LM):  # type: ignore[misc]  # the harness has no types
         limit = int(given) if given else fit_new_tokens(HARNESS_NEW_TOKENS, self._engine.context_tokens, len(prompt))
         return Request(prompt, self._controls, limit, sampling, seed)
 
-    def _keep(self, context: str, request: Request, done: Completion) -> None:
+    def _keep(self, asked: Any, context: str, request: Request, done: Completion) -> None:
         if self._traces is None:
             return
         row = {
+            "task": asked.task_name,
+            "doc_id": asked.doc_id,
+            "doc": asked.doc,  # holds the target, as the task has it
             "prompt": context.removeprefix(_CHAT),
             "controls": [repr(control) for control in request.controls],
             "seed": request.seed,
@@ -132,7 +134,7 @@ class ThinkpaceLM(LM):  # type: ignore[misc]  # the harness has no types
             "events": [asdict(event) for event in done.receipt.events],
         }
         with self._traces.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+            file.write(json.dumps(row, ensure_ascii=False, default=str) + "\n")
 
     def loglikelihood(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Refused: a model that thinks first has no likelihood of an answer."""

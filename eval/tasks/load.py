@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,11 @@ def examples_of(rows: Iterable[tuple[str, Any]], source: str) -> list[Example]:
             raise ValueError(f"{where}: the id must be a text or a number, got {name!r}")
         if _field(row, ANSWER) is None and isinstance(row.get(SCORES), Mapping):
             answer = _scored(row[SCORES], where)
+        elif isinstance(row.get("choices"), list) and isinstance(_field(row, ANSWER), int):
+            raise ValueError(
+                f"{where}: the answer {_field(row, ANSWER)} is a place in choices: write the letter or the text that "
+                "is asked for, and the choices into the question"
+            )
         else:
             answer = known_answer(_text(row, ANSWER, where))
         if not answer:
@@ -141,9 +147,30 @@ def _field(row: Mapping[str, Any], names: tuple[str, ...]) -> Any:
 
 def _text(row: Mapping[str, Any], names: tuple[str, ...], where: str) -> str:
     value = _field(row, names)
+    name = next((name for name in names if row.get(name) is not None), "")
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]  # a list of accepted answers that holds one
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # a table without an integer type holds 27 as 27.0
-    finite = not isinstance(value, float) or math.isfinite(value)
-    if isinstance(value, bool) or not isinstance(value, str | int | float) or not str(value).strip() or not finite:
-        raise ValueError(f"{where}: no {names[0]}")
+    if value is None:
+        raise ValueError(f"{where}: no {names[0]}: {_absent(row, names)}")
+    if isinstance(value, list):
+        raise ValueError(
+            f"{where}: {name} is a list of {len(value)}, and must be one: make a row of each, or choose one"
+        )
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"{where}: {name} must be a text or a number, got {json.dumps(value, default=str)[:60]}")
+    if not str(value).strip() or (isinstance(value, float) and not math.isfinite(value)):
+        raise ValueError(f"{where}: {name} is empty")
     return str(value)
+
+
+def _absent(row: Mapping[str, Any], names: tuple[str, ...]) -> str:
+    """Why a row has none of these fields."""
+    null = next((name for name in names if name in row), None)
+    if null is not None:
+        return f"{null} is null"
+    if len(row) == 1 and (parts := re.split(r"[;\t|]", str(next(iter(row))))) and len(parts) > 1:
+        return f"the fields are {', '.join(map(repr, parts))}, separated by another sign than a comma"
+    have = ", ".join(repr(str(name)) for name in row) or "nothing"
+    return f"it may be called {', '.join(names)}, and the row has {have}"

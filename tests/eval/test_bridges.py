@@ -73,6 +73,8 @@ def test_lm_eval_keeps_traces_and_counts(engine: Any, questions: Path, tmp_path:
         found = lm_eval.simple_evaluate(model, tasks=["chain_local"], task_manager=manager, bootstrap_iters=0)
         accuracy[budget] = found["results"]["chain_local"]["exact_match,final"]
         rows = [json.loads(line) for line in traces.read_text().splitlines()]
+        assert [row["doc_id"] for row in rows] == list(range(len(rows))), "E24"
+        assert all(row["task"] and row["doc"] for row in rows)
         assert len(rows) == 12
         assert all(row["thinking_tokens"] <= budget for row in rows)
         assert all("<think>" not in row["answer"] for row in rows)

@@ -21,12 +21,20 @@ from thinkpace.eval.tasks.registry import KNOWN, task_of
     [
         ("", "holds no questions"),
         ('{"question": "q"}', "line 1: no answer"),
-        ('{"question": "q", "answer": " "}', "line 1: no answer"),
-        ('{"question": "q", "answer": null}', "line 1: no answer"),
+        ('{"question": "q", "answer": " "}', "line 1: answer is empty"),
+        ('{"question": "q", "answer": null}', "line 1: no answer: answer is null"),
+        (
+            '{"question": "q", "answr": "1"}',
+            "line 1: no answer: .*the row has 'question', 'answr'",
+        ),
+        ('{"question": "q", "answer": ["1", "2"]}', "line 1: answer is a list of 2"),
+        ('{"question": "q", "answer": {"a": 1}}', 'line 1: answer must be a text or a number, got {"a": 1}'),
+        ('{"question": "q", "answer": true}', "line 1: answer must be a text or a number, got true"),
+        ('{"question": "q", "choices": ["a", "b"], "answer": 1}', "line 1: the answer 1 is a place in choices"),
         ('\n{"answer": "1"}', "line 2: no question"),
         ("[1]", "line 1: expected an object"),
-        ('{"question": "q", "answer": NaN}', "line 1: no answer"),
-        ('{"question": "q", "answer": 1e400}', "line 1: no answer"),
+        ('{"question": "q", "answer": NaN}', "line 1: answer is empty"),
+        ('{"question": "q", "answer": 1e400}', "line 1: answer is empty"),
         ('{"id": {}, "question": "q", "answer": 1}', "line 1: the id must be"),
         ('{"question": "q", "answer": "work #### "}', "line 1: no answer"),
         ("{", "line 1: not JSON"),
@@ -42,6 +50,18 @@ def test_bad_task_files(tmp_path: Path, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         load(path)
+
+
+def test_a_list_of_one_answer_is_that_answer(tmp_path: Path) -> None:
+    (tmp_path / "t.jsonl").write_text('{"question": "q", "targets": ["7"]}')
+    assert load(tmp_path / "t.jsonl")[0].answer == "7"
+
+
+def test_a_csv_with_semicolons_is_told(tmp_path: Path) -> None:
+    """E21: it said "line 2: no answer"."""
+    (tmp_path / "t.csv").write_text("question;answer\nq;7\n")
+    with pytest.raises(ValueError, match="'question', 'answer', separated by another sign than a comma"):
+        load(tmp_path / "t.csv")
 
 
 def test_good_task_files(tmp_path: Path) -> None:
