@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import special, stats
 
 from thinkpace.eval.stats.at_k import pass_interval
 from thinkpace.eval.stats.comparisons import Paired, paired
@@ -98,10 +98,14 @@ def _power(case: Case, runs: int, rng: np.random.Generator) -> float:
     """How often the difference is found that is said to be found in 0.8 of the runs where it is the true one."""
     room, gain = 1 - case.accuracy, GAIN
     for _ in range(8):  # what is said depends on the difference: go where both agree
-        said = [one.detectable for one in pairs(case, gain, max(100, runs // 10), rng)]
-        if np.isnan(said).mean() > 0.5 or np.nanmedian(said) >= room:  # nothing is said, or too much for this accuracy
+        every = np.array([one.detectable for one in pairs(case, gain, max(100, runs // 10), rng)])
+        said = every[~np.isnan(every)]
+        if len(said) < len(every) / 2:
             return math.nan
-        gain = (gain + float(np.nanmedian(said)) / room) / 2
+        middle = float(stats.trim_mean(said, 0.25))  # of the middle half of the runs
+        if middle >= room:  # more than this accuracy leaves
+            return math.nan
+        gain = (gain + middle / room) / 2
     return _share(one.p_value < 0.05 for one in pairs(case, gain, runs, rng))
 
 

@@ -47,7 +47,7 @@ def publish(journal: Journal, folder: Path, console: Console, formats: Iterable[
             f"every sample failed, the first with: {entries[0].row['error']} ({folder}/samples.jsonl has all)"
         )
     title = title_of(points, len(journal.questions))
-    note = "\n".join(filter(None, [*unfinished(journal, points, entries), note_of(points, entries)]))
+    note = note_of(journal, points, entries)
     plot.draw(rows, folder, title, note)
     html.write(points, entries, found, folder / "report.html", title, note)
     console.print(terminal.fitting(rows, title, console))
@@ -95,7 +95,7 @@ def title_of(points: list[RunPoint], questions: int) -> str:
     return f"{points[0].task}: {questions} questions, {engines}, temperature {points[0].sampling.temperature:g}"
 
 
-def unfinished(journal: Journal, points: Sequence[RunPoint], entries: Iterable[Entry]) -> Iterator[str]:
+def _unfinished(journal: Journal, points: Sequence[RunPoint], entries: Iterable[Entry]) -> Iterator[str]:
     """One line if samples are missing: the numbers are of those that are there."""
     progress = journal.progress
     if progress.there < progress.wanted:
@@ -107,10 +107,11 @@ def unfinished(journal: Journal, points: Sequence[RunPoint], entries: Iterable[E
         )
 
 
-def note_of(points: Sequence[RunPoint], entries: Iterable[Entry]) -> str:
-    """What readers need to know beside the numbers, a line each: what could not act, and that a model is a toy."""
+def note_of(journal: Journal, points: Sequence[RunPoint], entries: Sequence[Entry]) -> str:
+    """What readers need to know beside the numbers, a line each: what is missing, what could not act, a toy model."""
     is_embedded = any(point.engine in embedded.ENGINE_NAMES.values() for point in points)
-    return "\n".join([*_not_opened(points, entries), *([plot.EMBEDDED_NOTE] if is_embedded else [])])
+    lines = [*_unfinished(journal, points, entries), *_not_opened(points, entries)]
+    return "\n".join([*lines, *([plot.EMBEDDED_NOTE] if is_embedded else [])])
 
 
 def _not_opened(points: Sequence[RunPoint], entries: Iterable[Entry]) -> Iterator[str]:

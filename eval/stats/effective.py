@@ -19,7 +19,7 @@ Rights = Mapping[str, Sequence[bool]]
 
 RARE = 2.0  # below so many questions' worth of events, a variance cannot be estimated
 #: with fewer degrees of freedom, or questions' worth of events, the power is not what is said (by simulation)
-PLANNED_FREEDOM, PLANNED_EVENTS = 12.0, 5.0
+PLANNED_FREEDOM, PLANNED_EVENTS = 16.0, 5.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,13 +35,13 @@ class SweepResults(Sequence[Result]):
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        with Journal(folder / JOURNAL, must_exist=True) as journal:
+        with Journal(folder / JOURNAL, read_only=True) as journal:
             points = journal.points
             entries = [*journal.entries()]
             self.rows: list[Result] = results(points, entries)
             if not self.rows:
                 raise ValueError(f"{folder} holds no samples yet")
-            self.title, self.note = title_of(points, len(journal.questions)), note_of(points, entries)
+            self.title, self.note = title_of(points, len(journal.questions)), note_of(journal, points, entries)
 
     @overload
     def __getitem__(self, place: int) -> Result: ...
