@@ -10,7 +10,7 @@ from thinkpace.version import __version__
 try:
     import typer
 
-    from thinkpace.eval.cli import doctor, folders, grade, run, serve, sweep
+    from thinkpace.eval.cli import doctor, figure, folders, grade, run, serve, sweep
     from thinkpace.eval.cli.grouped_help import GroupedCommand, GroupedCommands
 except ModuleNotFoundError as error:
     raise MissingExtra("the command line", "eval") from error
@@ -44,6 +44,7 @@ for panel, command, summary in (
     (SWEEPS, sweep.sweep, "Measure accuracy against thinking tokens."),
     (SWEEPS, folders.resume, "Finish a sweep that was stopped."),
     (SWEEPS, folders.report, "Write the tables, plots and page of a sweep again."),
+    (SWEEPS, figure.figure, "Draw a figure for a paper or a slide."),
     (SWEEPS, folders.compare, "Compare settings on the same questions."),
     (SWEEPS, folders.ls, "List sweeps and how far they are."),
     (SWEEPS, folders.salvage, "Take the good samples out of a damaged sweep."),

@@ -32,6 +32,8 @@ class Result:
             them; the mean with its 95 % interval.
         forced_tokens_mean: tokens written for the model, in and after thinking.
         completion_tokens_mean: all output tokens.
+        generated_tokens_mean: output tokens and those of probes, without what was taken from another run.
+        total_tokens_mean: these, and the tokens of the prompt and what was read again.
         forced_end: share of samples whose thinking was closed by force.
         truncated: number of samples that reached the token limit before an answer.
         no_answer: number of samples that ended without an answer.
@@ -71,6 +73,8 @@ class Result:
     thinking_tokens_max: int
     forced_tokens_mean: float
     completion_tokens_mean: float
+    generated_tokens_mean: float
+    total_tokens_mean: float
     forced_end: float
     truncated: int
     no_answer: int
@@ -177,7 +181,11 @@ def _result(point_samples: _Samples, others: Sequence[_Samples], engine: str) ->
         by_question.setdefault(entry.question, []).append(entry.row["thinking_tokens"])
     thinking = [tokens for of_question in by_question.values() for tokens in of_question]
     tokens_mean, tokens_low, tokens_high = mean_interval([*by_question.values()])
-    output = [completion_tokens(entry.row["usage"]) for entry in graded]
+    usages = [entry.row["usage"] for entry in graded]
+    output = [completion_tokens(usage) for usage in usages]
+    generated = [
+        out + usage["probe"] - entry.row["shared"] for out, usage, entry in zip(output, usages, graded, strict=True)
+    ]
     least, most = setting.min_tokens, math.inf if setting.max_tokens is None else setting.max_tokens
     n = min(map(len, rights), default=0)
     passed, voted = _NOTHING, _NOTHING
@@ -199,6 +207,8 @@ def _result(point_samples: _Samples, others: Sequence[_Samples], engine: str) ->
         thinking_tokens_max=int(max(thinking, default=0)),
         forced_tokens_mean=mean([entry.row["usage"]["forced"] for entry in graded]),
         completion_tokens_mean=mean(output),
+        generated_tokens_mean=mean(generated),
+        total_tokens_mean=mean([g + u["prompt"] + u["reread"] for g, u in zip(generated, usages, strict=True)]),
         forced_end=mean([entry.row["end"] == "forced" for entry in graded]),
         truncated=verdicts.count("truncated"),
         no_answer=verdicts.count("no_answer"),

@@ -94,7 +94,8 @@ def test_a_folder_that_cannot_be_written_is_read(made: Path, tmp_path: Path, mon
     def connect(database: Any, **given: Any) -> sqlite3.Connection:
         if "mode=ro" in str(database) or str(database) == str(made):
             raise sqlite3.OperationalError("unable to open database file")
-        return real(database, **given)
+        made_here: sqlite3.Connection = real(database, **given)
+        return made_here
 
     monkeypatch.setattr(sqlite3, "connect", connect)
     assert len(compare([tmp_path])) > 1
