@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from thinkpace.eval import embedded
 from thinkpace.eval.engines import open_engine
@@ -20,6 +19,7 @@ from thinkpace.eval.runs.run import run
 from thinkpace.eval.sweeps.config import ELSEWHERE, Config, as_text, merged
 from thinkpace.eval.sweeps.parse import markers_of, new_tokens_of
 from thinkpace.eval.sweeps.prepare import absolute, folder_of, models_of, plan_of, prompts_of, settings_for, task_for
+from thinkpace.eval.sweeps.progress import progress
 
 
 class Stopped(KeyboardInterrupt):
@@ -95,19 +95,18 @@ def _on_one_engine(
 ) -> None:
     count = len(plan.settings) * len(plan.prompts)
     console.print(f"{count} settings, {len(plan.examples)} questions; results in {folder}", soft_wrap=True)
-    columns = (TextColumn("[progress.description]{task.description}"), BarColumn(), MofNCompleteColumn())
+    total = count * len(plan.examples) * plan.samples
     with (
         Journal(folder / JOURNAL) as journal,
-        Progress(*columns, TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(), console=console) as bar,
+        progress(console, f"{plan.task} on {card.name}", total) as advance,
     ):
-        shown = bar.add_task(f"{plan.task} on {card.name}", total=count * len(plan.examples) * plan.samples)
         try:
             run(
                 plan,
                 executor,
                 journal,
                 card,
-                progress=lambda done: bar.advance(shown, done),
+                progress=advance,
                 started=lambda: _keep(journal, config),
             )
         except KeyboardInterrupt:
