@@ -14,6 +14,7 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING
 
+from thinkpace.errors import suggestion
 from thinkpace.processors.controls import CONTROLS
 from thinkpace.processors.core.control import Control
 
@@ -69,7 +70,7 @@ def kind_of(name: str) -> type[Control]:
     if not points:
         raise UnknownControl(
             f"unknown control {name!r}; known are {', '.join(names())}, and those of other packages once these are "
-            "installed"
+            f"installed{suggestion(name, names())}"
         )
     return _load(points[0])
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from inspect import signature
 from typing import Any
 
+from thinkpace.errors import suggestion
 from thinkpace.processors.catalog import GROUP, kind_of, names
 from thinkpace.processors.core.control import Control
 
@@ -153,11 +154,14 @@ def _argument(node: ast.expr, text: str) -> Any:
 
 def _built(name: object, given: tuple[Any, ...], named: dict[str, Any]) -> Control:
     if not isinstance(name, str):
-        raise ValueError(f"unknown control {name!r}; known are {', '.join(names())}")
+        raise ValueError(f"unknown control {name!r}; known are {', '.join(names())}{suggestion(str(name), names())}")
     kind = kind_of(name)
     parameters = list(signature(kind).parameters)
     if unknown := sorted(set(named) - set(parameters)):
-        raise ValueError(f"{kind.__name__} has no field {unknown[0]!r}; its fields are {', '.join(parameters)}")
+        raise ValueError(
+            f"{kind.__name__} has no field {unknown[0]!r}; its fields are {', '.join(parameters)}"
+            f"{suggestion(unknown[0], parameters)}"
+        )
     try:
         return kind(*given, **named)
     except TypeError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from thinkpace.errors import suggestion
 from thinkpace.prompts.base import Prompt, load_shots
 from thinkpace.prompts.styles import BARE, DIRECT, DRAFT, STEP_BY_STEP
 
@@ -166,7 +167,9 @@ def named(name: str) -> Prompt:
         return PROMPTS[name]
     kind, _, number = name.partition(":")
     if kind not in _NUMBERED:
-        raise ValueError(f"there is no prompt {name!r}: take one of {', '.join(PROMPT_NAMES)}")
+        raise ValueError(
+            f"there is no prompt {name!r}: take one of {', '.join(PROMPT_NAMES)}{suggestion(name, PROMPT_NAMES)}"
+        )
     if not number.isdecimal() or len(number) > 9 or int(number) < 1:
         raise ValueError(f"prompt {kind!r} takes a whole number >= 1, as in '{kind}:50'; got {name!r}")
     return _NUMBERED[kind](int(number))

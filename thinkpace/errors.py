@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os.path
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class NoLegalToken(ValueError):
@@ -71,3 +73,14 @@ def _installed_from() -> tuple[str, bool]:
     if os.path.isfile(os.path.join(checkout, "pyproject.toml")):
         return checkout, False
     return "thinkpace", False
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """What to append to an error about an unknown name: the known one that is most like it; empty if none is.
+
+    >>> suggestion("bugdets", ["budgets", "waits"])
+    "; did you mean 'budgets'?"
+    """
+    folded = {one.lower(): one for one in known}
+    close = get_close_matches(name.lower(), folded, 1, 0.7)
+    return f"; did you mean {folded[close[0]]!r}?" if close else ""

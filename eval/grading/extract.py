@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+from thinkpace.errors import suggestion
 from thinkpace.eval.grading.rules import GENERAL, RULES, undressed
 
 #: "A" and "I" before a lower-case word are words, not choices
@@ -45,7 +46,8 @@ def check_rules(names: Sequence[str]) -> None:
     """
     bad = [name for name in names if name not in RULES]
     if bad or not names:
-        raise ValueError(f"rules must be some of {', '.join(RULES)}, got {', '.join(map(repr, bad)) or 'none'}")
+        hint = suggestion(bad[0], RULES) if bad else ""
+        raise ValueError(f"rules must be some of {', '.join(RULES)}, got {', '.join(map(repr, bad)) or 'none'}{hint}")
     if len(set(names)) < len(names):
         raise ValueError(f"a rule is given twice: {', '.join(names)}")
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
+from thinkpace.errors import suggestion
 from thinkpace.eval.grading.compare import GRADERS, choice, letter, number, numeric
 
 GRADER_NAMES = (*GRADERS, "math")
@@ -25,7 +26,9 @@ class Grading:
 
     def __init__(self, name: str, workers: int | None = None, timeout: float | None = None) -> None:
         if name not in GRADER_NAMES:
-            raise ValueError(f"grader must be one of {', '.join(GRADER_NAMES)}, got {name!r}")
+            raise ValueError(
+                f"grader must be one of {', '.join(GRADER_NAMES)}, got {name!r}{suggestion(name, GRADER_NAMES)}"
+            )
         self._compare = GRADERS.get(name)
         if self._compare is None:
             from thinkpace.eval.grading.math import TIMEOUT, MathGrader

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from thinkpace.engine import Engine, Sampling
+from thinkpace.errors import suggestion
 from thinkpace.eval.grading.extract import check_rules, rules_for
 from thinkpace.eval.grading.grader import GRADER_NAMES
 from thinkpace.eval.runs.point import RunPoint
@@ -88,7 +89,9 @@ class Plan:
         if self.seed < 0:
             raise ValueError(f"seed must be >= 0, got {self.seed}")
         if self.grader not in GRADER_NAMES:
-            raise ValueError(f"grader must be one of {', '.join(GRADER_NAMES)}, got {self.grader!r}")
+            raise ValueError(
+                f"grader must be one of {', '.join(GRADER_NAMES)}, got {self.grader!r}{suggestion(self.grader, GRADER_NAMES)}"
+            )
         check_rules(self.rules)
         for setting in self.settings:
             for control in setting.controls:

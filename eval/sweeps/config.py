@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from thinkpace.errors import MissingExtra
+from thinkpace.errors import MissingExtra, suggestion
 
 try:
     from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, ValidationError, field_validator
@@ -120,8 +120,9 @@ def merged(file: Path | None, flags: Mapping[str, Any], kept: str | None = None)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
-        fields = ", ".join(_FLAGS.get(field, field) for field in Config.model_fields)
-        hint = f"; known are {fields}" if first["type"] == "extra_forbidden" else ""
+        fields = [_FLAGS.get(field, field) for field in Config.model_fields]
+        unknown = first["type"] == "extra_forbidden"
+        hint = f"; known are {', '.join(fields)}{suggestion(name, fields)}" if unknown else ""
         hint = f"; the folder of the results is given as --out{hint}" if name == "out" else hint
         source = str(file) if file is not None else "the sweep"
         raise ValueError(f"{source}: {name}: {first['msg']}, got {first['input']!r}{hint}") from None

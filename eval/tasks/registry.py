@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from thinkpace.errors import MissingExtra
+from thinkpace.errors import MissingExtra, suggestion
 from thinkpace.eval.embedded import problems
 from thinkpace.eval.task import Example, Task
 from thinkpace.eval.tasks.load import FORMS, examples_of, load
@@ -86,7 +86,7 @@ def task_of(name: str, data: Path | None = None, *, limit: int | None = None, se
         return Task(hub, tuple(_downloaded(hub, configuration or None, split or "test")[:limit]))
     raise ValueError(
         f"--task must be {', '.join(TASK_NAMES)}, a file ({', '.join(FORMS)}), "
-        f"or a data set such as openai/gsm8k:main:test; got {name!r}"
+        f"or a data set such as openai/gsm8k:main:test; got {name!r}{suggestion(name, TASK_NAMES)}"
     )
 
 
