@@ -33,6 +33,7 @@ def write(
     path: Path,
     title: str,
     note: str = "",
+    made: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Write `report.html`.
 
@@ -42,6 +43,7 @@ def write(
         path: of the file.
         title: title of the sweep.
         note: what readers need to know beside the numbers; may be empty.
+        made: how the numbers were made, as `provenance` says it.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -58,6 +60,7 @@ def write(
     page = environment.get_template("report.html.j2").render(
         title=title,
         note=note,
+        made=made,
         version=__version__,
         rows=rows,
         several=len({(r.engine, r.prompt) for r in found.results}) > 1,

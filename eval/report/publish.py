@@ -11,6 +11,7 @@ from rich.console import Console
 
 from thinkpace.eval import embedded
 from thinkpace.eval.report import exports, html, plot, tables, terminal
+from thinkpace.eval.report.provenance import provenance
 from thinkpace.eval.runs.journal import Entry, Journal
 from thinkpace.eval.runs.point import RunPoint
 from thinkpace.eval.stats.at_k_table import AtK
@@ -49,7 +50,7 @@ def publish(journal: Journal, folder: Path, console: Console, formats: Iterable[
     title = title_of(points, len(journal.questions))
     note = note_of(journal, points, entries)
     plot.draw(rows, folder, title, note)
-    html.write(points, entries, found, folder / "report.html", title, note)
+    html.write(points, entries, found, folder / "report.html", title, note, provenance(journal))
     console.print(terminal.fitting(rows, title, console))
     failed = [entry for entry in entries if entry.verdict == "error"]
     if failed:

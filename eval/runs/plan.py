@@ -89,9 +89,8 @@ class Plan:
         if self.seed < 0:
             raise ValueError(f"seed must be >= 0, got {self.seed}")
         if self.grader not in GRADER_NAMES:
-            raise ValueError(
-                f"grader must be one of {', '.join(GRADER_NAMES)}, got {self.grader!r}{suggestion(self.grader, GRADER_NAMES)}"
-            )
+            hint = suggestion(self.grader, GRADER_NAMES)
+            raise ValueError(f"grader must be one of {', '.join(GRADER_NAMES)}, got {self.grader!r}{hint}")
         check_rules(self.rules)
         for setting in self.settings:
             for control in setting.controls:

@@ -183,9 +183,8 @@ def _result(point_samples: _Samples, others: Sequence[_Samples], engine: str) ->
     tokens_mean, tokens_low, tokens_high = mean_interval([*by_question.values()])
     usages = [entry.row["usage"] for entry in graded]
     output = [completion_tokens(usage) for usage in usages]
-    generated = [
-        out + usage["probe"] - entry.row["shared"] for out, usage, entry in zip(output, usages, graded, strict=True)
-    ]
+    probes = [usage.get("probe", 0) for usage in usages]
+    generated = [o + p - entry.row["shared"] for o, p, entry in zip(output, probes, graded, strict=True)]
     least, most = setting.min_tokens, math.inf if setting.max_tokens is None else setting.max_tokens
     n = min(map(len, rights), default=0)
     passed, voted = _NOTHING, _NOTHING
@@ -208,7 +207,7 @@ def _result(point_samples: _Samples, others: Sequence[_Samples], engine: str) ->
         forced_tokens_mean=mean([entry.row["usage"]["forced"] for entry in graded]),
         completion_tokens_mean=mean(output),
         generated_tokens_mean=mean(generated),
-        total_tokens_mean=mean([g + u["prompt"] + u["reread"] for g, u in zip(generated, usages, strict=True)]),
+        total_tokens_mean=mean([g + u["prompt"] + u.get("reread", 0) for g, u in zip(generated, usages, strict=True)]),
         forced_end=mean([entry.row["end"] == "forced" for entry in graded]),
         truncated=verdicts.count("truncated"),
         no_answer=verdicts.count("no_answer"),

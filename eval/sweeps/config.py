@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -135,6 +136,21 @@ def _read(file: Path) -> dict[str, Any]:
         return tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file}: not TOML ({error})") from None
+
+
+def command_of(config: Config) -> str:
+    """The command line of a sweep: every field that is not as by default."""
+    words = ["thinkpace", "sweep"]
+    for name, field in Config.model_fields.items():
+        value, flag = getattr(config, name), "--" + _FLAGS.get(name, name).replace("_", "-")
+        if value == field.default or name in ELSEWHERE:
+            continue
+        for one in value if isinstance(value, list) else [value]:
+            if one is True:
+                words.append(flag)
+            elif one is not None and one is not False:
+                words += [flag, json.dumps(one) if isinstance(one, dict) else str(one)]
+    return shlex.join(words)
 
 
 def as_text(config: Config) -> str:

@@ -12,11 +12,13 @@ from rich.console import Console
 from thinkpace.eval import embedded
 from thinkpace.eval.engines import open_engine
 from thinkpace.eval.executors.local import Executor, Here, Opener, Processes
+from thinkpace.eval.report.provenance import remember
 from thinkpace.eval.report.publish import JOURNAL, publish
 from thinkpace.eval.runs.journal import Journal
+from thinkpace.eval.runs.machine import machine
 from thinkpace.eval.runs.plan import EngineInfo, Plan
 from thinkpace.eval.runs.run import run
-from thinkpace.eval.sweeps.config import ELSEWHERE, Config, as_text, merged
+from thinkpace.eval.sweeps.config import ELSEWHERE, Config, as_text, command_of, merged
 from thinkpace.eval.sweeps.parse import markers_of, new_tokens_of
 from thinkpace.eval.sweeps.prepare import absolute, folder_of, models_of, plan_of, prompts_of, settings_for, task_for
 from thinkpace.eval.sweeps.progress import progress
@@ -120,3 +122,4 @@ def _keep(journal: Journal, config: Config) -> None:
     identity = config.model_dump(exclude={*ELSEWHERE, "samples"})
     others = [text for text in stored if merged(None, {}, text).model_dump(exclude={*ELSEWHERE, "samples"}) != identity]
     journal.set_meta("sweeps", json.dumps([*others, as_text(config)]))
+    remember(journal, command_of(config), machine())
