@@ -145,7 +145,9 @@ def _curve(line: Line, first: Line, tallies: Sequence[Tallies], means: _Means, f
         "it shares the point at which the first line is best" if shared else "",
         "it does not reach the accuracy of the first line" if line is not first and math.isnan(reached) else "",
         "the first line is at its best without tokens" if line is not first and not needed else "",
-        "in some resamples it does not reach the first line" if not math.isnan(saved) and math.isnan(saved_low) else "",
+        "what is saved is the same in all resamples, or undefined in some"
+        if not math.isnan(saved) and math.isnan(saved_low)
+        else "",
     ]
     return Curve(
         line=line.label,

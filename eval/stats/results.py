@@ -32,8 +32,10 @@ class Result:
             them; the mean with its 95 % interval.
         forced_tokens_mean: tokens written for the model, in and after thinking.
         completion_tokens_mean: all output tokens.
-        generated_tokens_mean: output tokens and those of probes, without what was taken from another run.
-        total_tokens_mean: these, and the tokens of the prompt and what was read again.
+        generated_tokens_mean: output tokens and those of probes; what replay took from another run counts too, since
+            alone it would have been generated.
+        total_tokens_mean: these, and the tokens of the prompt and what was read again for trials; what replay read
+            again does not count.
         forced_end: share of samples whose thinking was closed by force.
         truncated: number of samples that reached the token limit before an answer.
         no_answer: number of samples that ended without an answer.
@@ -183,8 +185,8 @@ def _result(point_samples: _Samples, others: Sequence[_Samples], engine: str) ->
     tokens_mean, tokens_low, tokens_high = mean_interval([*by_question.values()])
     usages = [entry.row["usage"] for entry in graded]
     output = [completion_tokens(usage) for usage in usages]
-    probes = [usage.get("probe", 0) for usage in usages]
-    generated = [o + p - entry.row["shared"] for o, p, entry in zip(output, probes, graded, strict=True)]
+    generated = [out + usage.get("probe", 0) for out, usage in zip(output, usages, strict=True)]
+    read = [e.row["usage"]["prompt"] + (0 if e.row["shared"] else e.row["usage"].get("reread", 0)) for e in graded]
     least, most = setting.min_tokens, math.inf if setting.max_tokens is None else setting.max_tokens
     n = min(map(len, rights), default=0)
     passed, voted = _NOTHING, _NOTHING
@@ -207,7 +209,7 @@ def _result(point_samples: _Samples, others: Sequence[_Samples], engine: str) ->
         forced_tokens_mean=mean([entry.row["usage"]["forced"] for entry in graded]),
         completion_tokens_mean=mean(output),
         generated_tokens_mean=mean(generated),
-        total_tokens_mean=mean([g + u["prompt"] + u.get("reread", 0) for g, u in zip(generated, usages, strict=True)]),
+        total_tokens_mean=mean([made + again for made, again in zip(generated, read, strict=True)]),
         forced_end=mean([entry.row["end"] == "forced" for entry in graded]),
         truncated=verdicts.count("truncated"),
         no_answer=verdicts.count("no_answer"),
