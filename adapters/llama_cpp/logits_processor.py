@@ -15,6 +15,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -176,7 +177,11 @@ class LlamaLogitsProcessors(LogitsProcessorList):  # type: ignore[misc]  # the l
             UnsupportedControl: if there was no call.
         """
         log = self._finished(output)
-        return completion(log, Request(log.prompt, max_new_tokens=max(1, len(log.tokens))), self._vocabulary)
+        made = completion(log, Request(log.prompt, max_new_tokens=max(1, len(log.tokens))), self._vocabulary)
+        stopped = (
+            isinstance(output, Mapping) and output["choices"][0].get("finish_reason") == "stop"
+        )  # at a stop string
+        return replace(made, finish_reason="stop") if stopped else made
 
     def _finished(self, output: Any) -> SequenceLog:
         self._processor.check()

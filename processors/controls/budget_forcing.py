@@ -11,6 +11,8 @@ from thinkpace.processors.core.control import Control
 from thinkpace.processors.core.validators import checked_count, checked_text
 from thinkpace.processors.text.vocabulary import TokenIds, spell
 
+_FINAL = "Final Answer:"
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class BudgetForcing(Budget):
@@ -55,7 +57,7 @@ class BudgetForcing(Budget):
 
     waits: int = 0
     wait: str | None = "Wait"
-    final: str | None = "Final Answer:"
+    final: str | None = _FINAL
     final_always: bool = False
 
     @classmethod
@@ -73,7 +75,9 @@ class BudgetForcing(Budget):
 
     @property
     def asks_something(self) -> bool:
-        return self.waits > 0 or self.final_always or Budget.asks_something.fget(self)  # type: ignore[attr-defined]  # slots: no zero-argument super()
+        if self.waits > 0 or self.final_always or self.final not in (None, _FINAL):
+            return True
+        return bool(Budget.asks_something.fget(self))  # type: ignore[attr-defined]  # slots: no zero-argument super()
 
     @property
     def final_text(self) -> str | None:

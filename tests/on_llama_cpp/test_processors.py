@@ -52,6 +52,15 @@ def test_same_as_our_own_loop(llama: Any, llama_engine: LlamaCppEngine, prompts:
         assert output["usage"]["completion_tokens"] == len(expected.tokens) - expected.receipt.finished
 
 
+def test_a_stop_string_is_the_reason(llama: Any, prompts: list[TokenIds]) -> None:
+    """llama-cpp-python said "stop", and the completion "length"."""
+    processors = logits_processors(llama, LIMIT, max_new_tokens=100)
+    output = said(llama, prompts[0], processors, stop=["Answer"])
+    assert output["choices"][0]["finish_reason"] == processors.completion(output).finish_reason == "stop"
+    output = said(llama, prompts[0], processors, max_tokens=5)
+    assert output["choices"][0]["finish_reason"] == processors.completion(output).finish_reason == "length"
+
+
 def test_chat_and_streams(llama: Any, prompts: list[TokenIds]) -> None:
     processors = logits_processors(llama, LIMIT, max_new_tokens=100)
     asked = [{"role": "user", "content": "a=3;b=a+4. b?"}]
