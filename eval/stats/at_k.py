@@ -56,8 +56,8 @@ def maj_at_k(samples: Sequence[Answers], k: int) -> float:
     Raises:
         ValueError: if k is out of range.
 
-    >>> maj_at_k([[("7", True), ("7", True), ("5", False)]], 1), maj_at_k([[("7", True), ("7", True), ("5", False)]], 3)
-    (0.6666666666666667, 1.0)
+    >>> maj_at_k([[("7", True), ("7", True), ("5", False)]], 3)
+    1.0
     """
     _check(samples, k)
     return float(np.mean([majorities(one)[k - 1] for one in samples])) if samples else math.nan
