@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os.path
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 class NoLegalToken(ValueError):
@@ -81,6 +80,8 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     >>> suggestion("bugdets", ["budgets", "waits"])
     "; did you mean 'budgets'?"
     """
+    from difflib import get_close_matches  # only errors need it
+
     folded = {one.lower(): one for one in known}
     close = get_close_matches(name.lower(), folded, 1, 0.7)
     return f"; did you mean {folded[close[0]]!r}?" if close else ""

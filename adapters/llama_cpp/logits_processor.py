@@ -178,10 +178,8 @@ class LlamaLogitsProcessors(LogitsProcessorList):  # type: ignore[misc]  # the l
         """
         log = self._finished(output)
         made = completion(log, Request(log.prompt, max_new_tokens=max(1, len(log.tokens))), self._vocabulary)
-        stopped = (
-            isinstance(output, Mapping) and output["choices"][0].get("finish_reason") == "stop"
-        )  # at a stop string
-        return replace(made, finish_reason="stop") if stopped else made
+        at_a_stop = isinstance(output, Mapping) and output["choices"][0].get("finish_reason") == "stop"
+        return replace(made, finish_reason="stop") if at_a_stop else made
 
     def _finished(self, output: Any) -> SequenceLog:
         self._processor.check()

@@ -21,8 +21,6 @@ Count = Annotated[StrictInt, Field(ge=1)]
 Penalty = Annotated[float, Field(strict=True, ge=-2, le=2)]
 ELSEWHERE = "this server is small, and has none: for tools and the Responses API take vLLM or llama-server"
 _NO_TOOLS = f"tools cannot be called here: leave them out ({ELSEWHERE})"
-
-
 ROLES = ("system", "developer", "user", "assistant")
 EARLIER = ("reasoning_content", "reasoning")  # of messages: thinking of earlier turns, which most templates drop
 

@@ -71,7 +71,7 @@ def _chat_prompt(body: ChatBody, wish: Wish, engine: LlamaCppEngine) -> TokenIds
 def _check_begun(body: ChatBody, controls: Sequence[Control], engine: LlamaCppEngine) -> None:
     """Refuse to constrain an answer that the last message has begun: all of it would have to come again."""
     ruling = next((control for control in controls if control.rules_answer), None)
-    if body.continues and ruling is not None and engine.markers.begin_answer(body.plain_messages()[-1]["content"]):
+    if body.continues and ruling is not None and engine.markers.answer_begun(body.plain_messages()[-1]["content"]):
         raise FieldError(
             "messages",
             f"the last message begins the answer, and {ruling!r} would have all of it come again: leave one out",

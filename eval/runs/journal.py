@@ -139,11 +139,11 @@ class Journal:
             return self._checked(sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=60))
         except sqlite3.OperationalError:
             self._copy = tempfile.TemporaryDirectory()
-            for end in ("", "-wal"):
-                beside = self.path.with_name(self.path.name + end)
-                if beside.exists():
-                    shutil.copy(beside, self._copy.name)
-            return self._checked(sqlite3.connect(Path(self._copy.name) / self.path.name))
+            try:
+                return self._checked(sqlite3.connect(copied(self.path, Path(self._copy.name))))
+            except sqlite3.DatabaseError:
+                self._copy.cleanup()
+                raise
 
     def _checked(self, db: sqlite3.Connection) -> sqlite3.Connection:
         """The connection, if the file is a journal of this version."""
@@ -355,6 +355,15 @@ class Journal:
         messages = [row[0] for row in self._rows("PRAGMA integrity_check")]
         if messages != ["ok"]:
             raise ValueError(f"{self.path} is damaged: {messages[0]}{SALVAGE}")
+
+
+def copied(path: Path, folder: Path) -> Path:
+    """A copy of a journal in a folder, with what sqlite has not written into the file itself yet."""
+    for end in ("", "-wal"):
+        beside = path.with_name(path.name + end)
+        if beside.exists():
+            shutil.copy(beside, folder)
+    return folder / path.name
 
 
 def _advice(error: sqlite3.DatabaseError) -> str:

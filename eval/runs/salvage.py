@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from thinkpace.eval.runs.journal import VERSION, Entry, Journal
+from thinkpace.eval.runs.journal import VERSION, Entry, Journal, copied
 from thinkpace.eval.runs.point import RunPoint
 
 
@@ -42,16 +41,11 @@ def salvage(source: Path, target: Path) -> Salvaged:
         raise FileNotFoundError(f"there is no journal {source}: name the folder of a sweep")
     if target.exists():
         raise FileExistsError(f"{target} exists: choose another folder with --out")
-    with tempfile.TemporaryDirectory() as folder:
-        for end in ("", "-wal"):
-            beside = source.with_name(source.name + end)
-            if beside.exists():
-                shutil.copy(beside, folder)
-        with closing(sqlite3.connect(Path(folder) / source.name)) as db:
-            return _copied(db, source, target)
+    with tempfile.TemporaryDirectory() as folder, closing(sqlite3.connect(copied(source, Path(folder)))) as db:
+        return _taken_out(db, source, target)
 
 
-def _copied(db: sqlite3.Connection, source: Path, target: Path) -> Salvaged:
+def _taken_out(db: sqlite3.Connection, source: Path, target: Path) -> Salvaged:
     version = next(_rows(db, "PRAGMA user_version"), (VERSION,))[0]
     if version != VERSION:
         raise ValueError(f"{source} is of another version of thinkpace: use the version that wrote it")

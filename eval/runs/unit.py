@@ -162,7 +162,7 @@ def check_prefill(engine: Engine, prompt: Prompt, question: str, controls: Seque
     start = engine.vocabulary.decode(prompt_ids(engine, replace(prompt, prefill=""), question))
     begins = engine.vocabulary.decode(prompt_ids(engine, prompt, question)).removeprefix(start)
     opened = engine.markers.open if start.rstrip().endswith(engine.markers.open.strip()) else ""
-    if engine.markers.begin_answer(opened + begins):
+    if engine.markers.answer_begun(opened + begins):
         raise UnsupportedControl(
             f"the prefill {prompt.prefill!r} begins the answer, and {ruling!r} would have all of it come again: leave "
             "one of them out"

@@ -73,11 +73,12 @@ def _expression(text: str) -> str:
     from thinkpace.processors.text import shared_patterns  # loads numpy
 
     tables = shared_patterns.read("json_schema", text)
-    try:
-        return schema_pattern(json.loads(text)) if tables is None else shared_patterns.text_of(tables)
-    except UnicodeDecodeError:
-        shared_patterns.discard("json_schema", text)  # damaged
-        return schema_pattern(json.loads(text))
+    if tables is not None:
+        left = shared_patterns.text_of(tables)
+        if left is not None:
+            return left
+        shared_patterns.discard("json_schema", text)
+    return schema_pattern(json.loads(text))
 
 
 def expression_of(text: str) -> str:

@@ -66,10 +66,10 @@ class Markers:
         if self.close not in self.forced_close:
             raise ValueError(f"forced_close must hold the close {self.close!r}, got {self.forced_close!r}")
 
-    def begin_answer(self, text: str) -> bool:
-        """Whether a beginning of the model's turn holds a part of its answer already.
+    def answer_begun(self, text: str) -> bool:
+        """Whether the text, the beginning of the model's turn, holds a part of its answer.
 
-        >>> Markers("<think>", "</think>").begin_answer("<think>so")
+        >>> Markers("<think>", "</think>").answer_begun("<think>so")
         False
         """
         rest = text.rpartition(self.close)[2]

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from thinkpace.user_folder import open_user_folder, user_folder
 
-KEPT = 64_000_000  # most bytes of all files; the oldest are deleted first
+KEPT, MOST = 64_000_000, 1_000  # bytes of all files, and their number; the oldest are deleted first
 _FORMAT = f"2 {sys.version_info[:3]}"  # of the files, and what the sets of characters depend on
 _FOLDER = ".patterns"  # no name of a folder of notes
 _sharing: ContextVar[bool] = ContextVar("thinkpace_shared_patterns", default=False)
@@ -94,13 +94,12 @@ def tables_of(text: str) -> Tables:
     return {"text": np.frombuffer(text.encode(), dtype=np.uint8)}
 
 
-def text_of(tables: Tables) -> str:
-    """The text that `tables_of` wrote.
-
-    Raises:
-        UnicodeDecodeError: if it is damaged.
-    """
-    return tables["text"].tobytes().decode() if "text" in tables else b"\xff".decode()
+def text_of(tables: Tables) -> str | None:
+    """The text that `tables_of` wrote; None if it is damaged."""
+    try:
+        return tables["text"].tobytes().decode()
+    except (KeyError, UnicodeDecodeError):
+        return None
 
 
 def _path(pattern: tuple[str, ...]) -> Path:
@@ -115,7 +114,7 @@ def _delete_oldest(folder: Path) -> None:
             about = entry.stat()
             found.append((about.st_mtime_ns, about.st_size, entry))
     total = 0
-    for _, size, entry in sorted(found, reverse=True):
+    for number, (_, size, entry) in enumerate(sorted(found, reverse=True), 1):
         total += size
-        if total > KEPT:
+        if total > KEPT or number > MOST:
             entry.unlink(missing_ok=True)

@@ -51,7 +51,7 @@ def test_a_marker_that_is_begun_and_left_is_visible_text(text: str, times: int) 
     [("ye", True), (" \n", False), ("<think>so", False), ("<think>so</think>\n", False), ("so</think>ye", True)],
 )
 def test_what_begins_an_answer(turn: str, begun: bool) -> None:
-    assert Markers("<think>", "</think>").begin_answer(turn) is begun
+    assert Markers("<think>", "</think>").answer_begun(turn) is begun
 
 
 def test_reopens() -> None:

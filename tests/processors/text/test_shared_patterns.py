@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     pattern_module._compiled.cache_clear()
     yield tmp_path
     pattern_module._compiled.cache_clear()
+
+
+def made_of(tables: dict[str, np.ndarray]) -> bytes:
+    out = io.BytesIO()
+    np.savez(out, allow_pickle=False, **tables)
+    return out.getvalue()
 
 
 def files(folder: Path) -> list[Path]:
@@ -107,6 +114,10 @@ def test_a_schema_is_read_too_and_its_patterns_share_one_bound(folder: Path, mon
     StructuredAnswer(json_schema=schema)
     monkeypatch.undo()
     schema_module._expression.cache_clear()
+    for path in files(folder):
+        path.write_bytes(made_of({"other": np.zeros(1)}))
+    StructuredAnswer(json_schema=schema)  # a file of another kind is damage too
+    schema_module._expression.cache_clear()
     many = {f"p{i}": {"type": "string", "pattern": f"^(a|b)*a(a|b){{13}}{'c' * i}$"} for i in range(25)}
     with pytest.raises(ValueError, match="too large"):
         StructuredAnswer(json_schema={"type": "array", "maxItems": 0, "items": {"type": "object", "properties": many}})
@@ -142,6 +153,9 @@ def test_files_are_bounded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         for letter in "bcdefgh":
             compiled(letter)
         assert 1 <= len(files(folder)) <= 3
+        monkeypatch.setattr(shared, "MOST", 2)
+        compiled("i")
+        assert len(files(folder)) == 2
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
